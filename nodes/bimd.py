@@ -1,0 +1,148 @@
+"""BiMD nodes: the guider of the pivot and forward flow, and the sampler that adds the backward flow."""
+
+import comfy.samplers
+import torch
+from comfy_api.latest import io
+from tqdm.auto import tqdm
+
+from ..bimd import sample_bimd
+from .checks import check_model_kind
+from .sockets import ResidualNoise
+from .triple_flow_guider import TripleFlowGuider
+
+CATEGORY = "CustomEnhancer/bimd"
+
+
+class BiMDSampler(comfy.samplers.Sampler):
+    """`sample_bimd` as a SAMPLER: starts at the recorded pivot's noisy end and follows only its recorded schedule.
+
+    residual_noise: a ResidualNoise. backward_scale: b of the paper's eq. 4.
+    """
+
+    def __init__(self, residual_noise, backward_scale: float):
+        self.residual_noise = residual_noise
+        self.backward_scale = backward_scale
+
+    def sample(
+        self, model_wrap, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False
+    ):
+        """Sample (B, C, H, W). Raises ValueError where the graph does not fit the recording."""
+        recorded = self.residual_noise
+        self._check(model_wrap.model_patcher, sigmas, noise)
+        with tqdm(total=recorded.steps, disable=disable_pbar) as progress:
+
+            def on_step(step: dict) -> None:
+                progress.update()
+                if callback is not None:
+                    callback(step["i"], step["denoised"], step["x"], recorded.steps)
+
+            samples = sample_bimd(
+                model_wrap,
+                recorded.anchors,
+                recorded.predictions,
+                recorded.sigmas.flip(0).to(noise.device),
+                extra_args,
+                on_step,
+                backward_scale=self.backward_scale,
+                denoise_mask=denoise_mask,
+            )
+        return model_wrap.inner_model.model_sampling.inverse_noise_scaling(sigmas[-1], samples)
+
+    def _check(self, model_patcher, sigmas, noise) -> None:
+        recorded = self.residual_noise
+        check_model_kind(recorded.model_kind, model_patcher, "residual_noise")
+        schedule = recorded.sigmas.flip(0).to(sigmas.device)
+        if schedule.shape != sigmas.shape or not torch.allclose(schedule, sigmas, rtol=1e-5, atol=0):
+            raise ValueError(
+                f"sigmas: not the schedule that residual_noise was recorded on ({recorded.steps} steps from "
+                f"{schedule[0].item():.4g} to 0; got {len(sigmas) - 1} from {sigmas[0].item():.4g} to "
+                f"{sigmas[-1].item():.4g}). Connect the SIGMAS that the inversion node got."
+            )
+        if noise.shape != recorded.anchors.shape[1:]:
+            raise ValueError(
+                f"latent_image: its shape {tuple(noise.shape)} is not that of the inverted picture "
+                f"{tuple(recorded.anchors.shape[1:])}. Connect the latent output of the inversion node."
+            )
+        if noise.count_nonzero() > 0:
+            raise ValueError(
+                "noise: BiMD Sampler starts at the recorded noise, so any other would be lost. Connect DisableNoise."
+            )
+
+
+class BiMDSamplerNode(io.ComfyNode):
+    """`BiMDSampler` as a node."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CE_BiMDSampler",
+            display_name="BiMD Sampler",
+            category=CATEGORY,
+            description="Samples from an inverted picture with its residual noise as backward flow. For "
+            "SamplerCustomAdvanced, with DisableNoise and the SIGMAS that were inverted.",
+            inputs=[
+                ResidualNoise.Input("residual_noise", tooltip="What ResInversion recorded of the picture."),
+                io.Float.Input(
+                    "backward_scale",
+                    default=1.0,
+                    min=0.0,
+                    max=2.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="How much of the residual noise is given back. 1: all of it, the paper's method. 0: none, "
+                    "plain sampling of the guider from the inverted noise.",
+                ),
+            ],
+            outputs=[io.Sampler.Output(display_name="sampler", tooltip="For SamplerCustomAdvanced.")],
+        )
+
+    @classmethod
+    def execute(cls, residual_noise, backward_scale=1.0):
+        return io.NodeOutput(BiMDSampler(residual_noise, backward_scale))
+
+
+class TripleFlowGuiderNode(io.ComfyNode):
+    """`TripleFlowGuider` as a node."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CE_TripleFlowGuider",
+            display_name="Triple-Flow Guider",
+            category=CATEGORY,
+            description="Joins the pivot flow (the prompt without identity) to a forward flow (the personalised "
+            "prediction) that sets in at a starting step. BiMD Sampler adds the backward flow.",
+            inputs=[
+                io.Guider.Input("pivot_flow", tooltip="The guider that the picture was inverted with."),
+                io.Guider.Input(
+                    "forward_flow", tooltip="The guider of the personalised model, with the identity in its conditioning."
+                ),
+                io.Int.Input(
+                    "start_step",
+                    default=10,
+                    min=0,
+                    max=10000,
+                    optional=True,
+                    tooltip="The manipulation starting step (MSS): from this step on, counted from the noisiest, the "
+                    "forward flow acts. Lower: more of the identity, less of the scene.",
+                ),
+                io.Float.Input(
+                    "forward_scale",
+                    default=1.0,
+                    min=0.0,
+                    max=10.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="How far the prediction goes over to the forward flow. 1: all the way, one guider call a "
+                    "step. 0: the forward flow is off. Anything else calls both guiders at each step.",
+                ),
+            ],
+            outputs=[io.Guider.Output(display_name="guider", tooltip="For SamplerCustomAdvanced.")],
+        )
+
+    @classmethod
+    def execute(cls, pivot_flow, forward_flow, start_step=10, forward_scale=1.0):
+        return io.NodeOutput(TripleFlowGuider(pivot_flow, forward_flow, start_step, forward_scale))
+
+
+NODES = [TripleFlowGuiderNode, BiMDSamplerNode]

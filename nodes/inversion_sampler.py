@@ -1,0 +1,102 @@
+"""The SAMPLER with which the inversion nodes run inside a guider's own sampling, and the guidance of the pivot."""
+
+import logging
+from collections.abc import Callable
+
+import comfy.model_management
+import comfy.model_patcher
+import comfy.samplers
+import comfy.utils
+import latent_preview
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from ..resinversion import Pivot
+from .checks import check_recording
+
+
+class ConditionalPivot:
+    """Reads the conditional prediction off each guided call of a guider, at no further cost.
+
+    The pivot is to move unguided (the convention of null-text inversion and Direct Inversion: a guided pivot runs
+    away), while the residual noise needs the guided prediction. The host hands both over in one call.
+    """
+
+    def __init__(self):
+        self.missed = False
+        self._cond_denoised = []
+
+    def listen(self, extra_args: dict) -> dict:
+        """Sampler extra_args that let this object see each call; those given are not changed."""
+        model_options = comfy.model_patcher.set_model_options_post_cfg_function(
+            extra_args["model_options"].copy(), self._post_cfg
+        )
+        return {**extra_args, "model_options": model_options}
+
+    def _post_cfg(self, args: dict) -> Tensor:
+        self._cond_denoised.append(args["cond_denoised"])
+        return args["denoised"]
+
+    def __call__(self, denoised: Tensor) -> Tensor:
+        """The conditional part of the call that gave `denoised`, or `denoised` itself where the guider tells none."""
+        heard, self._cond_denoised = self._cond_denoised, []
+        if len(heard) == 1:
+            return heard[0]
+        self.missed = True
+        return denoised
+
+
+class InversionSampler(comfy.samplers.Sampler):
+    """Runs one function of `resinversion` as the sampling of a guider, and keeps what it recorded in `recording`.
+
+    invert: (model, x, sigmas, extra_args, callback, device) -> Pivot or ResidualNoise.
+    model_calls: how many calls the function makes, for the progress bar.
+
+    A KSAMPLER would divide by 1 - sigma at the noisy end, which for a flow-prediction model is zero.
+    """
+
+    def __init__(self, invert: Callable[..., Pivot], model_calls: int):
+        self.invert = invert
+        self.model_calls = model_calls
+        self.recording = None
+
+    def sample(
+        self, model_wrap, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False
+    ):
+        """Invert latent_image (B, C, H, W) along ascending sigmas; returns x*_N in the host's inverse noise scaling."""
+        with tqdm(total=self.model_calls, disable=disable_pbar) as progress:
+
+            def on_call(call: dict) -> None:
+                progress.update()
+                callback(call["i"], call["denoised"], call["x"], self.model_calls)
+
+            device = comfy.model_management.intermediate_device()
+            self.recording = self.invert(model_wrap, latent_image, sigmas, extra_args, on_call, device)
+        noisy = self.recording.anchors[-1].to(latent_image)
+        rescaled = model_wrap.inner_model.model_sampling.inverse_noise_scaling(sigmas[-1], noisy)
+        # Flow models reach sigma = 1, where the host's scaling divides by zero: there is no picture left to rescale.
+        return rescaled if torch.isfinite(rescaled).all() else noisy
+
+
+def run_inversion(guider, latent_image: Tensor, sigmas: Tensor, sampler: InversionSampler) -> Tensor:
+    """Run an inversion inside the guider's own `sample`, with the host's preview and progress.
+
+    latent_image: (B, C, H, W) in the host's latent space. sigmas: ascending. Returns the noisy latent, like latent_image.
+    Raises ValueError where the guider's model predicts NaN or Inf.
+    """
+    callback = latent_preview.prepare_callback(guider.model_patcher, sampler.model_calls)
+    noisy = guider.sample(
+        torch.zeros_like(latent_image), latent_image, sampler, sigmas, callback=callback, disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED, seed=0
+    )
+    check_recording(sampler.recording.anchors)
+    return noisy.to(comfy.model_management.intermediate_device())
+
+
+def warn_guided_pivot(pivot: ConditionalPivot | None) -> str | None:
+    """The sentence to show where the pivot was to be conditional and the guider told no cond_denoised, logged as well."""
+    if pivot is None or not pivot.missed:
+        return None
+    message = "This guider hands over no conditional prediction: the pivot is guided, as if pivot_guidance were 'guided'."
+    logging.warning("CustomEnhancer: %s", message)
+    return message
