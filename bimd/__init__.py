@@ -1,4 +1,4 @@
-"""Bidirectionally manipulated diffusion: three flows in one sampling process (the paper's section III-C). Torch only."""
+"""Bidirectionally manipulated diffusion: three flows in one sampling (the paper's section III-C). Torch only."""
 
 from .sampling import sample_bimd
 from .triple_flow import TripleFlow, forward_scales

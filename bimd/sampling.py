@@ -23,11 +23,11 @@ def sample_bimd(
     predictions: (N, B, C, H, W), eps(x*_i, s_i) of the pivot flow for i = 1 .. N, on the same device as anchors.
     sigmas: (N + 1,), descending to 0, on the device that the model runs on.
     callback: called at each step with x, i, sigma and denoised, as k-diffusion's samplers do.
-    backward_scale: b of eq. 4. 1 gives the picture back where the model agrees with `predictions`; 0 is a plain Euler step.
-    denoise_mask: broadcastable to (B, C, H, W), values 0 .. 1; 0 holds a place on the pivot. None is 1 everywhere.
+    backward_scale: b of eq. 4. 1 gives the picture back where the model agrees with `predictions`; 0 is plain Euler.
+    denoise_mask: broadcastable to (B, C, H, W), 0 .. 1; 0 holds a place on the pivot. None is 1 everywhere.
     Returns x_0, (B, C, H, W) float32.
 
-    With e_i the model's noise prediction, p_i the recorded one and ds = s_{i-1} - s_i, eq. 4 and eq. 3 together read
+    With e_i the model's noise prediction, p_i the recorded one and ds = s_{i-1} - s_i, eq. 3 and 4 together read
 
         x_{i-1} = b x*_{i-1} + (x_i - b x*_i) + ds (e_i - b p_i)
 

@@ -115,7 +115,7 @@ class TripleFlowGuiderNode(io.ComfyNode):
             inputs=[
                 io.Guider.Input("pivot_flow", tooltip="The guider that the picture was inverted with."),
                 io.Guider.Input(
-                    "forward_flow", tooltip="The guider of the personalised model, with the identity in its conditioning."
+                    "forward_flow", tooltip="The guider of the personalised model, whose conditioning has the identity."
                 ),
                 io.Int.Input(
                     "start_step",

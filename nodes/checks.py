@@ -10,7 +10,7 @@ def check_sigmas(sigmas: torch.Tensor) -> None:
     """
     if len(sigmas) < 2:
         raise ValueError(
-            f"sigmas: {len(sigmas)} values make no step. Connect a scheduler with at least 1 step and denoise above 0."
+            f"sigmas: {len(sigmas)} values make no step. Connect a scheduler with 1 step or more and denoise above 0."
         )
     if not torch.isfinite(sigmas).all():
         raise ValueError("sigmas: holds NaN or Inf. Check the scheduler's settings.")
@@ -27,7 +27,7 @@ def check_sigmas(sigmas: torch.Tensor) -> None:
 
 
 def check_latent(name: str, samples: torch.Tensor) -> None:
-    """Raise ValueError if the latent input called `name` holds NaN or Inf. samples: a LATENT's tensor, nested or not."""
+    """Raise ValueError if the latent input `name` holds NaN or Inf. samples: a LATENT's tensor, nested or not."""
     for tensor in samples.unbind() if samples.is_nested else [samples]:
         if not torch.isfinite(tensor).all():
             raise ValueError(
@@ -40,8 +40,8 @@ def check_recording(record: torch.Tensor) -> None:
     """Raise ValueError if a recorded trajectory holds NaN or Inf. record: latents of any shape."""
     if not torch.isfinite(record).all():
         raise ValueError(
-            "guider: its model predicted NaN or Inf on the way. Run the model in bf16 or fp32 (--bf16-unet, --fp32-unet) "
-            "or lower the guider's cfg."
+            "guider: its model predicted NaN or Inf on the way. Run the model in bf16 or fp32 (--bf16-unet, "
+            "--fp32-unet) or lower the guider's cfg."
         )
 
 

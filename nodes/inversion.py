@@ -29,8 +29,8 @@ INVERSION_INPUTS = [
         options=["conditional", "guided"],
         default="conditional",
         optional=True,
-        tooltip="conditional: the pivot moves by the positive prompt alone, which keeps it near the noise that models "
-        "know. guided: it moves by the guider's full prediction. Both cost the same.",
+        tooltip="conditional: the pivot moves by the positive prompt alone, which keeps it near the noise that "
+        "models know. guided: it moves by the guider's full prediction. Both cost the same.",
     ),
     io.Combo.Input(
         "evaluate_at",
@@ -44,7 +44,7 @@ INVERSION_INPUTS = [
 
 
 def invert(invert_function, model_calls: int, guider, sigmas, latent_image, pivot_guidance: str, evaluate_at: str):
-    """Run ddim_inversion or res_inversion in the guider. Returns (recording, LATENT, a sentence for the user or None)."""
+    """Run ddim_inversion or res_inversion in the guider. Returns (recording, LATENT, warning for the user or None)."""
     check_sigmas(sigmas)
     check_latent("latent_image", latent_image["samples"])
     samples = comfy.sample.fix_empty_latent_channels(guider.model_patcher, latent_image["samples"])

@@ -80,23 +80,29 @@ class InversionSampler(comfy.samplers.Sampler):
 
 
 def run_inversion(guider, latent_image: Tensor, sigmas: Tensor, sampler: InversionSampler) -> Tensor:
-    """Run an inversion inside the guider's own `sample`, with the host's preview and progress.
+    """Run an inversion inside the guider's own `sample`, with the host's preview and progress. Returns x*_N.
 
-    latent_image: (B, C, H, W) in the host's latent space. sigmas: ascending. Returns the noisy latent, like latent_image.
+    latent_image: (B, C, H, W) in the host's latent space. sigmas: (N + 1,), ascending.
     Raises ValueError where the guider's model predicts NaN or Inf.
     """
     callback = latent_preview.prepare_callback(guider.model_patcher, sampler.model_calls)
     noisy = guider.sample(
-        torch.zeros_like(latent_image), latent_image, sampler, sigmas, callback=callback, disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED, seed=0
+        torch.zeros_like(latent_image),
+        latent_image,
+        sampler,
+        sigmas,
+        callback=callback,
+        disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
+        seed=0,
     )
     check_recording(sampler.recording.anchors)
     return noisy.to(comfy.model_management.intermediate_device())
 
 
 def warn_guided_pivot(pivot: ConditionalPivot | None) -> str | None:
-    """The sentence to show where the pivot was to be conditional and the guider told no cond_denoised, logged as well."""
+    """The sentence to show (and logged) where a pivot that was to be conditional had to be guided, else None."""
     if pivot is None or not pivot.missed:
         return None
-    message = "This guider hands over no conditional prediction: the pivot is guided, as if pivot_guidance were 'guided'."
+    message = "This guider hands over no conditional prediction, so the pivot is guided."
     logging.warning("CustomEnhancer: %s", message)
     return message

@@ -6,8 +6,9 @@ import torch
 # Parts of the names of k-diffusion functions that add noise of their own, or ask the model more than once a step or
 # between two sigmas of the schedule: from an inverted latent they lose the picture without a word.
 UNFIT = (
-    "ancestral", "sde", "ddpm", "lcm", "seeds", "sa_solver", "heun", "dpm_2", "dpm_fast", "dpm_adaptive", "dpmpp_2s", "cfg_pp"
-)  # fmt: skip
+    *("ancestral", "sde", "ddpm", "lcm", "seeds", "sa_solver"),
+    *("heun", "dpm_2", "dpm_fast", "dpm_adaptive", "dpmpp_2s", "cfg_pp"),
+)
 
 
 def check_sampler(sampler, noise: torch.Tensor) -> None:

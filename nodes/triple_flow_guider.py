@@ -3,10 +3,9 @@
 import logging
 
 import comfy.samplers
-import torch
 
 from ..bimd import TripleFlow, forward_scales
-from .shared_model import SharedModel, check_same_weights
+from .entered_flows import EnteredFlows, check_same_weights
 from .stock_samplers import check_sampler
 
 
@@ -27,15 +26,15 @@ class TripleFlowModel:
     """The entered pivot guider as samplers know it, with its predictions joined to the forward guider's.
 
     pivot_wrap, forward_wrap: the entered guiders. pivot_options, forward_options: the model options of each.
-    shared_model: keeps the MODEL that both may share set up for the flow being called.
+    entered_flows: keeps a MODEL that both share set up for the flow being called.
     """
 
-    def __init__(self, pivot_wrap, forward_wrap, pivot_options, forward_options, sigmas, scales, shared_model):
+    def __init__(self, pivot_wrap, forward_wrap, pivot_options, forward_options, sigmas, scales, entered_flows):
         self._pivot_wrap = pivot_wrap
         self._forward_wrap = forward_wrap
         self._inherited_post_cfg = pivot_options.get("sampler_post_cfg_function", [])
         self._forward_options = forward_options
-        self._shared_model = shared_model
+        self._entered_flows = entered_flows
         self._flows = TripleFlow(self._pivot_denoised, self._forward_denoised, sigmas, scales)
 
     def __getattr__(self, name):
@@ -46,11 +45,11 @@ class TripleFlowModel:
         return self._flows(x, sigma, model_options=model_options or {}, seed=seed)
 
     def _pivot_denoised(self, x, sigma, model_options, seed):
-        self._shared_model.set_up_for(self._pivot_wrap.model_patcher)
+        self._entered_flows.set_up_for(self._pivot_wrap)
         return self._pivot_wrap(x, sigma, model_options=model_options, seed=seed)
 
     def _forward_denoised(self, x, sigma, model_options, seed):
-        self._shared_model.set_up_for(self._forward_wrap.model_patcher)
+        self._entered_flows.set_up_for(self._forward_wrap)
         # What the sampler itself wants to hear of each call (cfg_pp samplers do) holds for either flow.
         heard = model_options.get("sampler_post_cfg_function", [])
         added = [function for function in heard if function not in self._inherited_post_cfg]
@@ -109,7 +108,7 @@ class TripleFlowGuider:
 
             def run_sampler(forward_wrap, _sigmas, forward_extra_args, *_sampling):
                 nonlocal sampled
-                with SharedModel(pivot_wrap.model_patcher, forward_wrap.model_patcher) as shared_model:
+                with EnteredFlows(pivot_wrap, forward_wrap) as entered_flows:
                     model = TripleFlowModel(
                         pivot_wrap,
                         forward_wrap,
@@ -117,7 +116,7 @@ class TripleFlowGuider:
                         forward_extra_args["model_options"],
                         entered_sigmas.sort(descending=True).values,
                         scales,
-                        shared_model,
+                        entered_flows,
                     )
                     sampled = sampler.sample(model, entered_sigmas, extra_args, *sampling)
                 return sampled

@@ -32,8 +32,8 @@ def ddim_inversion(
     model_kind: kept in the pivot.
     evaluate_at: at which sigma a step from s_i to s_{i+1} asks the model. "current": s_i, as k-diffusion's Euler step
         does, and s_1 where s_0 = 0. "target": s_{i+1}, as prompt-to-prompt and diffusers' DDIMInverseScheduler do.
-    input_scale: for "target", the factor c_in(sigma) by which the model scales x to its network's input. Those references
-        hand the network the latent of s_i with the timestep of s_{i+1}, so x is brought to the same input here.
+    input_scale: for "target", the factor c_in(sigma) by which the model scales x to its network's input. Those
+        references hand the network the latent of s_i with the timestep of s_{i+1}; so does this with the factor.
         None: the model does not scale its input (flow prediction).
     pivot_denoised: maps the model's denoised to the one that moves the pivot; None moves it by the model's own.
     device: where the pivot is kept; None keeps it where x is.

@@ -76,9 +76,7 @@ def test_two_gaussians_meet_their_recursion(forward_scale, backward_scale):
     pivot, forward = gaussian_model(0.5, 0.8), gaussian_model(-1.0, 0.3)
     sigmas, x0 = sigmas_of(12), picture(1)
     recorded = res_inversion(pivot, x0, sigmas.flip(0), model_kind=KIND)
-    actual = run(
-        triple_flow(pivot, forward, sigmas, 4, forward_scale), recorded, backward_scale=backward_scale
-    )
+    actual = run(triple_flow(pivot, forward, sigmas, 4, forward_scale), recorded, backward_scale=backward_scale)
 
     s = sigmas.flip(0).double()
 
@@ -99,7 +97,9 @@ def test_two_gaussians_meet_their_recursion(forward_scale, backward_scale):
 
 @given(start_step=st.integers(0, 30), steps=st.integers(1, 20), scale=st.floats(0.1, 3))
 def test_forward_scales_set_in_at_the_starting_step(start_step, steps, scale):
-    assert forward_scales(steps, start_step, scale) == [0.0] * min(start_step, steps) + [scale] * max(steps - start_step, 0)
+    assert forward_scales(steps, start_step, scale) == [0.0] * min(start_step, steps) + [scale] * max(
+        steps - start_step, 0
+    )
 
 
 def test_forward_flow_off_never_asks_it_and_gives_the_picture_back():

@@ -1,5 +1,7 @@
 """DDIM inversion and ResInversion as functions: exactness, cost, and references that share no code with them."""
 
+from types import MappingProxyType
+
 import pytest
 import torch
 from comfy import model_sampling, samplers
@@ -97,16 +99,16 @@ def test_a_recorded_residual_walks_back_along_the_pivot():
 def test_model_calls(steps):
     """One pass costs N + 1 calls, a pivot alone N, a record along a given pivot N, the target convention 2N."""
     x, sigmas = picture(5), schedule("normal", steps)
+    pivot = ddim_inversion(chaotic_model(5), x, sigmas, model_kind=KIND)
     costs = {}
     for name, invert in {
-        "ddim": lambda m: ddim_inversion(m, x, sigmas, model_kind=KIND),
-        "res": lambda m: res_inversion(m, x, sigmas, model_kind=KIND),
-        "res at target": lambda m: res_inversion(m, x, sigmas, model_kind=KIND, evaluate_at="target"),
-        "record": lambda m: record_residual_noise(m, pivot),
+        "ddim": lambda model: ddim_inversion(model, x, sigmas, model_kind=KIND),
+        "res": lambda model: res_inversion(model, x, sigmas, model_kind=KIND),
+        "res at target": lambda model: res_inversion(model, x, sigmas, model_kind=KIND, evaluate_at="target"),
+        "record": lambda model: record_residual_noise(model, pivot),
     }.items():
         model = Counted(chaotic_model(5))
-        recorded = invert(model)
-        pivot = pivot if name != "ddim" else recorded
+        invert(model)
         costs[name] = model.calls
     assert costs == {"ddim": steps, "res": steps + 1, "res at target": 2 * steps, "record": steps}
 
@@ -168,14 +170,16 @@ def test_a_record_of_50_steps_at_1024_pixels_takes_27_megabytes():
 class TestAgainstDiffusers:
     """diffusers' DDIM schedulers as references; they step in z = x / sqrt(1 + sigma^2) and by timesteps."""
 
-    CONFIG = {
-        "beta_start": 0.00085,
-        "beta_end": 0.012,
-        "beta_schedule": "scaled_linear",
-        "clip_sample": False,
-        "set_alpha_to_one": True,
-        "steps_offset": 0,
-    }
+    CONFIG = MappingProxyType(
+        {
+            "beta_start": 0.00085,
+            "beta_end": 0.012,
+            "beta_schedule": "scaled_linear",
+            "clip_sample": False,
+            "set_alpha_to_one": True,
+            "steps_offset": 0,
+        }
+    )
     STEPS = 20
 
     @staticmethod
