@@ -1,0 +1,190 @@
+"""The demo: runs the shipped PhotoMaker workflow in a running ComfyUI and writes its pictures and its numbers.
+
+python tests/demo.py --server http://127.0.0.1:8188 --output output/demo [--models-are-real]
+"""
+
+import argparse
+import copy
+import json
+import platform
+import sys
+import time
+from pathlib import Path
+
+import safetensors.torch
+import skimage.data
+import torch
+from host import Host, find
+from PIL import Image, ImageDraw, ImageFont
+
+WORKFLOW = Path(__file__).resolve().parent.parent / "workflows" / "api" / "customenhancer_photomaker.json"
+SIZE = 512
+LABELS = {
+    "reference": "reference",
+    "scene": "1  stock SDXL's scene",
+    "swapped": "2  face swapped in",
+    "reconstruction": "3  reconstruction (forward flow off)",
+    "personalised": "the personalised model alone",
+    "final": "4  triple-flow result",
+}
+
+
+def stand_in_models(prompt: dict, object_info: dict) -> None:
+    """Choose the tiny stand-ins, and a picture size that suits them, in the nodes that load model files."""
+    for class_type, name in [("CheckpointLoaderSimple", "ckpt_name"), ("CE_PhotoMakerLoader", "photomaker_name")]:
+        options = combo_options(object_info[class_type]["input"]["required"][name])
+        (choice,) = [option for option in options if "tiny" in option]
+        prompt[find(prompt, class_type)]["inputs"][name] = choice
+    prompt[find(prompt, "EmptyLatentImage")]["inputs"].update(width=SIZE, height=SIZE)
+
+
+def combo_options(declared: list) -> list[str]:
+    """The options of a combo input as /object_info declares it."""
+    return declared[0] if isinstance(declared[0], list) else declared[1]["options"]
+
+
+def add_branches(prompt: dict) -> dict[str, str]:
+    """Add to the workflow what it is compared with. Returns the ids of the nodes that put out each picture or latent.
+
+    reconstruction: the same sampling with the forward flow off. personalised: the forward flow alone, sampled by the
+    stock sampler from the scene's own noise.
+    """
+    scene = find_title(prompt, "Sample the scene")
+    final = find_title(prompt, "Sample the three flows")
+    guider, decode = find(prompt, "CE_TripleFlowGuider"), find_title(prompt, "Final picture")
+    forward_flow = prompt[guider]["inputs"]["forward_flow"]
+
+    def add(node_id: str, like: str, title: str, **inputs) -> str:
+        prompt[node_id] = copy.deepcopy(prompt[like])
+        prompt[node_id]["_meta"] = {"title": title}
+        prompt[node_id]["inputs"].update(inputs)
+        return node_id
+
+    def add_output(node_id: str, class_type: str, title: str, **inputs) -> str:
+        prompt[node_id] = {"class_type": class_type, "inputs": inputs, "_meta": {"title": title}}
+        return node_id
+
+    add("reconstruction_guider", guider, "Forward flow off", forward_scale=0.0)
+    add("reconstruction", final, "Sample the reconstruction", guider=["reconstruction_guider", 0])
+    add("reconstruction_picture", decode, "Reconstruction", samples=["reconstruction", 0])
+    add("personalised", scene, "Sample the personalised model alone", guider=forward_flow)
+    add("personalised_picture", decode, "Personalised model alone", samples=["personalised", 0])
+    latents = {"inverted_latent": [find(prompt, "VAEEncode"), 0], "reconstructed_latent": ["reconstruction", 0]}
+    for name, link in latents.items():
+        add_output(name, "SaveLatent", name, samples=link, filename_prefix=f"demo/{name}")
+    for name in ("reconstruction", "personalised"):
+        add_output(f"{name}_preview", "PreviewImage", name, images=[f"{name}_picture", 0])
+    return {
+        "scene": find_title(prompt, "Scene with an anonymous person"),
+        "swapped": find_title(prompt, "Scene with the reference's face"),
+        "reconstruction": "reconstruction_preview",
+        "personalised": "personalised_preview",
+        "final": find(prompt, "SaveImage"),
+    }
+
+
+def find_title(prompt: dict, title: str) -> str:
+    """The id of the one node with a title."""
+    (node_id,) = [node_id for node_id, node in prompt.items() if node["_meta"]["title"] == title]
+    return node_id
+
+
+def latent(host: Host, outputs: dict, node_id: str) -> torch.Tensor:
+    """The latent that a SaveLatent node wrote."""
+    return safetensors.torch.load(host.get("/view", **outputs[node_id]["latents"][0]))["latent_tensor"]
+
+
+def contact_sheet(pictures: dict[str, Image.Image]) -> Image.Image:
+    """All pictures in two rows of three, each with its label above it."""
+    side, margin, caption = 384, 16, 34
+    font = ImageFont.load_default(size=20)
+    sheet = Image.new("RGB", (3 * (side + margin) + margin, 2 * (side + caption + margin) + margin), "white")
+    draw = ImageDraw.Draw(sheet)
+    for number, (name, label) in enumerate(LABELS.items()):
+        row, column = divmod(number, 3)
+        left, top = margin + column * (side + margin), margin + row * (side + caption + margin)
+        draw.text((left, top + 4), label, fill="black", font=font)
+        sheet.paste(pictures[name].resize((side, side), Image.Resampling.LANCZOS), (left, top + caption))
+    return sheet
+
+
+def show_progress(title: str, value: int, maximum: int) -> None:
+    """Keep one line on the terminal up to date."""
+    bar = "#" * round(24 * value / maximum)
+    sys.stderr.write(f"\r  {title[:44]:44} [{bar:24}] {value:3}/{maximum:<3}")
+    sys.stderr.flush()
+
+
+def run_demo(host: Host, real_models: bool) -> tuple[dict[str, Image.Image], dict]:
+    """Run the workflow with its branches. Returns the pictures by name, and the report."""
+    prompt = json.loads(WORKFLOW.read_text())
+    if not real_models:
+        stand_in_models(prompt, host.get_json("/object_info"))
+    reference = Image.fromarray(skimage.data.astronaut())
+    prompt[find(prompt, "LoadImage")]["inputs"]["image"] = host.upload("astronaut.png", reference)
+    outputs = add_branches(prompt)
+
+    started = time.perf_counter()
+    run = host.run(prompt, show_progress, timeout=3600)
+    total = time.perf_counter() - started
+    sys.stderr.write("\n")
+
+    counts = host.get_json("/customenhancer_test/counts", prompt_id=run.prompt_id)
+    nodes = {
+        "scene": find_title(prompt, "Sample the scene"),
+        "inversion": find(prompt, "CE_ResInversion"),
+        "bimd": find_title(prompt, "Sample the three flows"),
+    }
+    error = latent(host, run.outputs, "reconstructed_latent") - latent(host, run.outputs, "inverted_latent")
+    system = host.get_json("/system_stats")["system"]
+    report = {
+        "steps": prompt[find(prompt, "BasicScheduler")]["inputs"]["steps"],
+        "guider_calls": {name: counts[node_id]["guider_calls"] for name, node_id in nodes.items()},
+        "reconstruction_max_abs_error": error.abs().max().item(),
+        "seconds": {
+            "total": round(total, 2),
+            **{name: round(run.seconds[node_id], 2) for name, node_id in nodes.items()},
+        },
+        "versions": {
+            "comfyui": system["comfyui_version"],
+            "python": platform.python_version(),
+            "torch": system["pytorch_version"],
+        },
+        "models": "real" if real_models else "tiny stand-ins with random weights",
+    }
+    pictures = {name: host.picture(run.outputs[node_id]["images"][0]) for name, node_id in outputs.items()}
+    return {"reference": reference, **pictures}, report
+
+
+def print_table(report: dict) -> None:
+    """The report as a short table."""
+    print(f"{'':14}{'guider calls':>14}{'seconds':>10}")
+    for name, calls in report["guider_calls"].items():
+        print(f"{name:14}{calls:14}{report['seconds'][name]:10.2f}")
+    print(f"{'pipeline':14}{sum(report['guider_calls'].values()):14}{report['seconds']['total']:10.2f}")
+    print(f"steps {report['steps']}, reconstruction max abs error {report['reconstruction_max_abs_error']:.2g}")
+    print(", ".join(f"{name} {version}" for name, version in report["versions"].items()), f"({report['models']})")
+
+
+def main() -> None:
+    """Run the demo from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--server", required=True, help="URL of the running ComfyUI")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the pictures and report.json")
+    parser.add_argument(
+        "--models-are-real", action="store_true", help="use the model names of the workflow as they are"
+    )
+    arguments = parser.parse_args()
+
+    pictures, report = run_demo(Host(arguments.server), arguments.models_are_real)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    for name in LABELS.keys() - {"reference"}:
+        pictures[name].save(arguments.output / f"{name}.png")
+    contact_sheet(pictures).save(arguments.output / "contact_sheet.png")
+    (arguments.output / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    print_table(report)
+    print(f"pictures and report: {arguments.output.resolve()}")
+
+
+if __name__ == "__main__":
+    main()

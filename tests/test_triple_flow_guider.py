@@ -1,0 +1,312 @@
+"""The guider that nests two guiders, inside the host's own sampling, on stand-in models."""
+
+import comfy.hooks
+import comfy.model_management
+import comfy.samplers
+import pytest
+import torch
+from comfy.patcher_extension import PatcherInjection
+from comfy_extras.nodes_custom_sampler import DisableNoise, RandomNoise, SamplerCustomAdvanced
+from customenhancer.nodes.bimd import BiMDSamplerNode, TripleFlowGuiderNode
+from customenhancer.nodes.inversion import ResInversion
+from customenhancer.nodes.stock_samplers import UNFIT
+from standins.analytic import chaotic_model, conditioning, gaussian_model, guider
+
+PIVOT, FORWARD = (0.5, 0.8), (-1.0, 0.3)
+
+
+def schedule(model, steps=20):
+    return comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "normal", steps)
+
+
+def picture(batch=2):
+    return {"samples": torch.randn(batch, 4, 8, 8, generator=torch.Generator().manual_seed(0)) / 0.13025}
+
+
+def triple_flow(pivot_flow, forward_flow, **options):
+    return TripleFlowGuiderNode.execute(pivot_flow, forward_flow, **options).result[0]
+
+
+def invert(flow, sigmas):
+    return ResInversion.execute(flow, sigmas, picture()).result
+
+
+def sample(flow, sampler, sigmas, latent, noise=None):
+    noise = noise or DisableNoise.execute().result[0]
+    return SamplerCustomAdvanced.execute(noise, flow, sampler, sigmas, latent).result[0]["samples"]
+
+
+def bimd(residual_noise, **options):
+    return BiMDSamplerNode.execute(residual_noise, **options).result[0]
+
+
+class CountedGuider(comfy.samplers.CFGGuider):
+    """The host's CFGGuider, with its calls counted."""
+
+    def __init__(self, model, mean_and_std):
+        super().__init__(model)
+        self.calls = 0
+        self.set_conds(conditioning(*mean_and_std), conditioning(0.0, 1.0))
+        self.set_cfg(5.0)
+
+    def predict_noise(self, *args, **kwargs):
+        self.calls += 1
+        return super().predict_noise(*args, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("forward_scale", "start_step", "pivot_calls", "forward_calls"),
+    [(1.0, 10, 10, 40), (0.5, 20, 50, 30), (0.0, 10, 50, 0), (1.0, 50, 50, 0), (1.0, 0, 0, 50)],
+)
+def test_guider_calls(forward_scale, start_step, pivot_calls, forward_calls):
+    """50 calls for 50 steps at scale 1, 80 at scale 0.5 with MSS 20."""
+    model = gaussian_model()
+    pivot, forward, sigmas = CountedGuider(model, PIVOT), CountedGuider(model, FORWARD), schedule(model, 50)
+    residual_noise, noisy = invert(pivot, sigmas)
+    pivot.calls = 0
+    flow = triple_flow(pivot, forward, start_step=start_step, forward_scale=forward_scale)
+    sample(flow, bimd(residual_noise), sigmas, noisy)
+    assert (pivot.calls, forward.calls) == (pivot_calls, forward_calls)
+
+
+def test_forward_flow_off_gives_the_picture_back():
+    model = chaotic_model(1)
+    pivot, sigmas = guider(model, PIVOT), schedule(model)
+    residual_noise, noisy = invert(pivot, sigmas)
+    for options in ({"forward_scale": 0.0}, {"start_step": 20}):
+        flow = triple_flow(pivot, guider(model, FORWARD), **options)
+        assert (sample(flow, bimd(residual_noise), sigmas, noisy) - picture()["samples"]).abs().max() <= 1e-5
+
+
+@pytest.mark.parametrize("start_step", [3, 19])
+def test_the_pivot_steps_before_the_starting_step_are_exact_when_nested(start_step):
+    """Both guiders entered, forward flow equal to the pivot: the picture comes back to the last bits."""
+    model = chaotic_model(2)
+    pivot, sigmas = guider(model, PIVOT), schedule(model)
+    residual_noise, noisy = invert(pivot, sigmas)
+    for forward in (guider(model, PIVOT), guider(model.clone(), PIVOT)):
+        flow = triple_flow(pivot, forward, start_step=start_step)
+        assert (sample(flow, bimd(residual_noise), sigmas, noisy) - picture()["samples"]).abs().max() <= 1e-5
+
+
+def test_forward_scale_1_backward_scale_0_from_step_0_is_the_hosts_euler():
+    model = chaotic_model(3)
+    pivot, forward, sigmas = guider(model, PIVOT), guider(model, FORWARD), schedule(model)
+    residual_noise, noisy = invert(pivot, sigmas)
+    ours = sample(triple_flow(pivot, forward, start_step=0), bimd(residual_noise, backward_scale=0.0), sigmas, noisy)
+    # Another start to the last bit would end elsewhere in this model, so euler starts at the very same tensor.
+    start = residual_noise.anchors[-1]
+    euler = comfy.samplers.KSAMPLER(lambda model, x, *args, **kwargs: comfy.samplers.k_diffusion_sampling.sample_euler(
+        model, start, *args, **kwargs))  # fmt: skip
+    assert torch.equal(ours, sample(forward, euler, sigmas, noisy))
+
+
+def test_the_forward_flow_changes_the_picture():
+    model = gaussian_model()
+    pivot, sigmas = guider(model, PIVOT), schedule(model)
+    residual_noise, noisy = invert(pivot, sigmas)
+    forward = guider(model, FORWARD)
+    drawn = []
+    for scale in (0.5, 1.0, 2.0):
+        flow = triple_flow(pivot, forward, start_step=18, forward_scale=scale)
+        drawn.append((sample(flow, bimd(residual_noise), sigmas, noisy) - picture()["samples"]).mean())
+    assert 0 > drawn[0] > drawn[1] > drawn[2]  # ever further towards the forward flow's lower mean
+
+
+def test_with_a_stock_sampler_the_guider_is_a_delayed_forward_flow():
+    """From fresh noise any sampler works: at MSS 0 the forward guider alone, beyond the end the pivot guider alone."""
+    model = gaussian_model()
+    pivot, forward, sigmas = guider(model, PIVOT), guider(model, FORWARD), schedule(model)
+    noise, empty = RandomNoise.execute(7).result[0], {"samples": torch.zeros(1, 4, 8, 8)}
+    for name in ("euler", "heun", "dpmpp_2m", "euler_ancestral", "dpmpp_2m_cfg_pp"):
+        sampler = comfy.samplers.sampler_object(name)
+        first, last = (sample(flow, sampler, sigmas, empty, noise) for flow in (forward, pivot))
+        assert torch.equal(sample(triple_flow(pivot, forward, start_step=0), sampler, sigmas, empty, noise), first)
+        assert torch.equal(sample(triple_flow(pivot, forward, start_step=20), sampler, sigmas, empty, noise), last)
+        between = sample(triple_flow(pivot, forward, start_step=10), sampler, sigmas, empty, noise)
+        assert not torch.equal(between, first) and not torch.equal(between, last)
+
+
+def test_previews_come_once_a_step_and_show_the_denoised():
+    model = gaussian_model()
+    pivot, forward, sigmas = guider(model, PIVOT), guider(model, FORWARD), schedule(model)
+    residual_noise, noisy = invert(pivot, sigmas)
+    told = []
+    zeros = torch.zeros_like(noisy["samples"])
+    triple_flow(pivot, forward, start_step=5).sample(
+        zeros, noisy["samples"], bimd(residual_noise), sigmas,
+        callback=lambda step, denoised, x, total: told.append((step, total, denoised.std() < x.std())),
+    )  # fmt: skip
+    assert [t[:2] for t in told] == [(k, 20) for k in range(20)]
+    assert all(shows_denoised for _, _, shows_denoised in told[:10])
+
+
+class RecordingPatch(torch.nn.Module):
+    """An attention patch that records where it was moved; as a module it moves in place."""
+
+    def __init__(self):
+        super().__init__()
+        self.moves = []
+
+    def to(self, *args, **kwargs):
+        self.moves.append(args[0])
+        return self
+
+    @property
+    def device(self):
+        return next(move for move in reversed(self.moves) if isinstance(move, (str, torch.device)))
+
+
+class TestClonedModels:
+    """Two flows on clones of one MODEL: entering the second makes the host detach the first."""
+
+    LOAD, OFFLOAD = torch.device("cpu"), torch.device("cpu", 0)  # told apart, and both are there on any machine
+
+    def flow(self, model, mean_and_std, log, name):
+        """A flow on a clone of `model` with a patch and an injection of its own; it logs how each call found them."""
+        clone = model.clone()
+        clone.load_device, clone.offload_device = self.LOAD, self.OFFLOAD
+        patch = RecordingPatch()
+        clone.set_model_attn2_patch(patch)
+        injected = model.model.__dict__.setdefault("injected_by", set())
+        clone.set_injections(
+            name, [PatcherInjection(inject=lambda p: injected.add(name), eject=lambda p: injected.discard(name))]
+        )
+
+        class Flow(comfy.samplers.CFGGuider):
+            def predict_noise(self, *args, **kwargs):
+                log.append((name, set(injected), patch.device, self.inner_model.current_patcher is clone))
+                return super().predict_noise(*args, **kwargs)
+
+        flow = Flow(clone)
+        flow.set_conds(conditioning(*mean_and_std), conditioning(0.0, 1.0))
+        flow.set_cfg(5.0)
+        return flow, patch
+
+    @pytest.mark.parametrize("forward_scale", [1.0, 0.5])
+    def test_each_flow_is_whole_when_called_and_left_as_the_host_expects(self, forward_scale):
+        model, log = gaussian_model(), []
+        pivot, pivot_patch = self.flow(model, PIVOT, log, "pivot")
+        forward, forward_patch = self.flow(model, FORWARD, log, "forward")
+        sigmas = schedule(model)
+        residual_noise, noisy = invert(pivot, sigmas)
+        log.clear()
+        sample(triple_flow(pivot, forward, forward_scale=forward_scale), bimd(residual_noise), sigmas, noisy)
+
+        assert {name for name, *_ in log} == {"pivot", "forward"}
+        assert log == [(name, {name}, self.LOAD, True) for name, *_ in log]
+        loaded = comfy.model_management.loaded_models()
+        assert forward.model_patcher in loaded and pivot.model_patcher not in loaded
+        assert model.model.injected_by == {"forward"} and forward.model_patcher.is_injected
+        assert not pivot.model_patcher.is_injected
+        assert (pivot_patch.device.index, forward_patch.device.index) == (self.OFFLOAD.index, self.LOAD.index)
+        assert model.model.current_patcher is None
+
+    def test_the_result_is_that_of_one_shared_model(self):
+        model, log = gaussian_model(), []
+        pivot, _ = self.flow(model, PIVOT, log, "pivot")
+        forward, _ = self.flow(model, FORWARD, log, "forward")
+        sigmas = schedule(model)
+        residual_noise, noisy = invert(pivot, sigmas)
+        cloned = sample(triple_flow(pivot, forward), bimd(residual_noise), sigmas, noisy)
+        plain_pivot, plain_forward = guider(model, PIVOT), guider(model, FORWARD)
+        residual_noise, noisy = invert(plain_pivot, sigmas)
+        shared = sample(triple_flow(plain_pivot, plain_forward), bimd(residual_noise), sigmas, noisy)
+        assert torch.equal(cloned, shared)
+
+    def test_a_failure_midway_leaves_both_flows_usable(self):
+        model, log = gaussian_model(), []
+        pivot, _ = self.flow(model, PIVOT, log, "pivot")
+        forward, _ = self.flow(model, FORWARD, log, "forward")
+        sigmas = schedule(model)
+        residual_noise, noisy = invert(pivot, sigmas)
+        flow = triple_flow(pivot, forward)
+        good = sample(flow, bimd(residual_noise), sigmas, noisy)
+
+        def fail(step, *_):
+            if step == 15:
+                raise RuntimeError("interrupted")
+
+        with pytest.raises(RuntimeError, match="interrupted"):
+            flow.sample(
+                torch.zeros_like(noisy["samples"]), noisy["samples"], bimd(residual_noise), sigmas, callback=fail
+            )
+        assert torch.equal(sample(flow, bimd(residual_noise), sigmas, noisy), good)
+
+
+def test_a_model_of_the_pivot_flow_that_the_forward_flow_crowded_out_is_loaded_again():
+    """Two unrelated MODELs: what the host unloads to make room for the second is there when the first is called."""
+    ours, theirs = gaussian_model(), gaussian_model()
+    sigmas = schedule(ours)
+
+    class Crowding(comfy.samplers.CFGGuider):
+        def outer_sample(self, *args, **kwargs):
+            comfy.model_management.unload_model_and_clones(ours)
+            return super().outer_sample(*args, **kwargs)
+
+    log = []
+
+    class Watched(comfy.samplers.CFGGuider):
+        def predict_noise(self, *args, **kwargs):
+            log.append(ours in comfy.model_management.loaded_models())
+            return super().predict_noise(*args, **kwargs)
+
+    flows = []
+    for guider_class, model, mean_and_std in ((Watched, ours, PIVOT), (Crowding, theirs, FORWARD)):
+        flow = guider_class(model)
+        flow.set_conds(conditioning(*mean_and_std), conditioning(0.0, 1.0))
+        flow.set_cfg(5.0)
+        flows.append(flow)
+    residual_noise, noisy = invert(flows[0], sigmas)
+    log.clear()
+    sample(triple_flow(*flows), bimd(residual_noise), sigmas, noisy)
+    assert log == [True] * 10
+
+
+class TestBadInput:
+    """Each error names the input and what to do."""
+
+    def test_flows_whose_models_differ_in_weight_patches(self):
+        model, patched = gaussian_model(), None
+        patched = model.clone()
+        patched.add_patches({"diffusion_model.bias": (torch.ones(1),)})
+        for pivot, forward in ((model, patched), (patched, model)):
+            with pytest.raises(ValueError, match=r"^forward_flow: .*other weight patches .* LoRA"):
+                triple_flow(guider(pivot), guider(forward))
+        triple_flow(guider(patched), guider(patched.clone()))
+
+    def test_flows_whose_models_differ_in_object_patches(self):
+        model, patched = gaussian_model(), None
+        patched = model.clone()
+        patched.add_object_patch("model_sampling", model.model.model_sampling)
+        with pytest.raises(ValueError, match=r"^forward_flow: .*other object patches"):
+            triple_flow(guider(model), guider(patched))
+        triple_flow(guider(patched), guider(patched.clone()))
+
+    @pytest.mark.parametrize("name", comfy.samplers.SAMPLER_NAMES)
+    def test_samplers_that_cannot_follow_an_inverted_latent(self, name):
+        """A sampler is refused if and only if two seeds differ, or it asks between the schedule's steps or twice."""
+        model = gaussian_model()
+        sigmas = schedule(model)[5:]
+        asked = []
+
+        class Watched(comfy.samplers.CFGGuider):
+            def predict_noise(self, x, timestep, *args, **kwargs):
+                asked.append(timestep[0].item())
+                return super().predict_noise(x, timestep, *args, **kwargs)
+
+        flow = Watched(model)
+        flow.set_conds(conditioning(*PIVOT), conditioning(0.0, 1.0))
+        flow.set_cfg(5.0)
+        latent, sampler = picture(), comfy.samplers.sampler_object(name)
+        zeros = torch.zeros_like(latent["samples"])
+        with torch.random.fork_rng():
+            one, two = (flow.sample(zeros, latent["samples"], sampler, sigmas, seed=seed) for seed in (1, 2))
+        fit = torch.equal(one, two) and asked == 2 * sigmas[:-1].tolist() and "cfg_pp" not in name
+        triple = triple_flow(guider(model, PIVOT), guider(model, FORWARD))
+        if fit:
+            sample(triple, sampler, sigmas, latent)
+        else:
+            with pytest.raises(ValueError, match=r"^sampler: .* Connect BiMD Sampler"):
+                sample(triple, sampler, sigmas, latent)
+        assert fit != any(part in sampler.sampler_function.__name__ for part in UNFIT)
