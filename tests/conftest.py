@@ -1,12 +1,24 @@
-"""Load the host and the pack as the host loads it: one package made from the checkout's folder."""
+"""Load the host and the pack as the host loads it, one package made from the checkout's folder; start a real server."""
 
 import importlib.util
 import os
 import sys
 from pathlib import Path
 
+import pytest
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 HOST = Path(os.environ["COMFYUI_PATH"])
+
+
+def load(name: str, file: Path):
+    """Import a file as the module `name`, without its folder on sys.path: the host has a `nodes` module of its own."""
+    spec = importlib.util.spec_from_file_location(name, file)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
 
 sys.path.insert(0, str(HOST))
 
@@ -14,14 +26,28 @@ from comfy.cli_args import args  # noqa: E402  the host must be on sys.path firs
 
 args.cpu = True
 
-
-def load_pack():
-    """Import the checkout as the package `customenhancer` and return it."""
-    spec = importlib.util.spec_from_file_location("customenhancer", CHECKOUT / "__init__.py")
-    pack = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = pack
-    spec.loader.exec_module(pack)
-    return pack
+load("customenhancer", CHECKOUT / "__init__.py")
+dev = load("dev", CHECKOUT / "dev.py")
 
 
-load_pack()
+def pytest_collection_modifyitems(items):
+    """What needs no server runs first, so that a failure shows early; the browser comes last."""
+    items.sort(key=lambda item: ("browser" in item.path.name, "server" in getattr(item, "fixturenames", ())))
+
+
+def start_server(base: Path, **more_packs: Path):
+    """A server with this pack, the test support and the stand-in models, and further packs by folder name."""
+    packs = {
+        "ComfyUI-CustomEnhancer": CHECKOUT,
+        "customenhancer_test_support": CHECKOUT / "tests" / "support_pack",
+        **more_packs,
+    }
+    models = dev.standins(Path(sys.executable), HOST)
+    return dev.Server(base, comfyui=HOST, models=models, packs=packs, log=base / "comfyui.log")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """A running host with this pack and the stand-in models; `server.url` is its address."""
+    with start_server(tmp_path_factory.mktemp("server")) as server:
+        yield server

@@ -1,6 +1,6 @@
 """The demo: runs the shipped PhotoMaker workflow in a running ComfyUI and writes its pictures and its numbers.
 
-python tests/demo.py --server http://127.0.0.1:8188 --output output/demo [--models-are-real]
+python tests/demo.py --server http://127.0.0.1:8188 --output output/demo [--models DIR]
 """
 
 import argparse
@@ -171,12 +171,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--server", required=True, help="URL of the running ComfyUI")
     parser.add_argument("--output", type=Path, required=True, help="folder for the pictures and report.json")
-    parser.add_argument(
-        "--models-are-real", action="store_true", help="use the model names of the workflow as they are"
-    )
+    parser.add_argument("--models", help="the real models folder that the server uses in place of the stand-ins")
     arguments = parser.parse_args()
 
-    pictures, report = run_demo(Host(arguments.server), arguments.models_are_real)
+    pictures, report = run_demo(Host(arguments.server), real_models=bool(arguments.models))
     arguments.output.mkdir(parents=True, exist_ok=True)
     for name in LABELS.keys() - {"reference"}:
         pictures[name].save(arguments.output / f"{name}.png")

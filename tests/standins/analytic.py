@@ -1,5 +1,7 @@
 """Stand-in MODELs without a UNet, inside the host's own BaseModel: the exact denoiser of a Gaussian, and chaos."""
 
+import itertools
+
 import comfy.latent_formats
 import comfy.model_base
 import comfy.model_patcher
@@ -99,3 +101,22 @@ def guider(model, positive=(0.5, 0.8), negative=(0.0, 1.0), cfg: float = 5.0) ->
 def gaussian_ode(x: torch.Tensor, sigma_from: float, sigma_to: float, mean: float, std: float) -> torch.Tensor:
     """Closed form of the probability-flow ODE of N(mean, std^2) in x = x0 + sigma * noise, for any two sigmas."""
     return mean + (x - mean) * ((std**2 + sigma_to**2) / (std**2 + sigma_from**2)) ** 0.5
+
+
+def gaussian_euler(x: torch.Tensor, sigmas, flows, flow_prediction: bool = False) -> torch.Tensor:
+    """Euler steps along `sigmas` on a weighted sum of Gaussians' noise predictions, as one affine map in float64.
+
+    flows: (weight, mean, std) each; guidance at cfg is the weights cfg and 1 - cfg. A Gaussian's noise prediction is
+    (x - posterior mean) / s, at x = x0 + s * noise, or at x = (1 - s) * x0 + s * noise for `flow_prediction`.
+    """
+    factor, offset = 1.0, 0.0
+    for sigma, after in itertools.pairwise(map(float, sigmas)):
+        signal = 1 - sigma if flow_prediction else 1.0
+        slope = intercept = 0.0
+        for weight, mean, std in flows:
+            gain = signal * std**2 / (signal**2 * std**2 + sigma**2)
+            slope += weight * (1 - gain) / sigma
+            intercept -= weight * mean * (1 - gain * signal) / sigma
+        factor += (after - sigma) * slope * factor
+        offset += (after - sigma) * (slope * offset + intercept)
+    return (factor * x.double() + offset).to(x.dtype)

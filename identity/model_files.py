@@ -1,0 +1,70 @@
+"""Where the InsightFace models lie: every folder registered as `insightface`, so extra_model_paths.yaml counts.
+
+Layout of each folder: `models/<pack>/*.onnx` for face packs (a nested `models/<pack>/<pack>/*.onnx`, as zip files often
+leave behind, counts too), any other .onnx for face swappers.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import folder_paths
+
+FOLDER = "insightface"
+MODEL_ZOO = "github.com/deepinsight/insightface/releases/tag/model-zoo"
+
+folder_paths.add_model_folder_path(FOLDER, os.path.join(folder_paths.models_dir, FOLDER))
+
+
+def face_packs() -> dict[str, Path]:
+    """Every face pack on disk: its name and the folder of its .onnx files. buffalo_l, which face swap needs, leads."""
+    packs = {}
+    for folder, file in _onnx_files():
+        match file.parts:
+            case ("models", pack, _):
+                packs.setdefault(pack, folder / file.parent)
+            case ("models", pack, nested, _) if pack == nested:
+                packs.setdefault(pack, folder / file.parent)
+    return dict(sorted(packs.items(), key=lambda item: (item[0] != "buffalo_l", item[0])))
+
+
+def find_face_pack(pack: str) -> Path:
+    """The folder of a face pack's .onnx files. Raises FileNotFoundError where there are none."""
+    packs = face_packs()
+    if pack not in packs:
+        searched = [str(Path(folder, "models", pack)) for folder in folder_paths.get_folder_paths(FOLDER)]
+        raise FileNotFoundError(
+            f"pack: no .onnx files of the face pack {pack!r} in {' or '.join(searched)}. "
+            f"Unpack {pack}.zip from {MODEL_ZOO} there, or choose one of: {', '.join(packs) or 'none found'}."
+        )
+    return packs[pack]
+
+
+def face_swappers() -> dict[str, Path]:
+    """Every file that may be a face swapper: its path below its registered folder and in full."""
+    swappers = {}
+    for folder, file in _onnx_files():
+        if file.parts[0] != "models":
+            swappers.setdefault(str(file), folder / file)
+    return dict(sorted(swappers.items()))
+
+
+def find_face_swapper(model_name: str) -> Path:
+    """The file of a face swapper. Raises FileNotFoundError where there is none of that name."""
+    swappers = face_swappers()
+    if model_name not in swappers:
+        searched = [str(Path(folder, model_name)) for folder in folder_paths.get_folder_paths(FOLDER)]
+        raise FileNotFoundError(
+            f"model_name: no face swapper at {' or '.join(searched)}. Put inswapper_128.onnx there, "
+            f"or choose one of: {', '.join(swappers) or 'none found'}."
+        )
+    return swappers[model_name]
+
+
+def _onnx_files() -> Iterator[tuple[Path, Path]]:
+    """Folder and path below it of every .onnx file; the folders in their registered order, then by depth and name."""
+    for folder in folder_paths.get_folder_paths(FOLDER):
+        files, _ = folder_paths.recursive_search(folder)
+        paths = (Path(file) for file in files if file.endswith(".onnx"))
+        for path in sorted(paths, key=lambda path: (len(path.parts), path.parts)):
+            yield Path(folder), path

@@ -1,0 +1,93 @@
+"""ONNX Runtime for the face models: which provider computes, and what to tell a user whose GPU stays idle."""
+
+import functools
+import importlib.util
+import logging
+import sys
+from pathlib import Path
+
+import torch
+
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+# In the order in which `auto` prefers them.
+PROVIDERS = {"CUDA": CUDA, "DirectML": "DmlExecutionProvider", "CoreML": "CoreMLExecutionProvider", "CPU": CPU}
+PROVIDER_CHOICES = ["auto", *PROVIDERS]
+
+REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements.txt"
+
+
+def choose_providers(choice: str = "auto") -> list[str]:
+    """Turn one of PROVIDER_CHOICES into the list of providers an ONNX Runtime session takes; the CPU always ends it.
+
+    Only providers that this ONNX Runtime offers are chosen; where the wanted one is missing, the CPU takes its place
+    and one log line says so. Raises ImportError if onnxruntime is missing.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise missing_package(error) from error
+    offered = onnxruntime.get_available_providers()
+    wanted = list(PROVIDERS.values()) if choice == "auto" else [PROVIDERS[choice]]
+    chosen = next((provider for provider in wanted if provider in offered), CPU)
+    if CUDA in wanted and CUDA not in offered and _torch_sees_cuda():
+        _explain_idle_gpu("ONNX Runtime offers no CUDA provider")
+    elif choice != "auto" and chosen not in wanted:
+        logging.warning("provider: ONNX Runtime offers no %s here (%s), using the CPU.", choice, ", ".join(offered))
+    return list(dict.fromkeys([chosen, CPU]))
+
+
+def report_idle_provider(session, providers: list[str]) -> None:
+    """Log one line if a session was made for `providers` but could not start the first of them.
+
+    ONNX Runtime then goes on with the CPU, as it does when a CUDA build does not find its own CUDA version's libraries.
+    """
+    if providers[0] in session.get_providers():
+        return
+    if providers[0] == CUDA and _torch_sees_cuda():
+        _explain_idle_gpu("ONNX Runtime could not start its CUDA provider")
+    else:
+        logging.warning("provider: ONNX Runtime could not start %s, using the CPU.", providers[0])
+
+
+def missing_package(error: ImportError) -> ImportError:
+    """The error for a face node whose packages cannot be imported: which one, and the command that installs them."""
+    return ImportError(
+        f"The face nodes need the Python packages insightface and onnxruntime, but: {error}. "
+        f"Stop ComfyUI, run this, and start it again: {_install_command('-r', str(REQUIREMENTS))}"
+    )
+
+
+def repair_command() -> str:
+    """The command that puts the GPU build of ONNX Runtime in charge, for the CUDA version PyTorch was built for.
+
+    It lays the GPU build's files over those of the CPU build. The CPU build stays registered: were it uninstalled, the
+    next installation of anything that requires it (InsightFace does) would put it back on top.
+    """
+    # 1.26 is the last release built for CUDA 12; later ones need CUDA 13.
+    package = "onnxruntime-gpu==1.26.0" if torch.version.cuda.startswith("12.") else "onnxruntime-gpu"
+    return _install_command("--no-deps", package, again=True)
+
+
+@functools.cache
+def _explain_idle_gpu(reason: str) -> None:
+    logging.warning(
+        "provider: face models run on the CPU although PyTorch uses CUDA %s, because %s. "
+        "Stop ComfyUI, run this, and start it again: %s",
+        torch.version.cuda,
+        reason,
+        repair_command(),
+    )
+
+
+def _torch_sees_cuda() -> bool:
+    return torch.version.cuda is not None and torch.cuda.is_available()
+
+
+def _install_command(*arguments: str, again: bool = False) -> str:
+    """A command line for this very Python, by uv where pip is absent. again: replace what is installed already."""
+    if importlib.util.find_spec("pip"):
+        words = [sys.executable, "-m", "pip", "install", *(["--force-reinstall"] if again else []), *arguments]
+    else:
+        words = ["uv", "pip", "install", "--python", sys.executable, *(["--reinstall"] if again else []), *arguments]
+    return " ".join(f'"{word}"' if " " in word else word for word in words)

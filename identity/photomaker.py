@@ -1,0 +1,166 @@
+"""PhotoMaker V1 (TencentARC/PhotoMaker): its files, its LoRA on a MODEL, its identity in a prompt's CONDITIONING."""
+
+import pickle
+from dataclasses import dataclass
+
+import comfy.clip_vision
+import comfy.model_base
+import comfy.model_management
+import comfy.model_patcher
+import comfy.ops
+import comfy.sd
+import comfy.utils
+import torch
+
+from .photomaker_encoder import PhotoMakerEncoder, shape_faults
+from .photomaker_prompt import ENCODER_WIDTHS, prepare_prompt
+
+REMEDY = "Put photomaker-v1.bin of TencentARC/PhotoMaker (Hugging Face) into models/photomaker and choose it."
+V2_KEY = "qformer_perceiver.token_norm.weight"
+
+
+@dataclass(frozen=True)
+class PhotoMaker:
+    """One file's content. patcher: a ModelPatcher around its PhotoMakerEncoder. lora: the UNet LoRA's named tensors."""
+
+    patcher: comfy.model_patcher.ModelPatcher
+    lora: dict[str, torch.Tensor]
+
+
+def load_photomaker(path: str) -> PhotoMaker:
+    """Load a V1 file; its layout shows in its keys, and nothing in it is ever executed.
+
+    Layouts: a dict of `id_encoder` and `lora_weights` (.bin); the same two as prefixes (.safetensors); encoder keys
+    without a prefix beside `unet.` keys. Weights keep the file's dtype, computing is float32.
+    Raises ValueError, naming the input photomaker_name, for a file that is damaged, holds code, is another or is V2.
+    """
+    contents = _read(path)
+    encoder_weights, lora = _split(contents)
+    if V2_KEY in encoder_weights:
+        raise ValueError(f"photomaker_name: {path} is PhotoMaker V2, which is not yet supported. {REMEDY}")
+    faults = _faults(encoder_weights, lora)
+    if faults:
+        raise ValueError(
+            f"photomaker_name: {path} is not a PhotoMaker V1 file: {faults}. Expected: the keys id_encoder and "
+            "lora_weights, or both as prefixes, or encoder keys such as visual_projection_2.weight beside unet. keys; "
+            f"it begins with {', '.join(map(str, list(contents)[:3])) or 'nothing'}. {REMEDY}"
+        )
+    offload_device = comfy.model_management.text_encoder_offload_device()
+    encoder = PhotoMakerEncoder(encoder_weights, offload_device, comfy.ops.manual_cast).eval()
+    patcher = comfy.model_patcher.CoreModelPatcher(
+        encoder, load_device=comfy.model_management.text_encoder_device(), offload_device=offload_device
+    )
+    encoder.load_state_dict(encoder_weights, assign=patcher.is_dynamic())
+    return PhotoMaker(patcher, lora)
+
+
+def _read(path: str) -> dict:
+    try:
+        contents = comfy.utils.load_torch_file(path, safe_load=True)
+    except Exception as error:  # whatever a reader of damaged files may raise
+        if isinstance(error, pickle.UnpicklingError) and "GLOBAL" in str(error):
+            reason = "holds code beside its weights and was not loaded, for that code might run"
+        else:
+            reason = f"cannot be read ({type(error).__name__}): it is damaged, cut short, or another kind of file"
+        raise ValueError(f"photomaker_name: {path} {reason}. {REMEDY}") from error
+    return contents if isinstance(contents, dict) else {}
+
+
+def _split(contents: dict) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """The tensors of the encoder and of the LoRA, out of any of the three layouts."""
+    if "id_encoder" in contents:
+        parts = contents["id_encoder"], contents.get("lora_weights")
+    elif any(str(key).startswith("id_encoder.") for key in contents):
+        parts = _under("id_encoder.", contents), _under("lora_weights.", contents)
+    else:
+        lora = {key: value for key, value in contents.items() if str(key).startswith("unet.")}
+        parts = {key: value for key, value in contents.items() if key not in lora}, lora
+    encoder, lora = (
+        {key: value for key, value in part.items() if torch.is_tensor(value)} if isinstance(part, dict) else {}
+        for part in parts
+    )
+    # A constant (0, 1, 2, ...) that files saved by older transformers carry along.
+    encoder.pop("vision_model.embeddings.position_ids", None)
+    return encoder, lora
+
+
+def _under(prefix: str, contents: dict) -> dict:
+    return {key.removeprefix(prefix): value for key, value in contents.items() if key.startswith(prefix)}
+
+
+def _faults(encoder_weights: dict[str, torch.Tensor], lora: dict[str, torch.Tensor]) -> str:
+    """What keeps these tensors from being PhotoMaker V1, or "" where nothing does."""
+    try:
+        misfits = shape_faults(encoder_weights)
+    except KeyError as key:
+        return f"it has no {key.args[0]}"
+    except (IndexError, RuntimeError, ValueError):
+        return "the shapes of its tensors do not belong together"
+    if misfits:
+        return f"tensors missing, surplus or of a wrong shape: {len(misfits)}, such as {misfits[0]}"
+    return "" if lora else "it has no LoRA"
+
+
+def apply_lora(model, photomaker: PhotoMaker, strength: float):
+    """A MODEL with the file's LoRA on it; at strength 0 the very MODEL that came in, which is never changed.
+
+    Raises ValueError where model is not SDXL or no tensor of the LoRA finds its place in it.
+    """
+    if not isinstance(model.model, comfy.model_base.SDXL):
+        raise ValueError(
+            f"model: PhotoMaker works with SDXL alone, and this is {type(model.model).__name__}. Connect the MODEL of "
+            "an SDXL checkpoint (base, not refiner)."
+        )
+    if strength == 0:
+        return model
+    patched, _ = comfy.sd.load_lora_for_models(model, None, photomaker.lora, strength, 0)
+    if _patch_count(patched) == _patch_count(model):
+        raise ValueError(
+            "model: no tensor of the PhotoMaker file's LoRA fits into it. Connect a MODEL with SDXL's own layers, or "
+            "set lora_strength to 0."
+        )
+    return patched
+
+
+def _patch_count(model) -> int:
+    return sum(map(len, model.patches.values()))
+
+
+@torch.no_grad()
+def encode_prompt(photomaker: PhotoMaker, clip, images: torch.Tensor, text: str, trigger: str):
+    """Encode one prompt with the identity of some pictures, and without.
+
+    images: (N, H, W, 3 or 4), 0 to 1, the reference pictures, one person. text, trigger: see `prepare_prompt`.
+    Returns two CONDITIONINGs. `positive`: the class tokens hold the identity; its pooled output is that of the prompt
+    with the class token repeated, which no identity reaches, as in PhotoMaker's pipeline. `customization_free`: the
+    prompt without the trigger, pooled output included, just as CLIPTextEncode gives it.
+    Raises ValueError for a prompt, CLIP or number of pictures that does not fit.
+    """
+    if images.shape[0] == 0:
+        raise ValueError("reference_images: no picture in it. Connect at least one picture of the person.")
+    prompt = prepare_prompt(clip, text, trigger, copies=images.shape[0])
+    customization_free = clip.encode_from_tokens_scheduled(prompt.customization_free)
+    plain = clip.encode_from_tokens_scheduled(prompt.identity)
+
+    comfy.model_management.load_model_gpu(photomaker.patcher)
+    encoder, device = photomaker.patcher.model, photomaker.patcher.load_device
+    pixels = comfy.clip_vision.clip_preprocess(images.to(device), size=encoder.image_size).float()
+    identity = encoder(pixels)
+    positive = [[_fuse(encoder, cond, identity, prompt.positions), dict(extras)] for cond, extras in plain]
+    return positive, customization_free
+
+
+def _fuse(encoder: PhotoMakerEncoder, cond: torch.Tensor, identity: torch.Tensor, positions: dict[str, list[int]]):
+    """A copy of cond (1, T, 2048) with identity (N, 2048) fused into the tokens at positions (N per text encoder)."""
+    if encoder.width != cond.shape[-1]:
+        raise ValueError(
+            f"photomaker: made for text embeddings {encoder.width} wide, and clip's are {cond.shape[-1]} wide. {REMEDY}"
+        )
+    fused_cond = cond.clone()
+    widths = list(ENCODER_WIDTHS.values())
+    outputs = dict(zip(ENCODER_WIDTHS, fused_cond.split(widths, dim=-1), strict=True))
+    text = torch.cat([output[0, positions[key]] for key, output in outputs.items()], dim=-1)
+    fused = encoder.fuse_module(text.to(identity), identity).to(cond)
+    for (key, output), part in zip(outputs.items(), fused.split(widths, dim=-1), strict=True):
+        output[0, positions[key]] = part
+    return fused_cond

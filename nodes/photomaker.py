@@ -1,0 +1,113 @@
+"""PhotoMaker nodes: load a file, and make a personalised MODEL and both conditionings from it."""
+
+import folder_paths
+from comfy_api.latest import io
+
+from ..identity.photomaker import REMEDY, apply_lora, encode_prompt, load_photomaker
+
+CATEGORY = "CustomEnhancer/identity"
+PhotoMakerSocket = io.Custom("CE_PHOTOMAKER")
+FaceAnalysisSocket = io.Custom("FACEANALYSIS")
+
+
+class PhotoMakerLoaderNode(io.ComfyNode):
+    """`load_photomaker` as a node."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CE_PhotoMakerLoader",
+            display_name="Load PhotoMaker",
+            category=CATEGORY,
+            description="Loads a PhotoMaker file: the identity encoder and the LoRA that belongs to it.",
+            inputs=[
+                io.Combo.Input(
+                    "photomaker_name",
+                    options=folder_paths.get_filename_list("photomaker"),
+                    tooltip="A file in models/photomaker: photomaker-v1.bin of TencentARC/PhotoMaker, or the same as "
+                    ".safetensors.",
+                ),
+            ],
+            outputs=[
+                PhotoMakerSocket.Output(display_name="photomaker", tooltip="The encoder and the LoRA of this one file.")
+            ],
+        )
+
+    @classmethod
+    def execute(cls, photomaker_name):
+        path = folder_paths.get_full_path("photomaker", photomaker_name)
+        if path is None:
+            searched = ", ".join(folder_paths.get_folder_paths("photomaker"))
+            raise FileNotFoundError(f"photomaker_name: {photomaker_name} is not in {searched}. {REMEDY}")
+        return io.NodeOutput(load_photomaker(path))
+
+
+class PhotoMakerForwardFlowNode(io.ComfyNode):
+    """`apply_lora` and `encode_prompt` as a node."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CE_PhotoMakerForwardFlow",
+            display_name="PhotoMaker Forward Flow",
+            category=CATEGORY,
+            description="Personalises an SDXL model with pictures of one person. Sample the model with positive for "
+            "the forward flow, and with customization_free for the pivot flow.",
+            inputs=[
+                io.Model.Input("model", tooltip="An SDXL model. It is not changed: the LoRA goes on a copy."),
+                io.Clip.Input("clip", tooltip="The two text encoders of that SDXL model."),
+                PhotoMakerSocket.Input("photomaker", tooltip="From Load PhotoMaker."),
+                io.Image.Input(
+                    "reference_images",
+                    tooltip="One or more pictures of one person, cropped to the head (the middle square of each is "
+                    "used). Each takes one place of the prompt.",
+                ),
+                io.String.Input(
+                    "text",
+                    multiline=True,
+                    dynamic_prompts=True,
+                    placeholder="a photo of a man img, ...",
+                    tooltip='The prompt, with the trigger once, right after the class word: "a photo of a man img, '
+                    'smiling". Weights such as (man img:1.2) work.',
+                ),
+                io.String.Input(
+                    "trigger",
+                    default="img",
+                    optional=True,
+                    tooltip="The word in text that marks the class word before it as the person. It is left out of the "
+                    "prompt itself.",
+                ),
+                io.Float.Input(
+                    "lora_strength",
+                    default=1.0,
+                    min=-10.0,
+                    max=10.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="Strength of the file's LoRA on the model. 1: as trained. 0: the model stays as it is.",
+                ),
+                FaceAnalysisSocket.Input(
+                    "face_analysis",
+                    optional=True,
+                    tooltip="For PhotoMaker V2 only, which is not yet supported. V1 does not look at it.",
+                ),
+            ],
+            outputs=[
+                io.Model.Output(display_name="model", tooltip="The model with the LoRA, for both flows."),
+                io.Conditioning.Output(display_name="positive", tooltip="The prompt with the person: forward flow."),
+                io.Conditioning.Output(
+                    display_name="customization_free",
+                    tooltip="The prompt without trigger and person: inversion and pivot flow.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, model, clip, photomaker, reference_images, text, trigger="img", lora_strength=1.0, face_analysis=None
+    ):
+        personalised = apply_lora(model, photomaker, lora_strength)
+        return io.NodeOutput(personalised, *encode_prompt(photomaker, clip, reference_images, text, trigger))
+
+
+NODES = [PhotoMakerLoaderNode, PhotoMakerForwardFlowNode]

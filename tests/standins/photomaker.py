@@ -1,0 +1,80 @@
+"""A stand-in for photomaker-v1.bin: the real file's keys and layouts, small and with random weights.
+
+It is no trained model: pictures of different people give different embeddings, and that is all it knows of faces.
+"""
+
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from standins.sdxl import Weights
+
+TEXT_WIDTH = 2048
+PROJECTED = 768
+# SDXL's attention blocks as diffusers names them: how many transformer blocks each has, and its width in units of
+# model_channels. 70 blocks with two attentions of four weights each: 560 LoRA pairs.
+SDXL_ATTENTIONS = {
+    **{f"down_blocks.1.attentions.{i}": (2, 2) for i in range(2)},
+    **{f"down_blocks.2.attentions.{i}": (10, 4) for i in range(2)},
+    "mid_block.attentions.0": (10, 4),
+    **{f"up_blocks.0.attentions.{i}": (10, 4) for i in range(3)},
+    **{f"up_blocks.1.attentions.{i}": (2, 2) for i in range(3)},
+}
+
+
+def encoder_tensors(
+    seed: int = 0, hidden: int = 64, layers: int = 2, patch: int = 14, image_size: int = 224, width: int = TEXT_WIDTH
+) -> dict[str, torch.Tensor]:
+    """The `id_encoder` part, float16. width: of the text embeddings, which gives the fuse module its real size."""
+    weights = Weights(seed)
+    embeddings = "vision_model.embeddings"
+    weights.normal(f"{embeddings}.class_embedding", hidden)
+    weights.normal(f"{embeddings}.patch_embedding.weight", hidden, 3, patch, patch, std=1 / patch)
+    weights.normal(f"{embeddings}.position_embedding.weight", (image_size // patch) ** 2 + 1, hidden, std=0.1)
+    weights.norm("vision_model.pre_layrnorm", hidden)
+    for layer in range(layers):
+        prefix = f"vision_model.encoder.layers.{layer}"
+        for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            weights.linear(f"{prefix}.self_attn.{name}", hidden, hidden)
+        weights.norm(f"{prefix}.layer_norm1", hidden)
+        weights.linear(f"{prefix}.mlp.fc1", hidden, 4 * hidden)
+        weights.linear(f"{prefix}.mlp.fc2", 4 * hidden, hidden)
+        weights.norm(f"{prefix}.layer_norm2", hidden)
+    weights.norm("vision_model.post_layernorm", hidden)
+    weights.linear("visual_projection", hidden, PROJECTED, bias=False)
+    weights.linear("visual_projection_2", hidden, width - PROJECTED, bias=False)
+    for name, inputs in (("mlp1", 2 * width), ("mlp2", width)):
+        weights.norm(f"fuse_module.{name}.layernorm", inputs)
+        weights.linear(f"fuse_module.{name}.fc1", inputs, width)
+        weights.linear(f"fuse_module.{name}.fc2", width, width)
+    weights.norm("fuse_module.layer_norm", width)
+    return weights.tensors
+
+
+def lora_tensors(seed: int = 0, model_channels: int = 32, rank: int = 4) -> dict[str, torch.Tensor]:
+    """The `lora_weights` part, float16, for an SDXL UNet this many model_channels wide (really 320, and rank 64).
+
+    It changes a weight by a fifth of the size that it has when drawn with variance 1 / inputs.
+    """
+    weights = Weights(seed)
+    for place, (blocks, multiple) in SDXL_ATTENTIONS.items():
+        width = multiple * model_channels
+        for block in range(blocks):
+            for attention, context in (("attn1", width), ("attn2", TEXT_WIDTH)):
+                prefix = f"unet.{place}.transformer_blocks.{block}.{attention}.processor"
+                for name, inputs in (("to_q", width), ("to_k", context), ("to_v", context), ("to_out", width)):
+                    weights.normal(f"{prefix}.{name}_lora.down.weight", rank, inputs, std=inputs**-0.5)
+                    weights.normal(f"{prefix}.{name}_lora.up.weight", width, rank, std=0.2 * rank**-0.5)
+    return weights.tensors
+
+
+def make_photomaker(path: Path, seed: int = 0, model_channels: int = 32, rank: int = 4) -> Path:
+    """Write a stand-in file (46 MB): in the dict layout (.bin) or the prefixed one (.safetensors). Returns its path."""
+    parts = {"id_encoder": encoder_tensors(seed), "lora_weights": lora_tensors(seed + 1, model_channels, rank)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".safetensors":
+        flat = {f"{part}.{key}": tensor for part, tensors in parts.items() for key, tensor in tensors.items()}
+        safetensors.torch.save_file(flat, path)
+    else:
+        torch.save(parts, path)
+    return path

@@ -1,0 +1,50 @@
+"""The node help pages of web/docs: one for each node, true to its schema."""
+
+import asyncio
+import re
+
+import pytest
+from conftest import CHECKOUT
+from customenhancer import WEB_DIRECTORY
+from customenhancer.nodes import CustomEnhancerExtension
+
+PAGES = CHECKOUT / WEB_DIRECTORY / "docs"
+SCHEMAS = {schema.node_id: schema for schema in (
+    node.define_schema() for node in asyncio.run(CustomEnhancerExtension().get_node_list())
+)}  # fmt: skip
+
+
+def rows(page: str, heading: str) -> dict[str, list[str]]:
+    """The table below a heading: its cells by the name in the first one."""
+    section = page.split(f"## {heading}\n")[1].split("\n## ")[0]
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:3] == "| `"
+    ]
+    return {name.strip("`"): rest for name, *rest in cells}
+
+
+def test_each_node_has_a_page_and_no_page_is_left_over():
+    assert {page.stem for page in PAGES.glob("*.md")} == set(SCHEMAS)
+
+
+@pytest.mark.parametrize("node_id", SCHEMAS)
+def test_the_page_lists_the_schemas_inputs_and_outputs(node_id):
+    schema = SCHEMAS[node_id]
+    page = (PAGES / f"{node_id}.md").read_text(encoding="utf-8")
+    assert page.startswith(f"# {schema.display_name}\n")
+    inputs = rows(page, "Inputs")
+    assert list(inputs) == [entry.id for entry in schema.inputs]
+    for entry in schema.inputs:
+        kind, default, _ = inputs[entry.id]
+        assert kind == ("choice" if entry.io_type == "COMBO" else entry.io_type)
+        declared = getattr(entry, "default", None)
+        assert default.strip("`") == ("" if declared is None else str(declared))
+    outputs = rows(page, "Outputs")
+    assert list(outputs) == [output.display_name for output in schema.outputs]
+    assert [kind for kind, _ in outputs.values()] == [output.io_type for output in schema.outputs]
+
+
+@pytest.mark.parametrize("node_id", SCHEMAS)
+def test_the_page_tells_the_paper_section(node_id):
+    page = (PAGES / f"{node_id}.md").read_text(encoding="utf-8")
+    assert re.search(r"^Paper: section I", page, re.MULTILINE)

@@ -1,0 +1,249 @@
+"""The pack in a real server, over its HTTP API, on the tiny stand-in models."""
+
+import copy
+import json
+from pathlib import Path
+
+import demo
+import numpy as np
+import pytest
+from conftest import start_server
+from host import Host, PromptError, find
+from PIL import Image
+
+NODES = [
+    "CE_DDIMInversion",
+    "CE_ResInversion",
+    "CE_RecordResidualNoise",
+    "CE_TripleFlowGuider",
+    "CE_BiMDSampler",
+    "CE_FaceAnalysisLoader",
+    "CE_FaceSwapperLoader",
+    "CE_FaceSwap",
+    "CE_PhotoMakerLoader",
+    "CE_PhotoMakerForwardFlow",
+]
+
+
+@pytest.fixture(scope="module")
+def host(server):
+    return Host(server.url)
+
+
+def node(class_type, **inputs):
+    return {"class_type": class_type, "inputs": inputs, "_meta": {"title": class_type}}
+
+
+def inversion_prompt(steps=8, scheduler="normal", batch=1, cfg=5.0, size=256):
+    """Invert a latent of the tiny SDXL and sample it back with the forward flow off, measured in the latent."""
+    return {
+        "model": node("CheckpointLoaderSimple", ckpt_name="tiny_sdxl.safetensors"),
+        "positive": node("CLIPTextEncode", clip=["model", 1], text="a photo of a man in a library"),
+        "negative": node("CLIPTextEncode", clip=["model", 1], text="blurry"),
+        "sigmas": node("BasicScheduler", model=["model", 0], scheduler=scheduler, steps=steps, denoise=1.0),
+        "empty": node("EmptyLatentImage", width=size, height=size, batch_size=batch),
+        "noise": node("RandomNoise", noise_seed=1),
+        "euler": node("KSamplerSelect", sampler_name="euler"),
+        "guider": node("CFGGuider", model=["model", 0], positive=["positive", 0], negative=["negative", 0], cfg=cfg),
+        "picture": node(
+            "SamplerCustomAdvanced",
+            **{"noise": ["noise", 0], "guider": ["guider", 0], "sampler": ["euler", 0], "sigmas": ["sigmas", 0]},
+            latent_image=["empty", 0],
+        ),
+        "inversion": node(
+            "CE_ResInversion", guider=["guider", 0], sigmas=["sigmas", 0], latent_image=["picture", 0]
+        ),
+        "no_noise": node("DisableNoise"),
+        "bimd": node("CE_BiMDSampler", residual_noise=["inversion", 0]),
+        "sampled": node(
+            "SamplerCustomAdvanced",
+            **{"noise": ["no_noise", 0], "guider": ["guider", 0], "sampler": ["bimd", 0], "sigmas": ["sigmas", 0]},
+            latent_image=["inversion", 1],
+        ),
+        "difference": node("TestLatentDifference", a=["picture", 0], b=["sampled", 0]),
+    }
+
+
+def difference(run):
+    return float(run.outputs["difference"]["text"][0])
+
+
+def test_every_node_is_there_and_tells_what_it_does(host):
+    info = host.get_json("/object_info")
+    for name in NODES:
+        declared = info[name]
+        assert declared["category"].startswith("CustomEnhancer/") and declared["description"], name
+        assert declared["display_name"] != name and declared["python_module"].endswith("ComfyUI-CustomEnhancer")
+        assert all(declared["output_tooltips"]), name
+        for group in declared["input"].values():
+            for input_name, (_, *options) in group.items():
+                assert options and options[0].get("tooltip"), f"{name}.{input_name} has no tooltip"
+
+
+def test_inputs_with_a_default_are_optional(host):
+    info = host.get_json("/object_info")
+    for name in NODES:
+        for input_name, (_, *options) in info[name]["input"].get("required", {}).items():
+            assert "default" not in (options or [{}])[0], f"{name}.{input_name} is required and has a default"
+
+
+def test_node_help_is_served(host):
+    for name in NODES:
+        page = host.get(f"/extensions/ComfyUI-CustomEnhancer/docs/{name}.md").decode()
+        assert page.startswith("# "), name
+
+
+class TestPipeline:
+    """The shipped PhotoMaker workflow, as the demo runs it."""
+
+    @pytest.fixture(scope="class")
+    def result(self, host):
+        return demo.run_demo(host, real_models=False)
+
+    def test_it_takes_151_guider_calls(self, result):
+        calls = result[1]["guider_calls"]
+        assert calls == {"scene": 50, "inversion": 51, "bimd": 50}
+        assert sum(calls.values()) == 151
+
+    def test_the_forward_flow_off_gives_the_picture_back(self, result):
+        assert result[1]["reconstruction_max_abs_error"] <= 1e-5
+
+    def test_each_part_does_its_share(self, result):
+        """The swap changes a face's share of the scene; reconstruction shows the swap; the identity moves the rest on."""
+        pictures = {name: np.asarray(picture, float) for name, picture in result[0].items()}
+        swapped = np.abs(pictures["swapped"] - pictures["scene"]).max(-1) > 2
+        assert 0.005 < swapped.mean() < 0.5
+        assert np.abs(pictures["final"] - pictures["reconstruction"]).mean() > 1
+        assert np.abs(pictures["final"] - pictures["personalised"]).mean() > 1
+
+    def test_the_report_says_what_ran(self, result):
+        report = result[1]
+        assert report["steps"] == 50 and report["versions"]["comfyui"] and report["seconds"]["bimd"] > 0
+
+    def test_the_contact_sheet_holds_every_picture(self, result):
+        sheet = demo.contact_sheet(result[0])
+        assert sheet.width > 3 * 384 and sheet.height > 2 * 384
+
+
+@pytest.mark.parametrize("scheduler", ["karras", "sgm_uniform", "normal"])
+@pytest.mark.parametrize("steps", [4, 8, 20])
+def test_the_tiny_sdxl_is_inverted_exactly(host, scheduler, steps):
+    """Batch 3, CFG 5; inputs with a default are left out, as API users may."""
+    run = host.run(inversion_prompt(steps, scheduler, batch=3))
+    assert difference(run) <= 1e-5
+    counts = host.get_json("/customenhancer_test/counts", prompt_id=run.prompt_id)
+    assert counts["inversion"]["guider_calls"] == steps + 1 and counts["sampled"]["guider_calls"] == steps
+
+
+def test_queueing_again_gives_the_same_to_the_last_bit(host):
+    """Nothing is left behind in the model, the conditioning or a generator."""
+    prompt = inversion_prompt()
+    prompt["other"] = node("CE_TripleFlowGuider", pivot_flow=["guider", 0], forward_flow=["personal", 0], start_step=2)
+    prompt["personal"] = node(
+        "CFGGuider", model=["model", 0], positive=["negative", 0], negative=["positive", 0], cfg=5.0
+    )
+    prompt["sampled"]["inputs"]["guider"] = ["other", 0]
+    first = difference(host.run(prompt))
+    prompt["sampled"]["_meta"]["again"] = True
+    prompt["bimd"]["inputs"]["backward_scale"] = 0.5
+    assert difference(host.run(prompt)) != first
+    prompt["bimd"]["inputs"]["backward_scale"] = 1.0
+    prompt["inversion"]["inputs"]["evaluate_at"] = "current"  # the default, said aloud: the host runs it again
+    assert difference(host.run(prompt)) == first
+
+
+class TestBadInput:
+    """Each is refused with an error that names the input, and the next prompt runs."""
+
+    def refused(self, host, prompt) -> str:
+        with pytest.raises(PromptError) as caught:
+            host.run(prompt)
+        assert difference(host.run(inversion_prompt(steps=2))) <= 1e-5
+        return str(caught.value)
+
+    def test_other_sigmas_than_the_recorded(self, host):
+        prompt = inversion_prompt()
+        prompt["others"] = node("BasicScheduler", model=["model", 0], scheduler="karras", steps=8, denoise=1.0)
+        prompt["sampled"]["inputs"]["sigmas"] = ["others", 0]
+        assert "sigmas: not the schedule that residual_noise was recorded on" in self.refused(host, prompt)
+
+    def test_a_latent_of_another_size(self, host):
+        prompt = inversion_prompt()
+        prompt["other"] = node("EmptyLatentImage", width=128, height=256, batch_size=1)
+        prompt["sampled"]["inputs"]["latent_image"] = ["other", 0]
+        assert "latent_image: its shape" in self.refused(host, prompt)
+
+    def test_flipped_sigmas(self, host):
+        prompt = inversion_prompt()
+        prompt["flipped"] = node("FlipSigmas", sigmas=["sigmas", 0])
+        prompt["inversion"]["inputs"]["sigmas"] = ["flipped", 0]
+        assert "sigmas: must descend" in self.refused(host, prompt)
+
+    def test_no_sigmas(self, host):
+        prompt = inversion_prompt()
+        prompt["sigmas"]["inputs"]["denoise"] = 0.0
+        assert "sigmas: 0 values make no step" in self.refused(host, prompt)
+
+    def test_flows_that_differ_in_weight_patches(self, host):
+        prompt = inversion_prompt()
+        prompt["merged"] = node("ModelMergeSimple", model1=["model", 0], model2=["model", 0], ratio=0.5)
+        prompt["forward"] = copy.deepcopy(prompt["guider"])
+        prompt["forward"]["inputs"]["model"] = ["merged", 0]
+        prompt["triple"] = node("CE_TripleFlowGuider", pivot_flow=["guider", 0], forward_flow=["forward", 0])
+        prompt["sampled"]["inputs"]["guider"] = ["triple", 0]
+        assert "forward_flow: its MODEL carries other weight patches" in self.refused(host, prompt)
+
+    def test_a_stochastic_sampler_from_an_inverted_latent(self, host):
+        prompt = inversion_prompt()
+        prompt["triple"] = node("CE_TripleFlowGuider", pivot_flow=["guider", 0], forward_flow=["guider", 0])
+        prompt["ancestral"] = node("KSamplerSelect", sampler_name="euler_ancestral")
+        prompt["sampled"]["inputs"].update(guider=["triple", 0], sampler=["ancestral", 0])
+        assert "sampler: sample_euler_ancestral is stochastic" in self.refused(host, prompt)
+
+    def face_prompt(self, host, picture):
+        prompt = inversion_prompt()
+        prompt["picture_file"] = node("LoadImage", image=host.upload("target.png", picture))
+        prompt["faces"] = node("CE_FaceAnalysisLoader", pack="buffalo_l")
+        prompt["swapper"] = node("CE_FaceSwapperLoader", model_name="inswapper_128.onnx")
+        prompt["swap"] = node(
+            "CE_FaceSwap",
+            **{"image": ["picture_file", 0], "reference": ["picture_file", 0]},
+            **{"face_analysis": ["faces", 0], "face_swapper": ["swapper", 0]},
+        )
+        prompt["show"] = node("PreviewImage", images=["swap", 0])
+        return prompt
+
+    def test_a_picture_without_a_face(self, host):
+        prompt = self.face_prompt(host, Image.new("RGB", (256, 256)))
+        assert "no face" in self.refused(host, prompt)
+        prompt["swap"]["inputs"]["no_face"] = "pass_through"
+        shown = host.run(prompt).outputs["show"]["images"][0]
+        assert not np.asarray(host.picture(shown)).any()
+
+    def photomaker_prompt(self, host, text):
+        prompt = json.loads(Path(demo.WORKFLOW).read_text())
+        demo.stand_in_models(prompt, host.get_json("/object_info"))
+        prompt[find(prompt, "LoadImage")]["inputs"]["image"] = host.upload("grey.png", Image.new("RGB", (64, 64), "grey"))
+        prompt[find(prompt, "CE_PhotoMakerForwardFlow")]["inputs"]["text"] = text
+        return prompt
+
+    @pytest.mark.parametrize("text", ["a photo of a man", "a photo of a man img with an img", "img of a man"])
+    def test_the_trigger_word(self, host, text):
+        assert "text:" in self.refused(host, self.photomaker_prompt(host, text))
+
+
+def test_without_insightface_and_onnxruntime_the_rest_of_the_pack_loads(tmp_path):
+    missing = tmp_path / "missing"
+    missing.mkdir()
+    (missing / "__init__.py").write_text("NODE_CLASS_MAPPINGS = {}\n")
+    (missing / "prestartup_script.py").write_text(
+        "import sys\nsys.modules['insightface'] = sys.modules['onnxruntime'] = None\n"
+    )
+    with start_server(tmp_path / "base", without_face_packages=missing) as server:
+        host = Host(server.url)
+        assert set(NODES) <= set(host.get_json("/object_info"))
+        prompt = inversion_prompt(steps=2)
+        assert difference(host.run(prompt)) <= 1e-5
+        prompt = TestBadInput().face_prompt(host, Image.new("RGB", (64, 64)))
+        with pytest.raises(PromptError, match="insightface"):
+            host.run(prompt)
