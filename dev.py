@@ -8,8 +8,9 @@
 Each sets up first: a virtual environment as requirements-dev.lock pins it, an unmodified ComfyUI, and tiny stand-in
 models. All of it lies in one cache folder outside the checkout, which may be deleted at any time.
 
-    COMFYUI_PATH             use this ComfyUI, 0.30 or newer
-    CUSTOMENHANCER_CACHE     use this cache folder
+    --models DIR             demo and serve: use this models folder, with the real files in it
+    COMFYUI_PATH=DIR         use this ComfyUI, 0.30 or newer
+    CUSTOMENHANCER_CACHE=DIR use this cache folder
 """
 
 from __future__ import annotations
@@ -464,7 +465,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True, metavar="{demo,test,serve}")
     models = argparse.ArgumentParser(add_help=False)
-    models.add_argument("--models", type=existing_folder, help="a real models folder, in place of the stand-ins")
+    models.add_argument("--models", type=existing_folder, metavar="DIR", help="a real models folder, in place of the stand-ins")
     for_demo = commands.add_parser("demo", parents=[models], allow_abbrev=False)
     for_demo.add_argument("--output", type=lambda text: Path(text).resolve(), default=CHECKOUT / "output" / "demo")
     for_serve = commands.add_parser("serve", parents=[models], allow_abbrev=False)

@@ -31,7 +31,9 @@ def sample_bimd(
 
         x_{i-1} = b x*_{i-1} + (x_i - b x*_i) + ds (e_i - b p_i)
 
-    in which nothing is divided and a run that stays on the pivot stays there to the last bit. Source: the paper's eq. 4.
+    in which nothing is divided and a run that stays on the pivot stays there to the last bit.
+
+    Source: the paper's eq. 4.
     """
     extra_args = {} if extra_args is None else extra_args
     steps = len(sigmas) - 1

@@ -9,10 +9,9 @@ from ..identity.face_analysis import FACE_ORDERS, detect_faces, load_face_analys
 from ..identity.face_swap import check_embeddings, load_face_swapper, parse_indices, pick_faces, swap_faces
 from ..identity.model_files import face_packs, face_swappers, find_face_pack, find_face_swapper
 from ..identity.onnx_runtime import PROVIDER_CHOICES
+from .sockets import FaceAnalysis
 
 CATEGORY = "CustomEnhancer/face"
-# The socket name that other identity packs use for an InsightFace FaceAnalysis, so that their nodes and ours connect.
-FaceAnalysis = io.Custom("FACEANALYSIS")
 FaceSwapper = io.Custom("CE_FACE_SWAPPER")
 LICENCE = "InsightFace's models are for non-commercial research only."
 

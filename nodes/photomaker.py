@@ -4,10 +4,10 @@ import folder_paths
 from comfy_api.latest import io
 
 from ..identity.photomaker import REMEDY, apply_lora, encode_prompt, load_photomaker
+from .sockets import FaceAnalysis
 
 CATEGORY = "CustomEnhancer/identity"
 PhotoMakerSocket = io.Custom("CE_PHOTOMAKER")
-FaceAnalysisSocket = io.Custom("FACEANALYSIS")
 
 
 class PhotoMakerLoaderNode(io.ComfyNode):
@@ -86,7 +86,7 @@ class PhotoMakerForwardFlowNode(io.ComfyNode):
                     optional=True,
                     tooltip="Strength of the file's LoRA on the model. 1: as trained. 0: the model stays as it is.",
                 ),
-                FaceAnalysisSocket.Input(
+                FaceAnalysis.Input(
                     "face_analysis",
                     optional=True,
                     tooltip="For PhotoMaker V2 only, which is not yet supported. V1 does not look at it.",

@@ -411,9 +411,10 @@ class TestServer:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows ends processes without a signal")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_no_server_outlives_dev_py(tmp_path, number):
-    """`serve` in the background, as a service manager or a closed terminal ends it."""
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_no_server_outlives_dev_py(tmp_path, name):
+    """`serve`, ended as a service manager, Ctrl-C or a closed terminal does it."""
+    number = getattr(signal, name)
     host = tmp_path / "host"
     host.mkdir()
     (host / "main.py").write_text("import os; print('host', os.getpid(), flush=True)\n" + FAKE_HOST)

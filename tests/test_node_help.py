@@ -14,13 +14,10 @@ SCHEMAS = {schema.node_id: schema for schema in (
 )}  # fmt: skip
 
 
-def rows(page: str, heading: str) -> dict[str, list[str]]:
-    """The table below a heading: its cells by the name in the first one."""
+def rows(page: str, heading: str) -> dict[str, str]:
+    """The table below a heading: what it says of each name."""
     section = page.split(f"## {heading}\n")[1].split("\n## ")[0]
-    cells = [
-        [cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:3] == "| `"
-    ]
-    return {name.strip("`"): rest for name, *rest in cells}
+    return dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", section, re.MULTILINE))
 
 
 def test_each_node_has_a_page_and_no_page_is_left_over():
@@ -35,13 +32,13 @@ def test_the_page_lists_the_schemas_inputs_and_outputs(node_id):
     inputs = rows(page, "Inputs")
     assert list(inputs) == [entry.id for entry in schema.inputs]
     for entry in schema.inputs:
-        kind, default, _ = inputs[entry.id]
-        assert kind == ("choice" if entry.io_type == "COMBO" else entry.io_type)
-        declared = getattr(entry, "default", None)
-        assert default.strip("`") == ("" if declared is None else str(declared))
+        kind = "choice" if entry.io_type == "COMBO" else entry.io_type
+        default = getattr(entry, "default", None)
+        assert inputs[entry.id].startswith(f"{kind}. " if default is None else f"{kind}, default `{default}`. ")
     outputs = rows(page, "Outputs")
     assert list(outputs) == [output.display_name for output in schema.outputs]
-    assert [kind for kind, _ in outputs.values()] == [output.io_type for output in schema.outputs]
+    for output in schema.outputs:
+        assert outputs[output.display_name].startswith(f"{output.io_type}. ")
 
 
 @pytest.mark.parametrize("node_id", SCHEMAS)

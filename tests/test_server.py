@@ -50,9 +50,7 @@ def inversion_prompt(steps=8, scheduler="normal", batch=1, cfg=5.0, size=256):
             **{"noise": ["noise", 0], "guider": ["guider", 0], "sampler": ["euler", 0], "sigmas": ["sigmas", 0]},
             latent_image=["empty", 0],
         ),
-        "inversion": node(
-            "CE_ResInversion", guider=["guider", 0], sigmas=["sigmas", 0], latent_image=["picture", 0]
-        ),
+        "inversion": node("CE_ResInversion", guider=["guider", 0], sigmas=["sigmas", 0], latent_image=["picture", 0]),
         "no_noise": node("DisableNoise"),
         "bimd": node("CE_BiMDSampler", residual_noise=["inversion", 0]),
         "sampled": node(
@@ -223,7 +221,9 @@ class TestBadInput:
     def photomaker_prompt(self, host, text):
         prompt = json.loads(Path(demo.WORKFLOW).read_text())
         demo.stand_in_models(prompt, host.get_json("/object_info"))
-        prompt[find(prompt, "LoadImage")]["inputs"]["image"] = host.upload("grey.png", Image.new("RGB", (64, 64), "grey"))
+        prompt[find(prompt, "LoadImage")]["inputs"]["image"] = host.upload(
+            "grey.png", Image.new("RGB", (64, 64), "grey")
+        )
         prompt[find(prompt, "CE_PhotoMakerForwardFlow")]["inputs"]["text"] = text
         return prompt
 

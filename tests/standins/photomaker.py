@@ -3,6 +3,7 @@
 It is no trained model: pictures of different people give different embeddings, and that is all it knows of faces.
 """
 
+import itertools
 from pathlib import Path
 
 import safetensors.torch
@@ -11,15 +12,20 @@ from standins.sdxl import Weights
 
 TEXT_WIDTH = 2048
 PROJECTED = 768
-# SDXL's attention blocks as diffusers names them: how many transformer blocks each has, and its width in units of
-# model_channels. 70 blocks with two attentions of four weights each: 560 LoRA pairs.
-SDXL_ATTENTIONS = {
-    **{f"down_blocks.1.attentions.{i}": (2, 2) for i in range(2)},
-    **{f"down_blocks.2.attentions.{i}": (10, 4) for i in range(2)},
-    "mid_block.attentions.0": (10, 4),
-    **{f"up_blocks.0.attentions.{i}": (10, 4) for i in range(3)},
-    **{f"up_blocks.1.attentions.{i}": (2, 2) for i in range(3)},
-}
+# SDXL's attentions as diffusers names them, by level: width in units of model_channels, places.
+SDXL_ATTENTIONS = (
+    (2, (*(f"down_blocks.1.attentions.{i}" for i in range(2)), *(f"up_blocks.1.attentions.{i}" for i in range(3)))),
+    (
+        4,
+        (
+            *(f"down_blocks.2.attentions.{i}" for i in range(2)),
+            "mid_block.attentions.0",
+            *(f"up_blocks.0.attentions.{i}" for i in range(3)),
+        ),
+    ),
+)
+# How many transformer blocks an attention of each level has: 70 in all, of two attentions of four weights, 560 LoRA pairs.
+SDXL_DEPTHS = (2, 10)
 
 
 def encoder_tensors(
@@ -51,15 +57,17 @@ def encoder_tensors(
     return weights.tensors
 
 
-def lora_tensors(seed: int = 0, model_channels: int = 32, rank: int = 4) -> dict[str, torch.Tensor]:
-    """The `lora_weights` part, float16, for an SDXL UNet this many model_channels wide (really 320, and rank 64).
+def lora_tensors(
+    seed: int = 0, model_channels: int = 32, depths: tuple[int, int] = SDXL_DEPTHS, rank: int = 4
+) -> dict[str, torch.Tensor]:
+    """The `lora_weights` part, float16, for an SDXL UNet this wide (really 320, and rank 64) and this deep.
 
     It changes a weight by a fifth of the size that it has when drawn with variance 1 / inputs.
     """
     weights = Weights(seed)
-    for place, (blocks, multiple) in SDXL_ATTENTIONS.items():
+    for (multiple, places), depth in zip(SDXL_ATTENTIONS, depths, strict=True):
         width = multiple * model_channels
-        for block in range(blocks):
+        for place, block in itertools.product(places, range(depth)):
             for attention, context in (("attn1", width), ("attn2", TEXT_WIDTH)):
                 prefix = f"unet.{place}.transformer_blocks.{block}.{attention}.processor"
                 for name, inputs in (("to_q", width), ("to_k", context), ("to_v", context), ("to_out", width)):
@@ -68,9 +76,9 @@ def lora_tensors(seed: int = 0, model_channels: int = 32, rank: int = 4) -> dict
     return weights.tensors
 
 
-def make_photomaker(path: Path, seed: int = 0, model_channels: int = 32, rank: int = 4) -> Path:
+def make_photomaker(path: Path, seed: int = 0, depths: tuple[int, int] = SDXL_DEPTHS) -> Path:
     """Write a stand-in file (46 MB): in the dict layout (.bin) or the prefixed one (.safetensors). Returns its path."""
-    parts = {"id_encoder": encoder_tensors(seed), "lora_weights": lora_tensors(seed + 1, model_channels, rank)}
+    parts = {"id_encoder": encoder_tensors(seed), "lora_weights": lora_tensors(seed + 1, depths=depths)}
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".safetensors":
         flat = {f"{part}.{key}": tensor for part, tensors in parts.items() for key, tensor in tensors.items()}

@@ -9,7 +9,7 @@ the fourth channel back at the corners. All other channels are zero, so each res
 import torch
 
 SDXL_SCALE = 0.13025
-# Half-saturation of the decoder's tanh(x / 3) * 3 must stay far away: photographs reach about 0.3 there.
+# The decoder starts with tanh(x / 3) * 3. Photographs reach about 0.3 there, where it is still the identity.
 INNER_SCALE = 0.1
 LUMINANCE = torch.tensor([0.299, 0.587, 0.114])
 # Luminance, red against blue, green against both. Means and deviations are those of 8x8 blocks of photographs,

@@ -1,4 +1,4 @@
-"""Teach the host the tiny SDXL stand-in: SDXL at 32 model channels with three-layer text encoders."""
+"""Teach the host the tiny SDXL stand-in: SDXL at 32 model channels and fewer layers, in UNet and text encoders."""
 
 import comfy.supported_models
 from comfy import sdxl_clip
@@ -16,9 +16,13 @@ class TinySDXLClipModel(sdxl_clip.SDXLClipModel):
 
 
 class TinySDXL(comfy.supported_models.SDXL):
-    """SDXL whose UNet has 32 model channels."""
+    """SDXL whose UNet has 32 model channels, and one and two transformer blocks where SDXL has two and ten."""
 
-    unet_config = {**comfy.supported_models.SDXL.unet_config, "model_channels": 32}
+    unet_config = {
+        **comfy.supported_models.SDXL.unet_config,
+        "model_channels": 32,
+        "transformer_depth": [0, 0, 1, 1, 2, 2],
+    }
 
     def clip_target(self, state_dict=None):
         """Name the tokenizer and the text encoders."""

@@ -1,0 +1,161 @@
+"""Drives the host's frontend in headless Chromium as a person does: by clicking what is on the screen.
+
+Only where things are on the canvas, and what the frontend thinks of them, is asked of its own JavaScript objects.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+TIMEOUT = 60_000  # milliseconds; without a GPU the canvas is drawn slowly
+
+
+def find_chromium() -> str | None:
+    """The path of an installed Chromium or Chrome."""
+    return next(filter(None, map(shutil.which, CHROMIUM)), None)
+
+
+@contextmanager
+def launch(chromium: str) -> Iterator[Browser]:
+    """A headless browser. As root, in a container say, Chromium's sandbox does not start and is left out."""
+    is_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"] if is_root else [])
+        yield browser
+        browser.close()
+
+
+class Frontend:
+    """The frontend at `url` in a page of its own. `complaints`: what the console said was wrong, with its address.
+
+    first_visit: open it as for a person who has never been there, and is welcomed.
+    """
+
+    def __init__(self, browser: Browser, url: str, *, first_visit: bool = False):
+        self.page: Page = browser.new_page(viewport={"width": 1920, "height": 1080})
+        self.page.set_default_timeout(TIMEOUT)
+        self.page.request.post(f"{url}/settings/Comfy.TutorialCompleted", data=json.dumps(not first_visit))
+        self.complaints: list[str] = []
+        self.page.on("console", self._on_console)
+        self.page.on("pageerror", lambda error: self.complaints.append(f"uncaught: {error}"))
+        self.page.goto(url)
+        self.page.get_by_test_id("queue-button").wait_for()
+
+    def _on_console(self, message) -> None:
+        if message.type == "error":
+            self.complaints.append(f"{message.text} ({message.location.get('url', '')})")
+
+    def ask(self, script: str, *arguments):
+        """The value of a JavaScript function of `arguments`."""
+        return self.page.evaluate(f"arguments => ({script})(...arguments)", list(arguments))
+
+    def wait_until(self, script: str, *arguments) -> None:
+        """Wait until a JavaScript function of `arguments` is true."""
+        self.page.wait_for_function(f"arguments => !!(({script})(...arguments))", arg=list(arguments))
+
+    def load_template(self, pack: str, name: str) -> tuple[int, int]:
+        """Open the template browser and load a template of a node pack. Returns the size of the picture on its card."""
+        self.page.get_by_role("button", name="Templates").first.click()
+        self.page.get_by_role("button", name=pack).click()
+        card = self.page.get_by_test_id(f"template-workflow-{name}")
+        picture = card.locator("img").first
+        picture.wait_for()
+        size = picture.evaluate("async img => { await img.decode(); return [img.naturalWidth, img.naturalHeight]; }")
+        card.click()
+        self.wait_until("name => app.extensionManager.workflow.activeWorkflow?.filename === name", name)
+        return tuple(size)
+
+    def prompt(self) -> dict:
+        """The graph in API format, as the frontend exports it."""
+        return self.ask("async () => (await app.graphToPrompt()).output")
+
+    def red_nodes(self) -> set[str]:
+        """The titles of the nodes that the frontend marks as missing, or as wanting something."""
+        return set(self.ask("() => app.graph.nodes.filter(node => node.has_errors).map(node => node.title)"))
+
+    def unknown_nodes(self) -> set[str]:
+        """The types of the graph's nodes that no installed pack defines."""
+        return set(
+            self.ask(
+                "() => app.graph.nodes.map(node => node.type).filter(type => !(type in LiteGraph.registered_node_types))"
+            )
+        )
+
+    def bring_up(self, title: str) -> None:
+        """Move the canvas so that the node of this title is in the middle, at full size."""
+        self.ask(
+            """title => {
+                app.canvas.ds.scale = 1;
+                app.canvas.centerOnNode(app.graph.nodes.find(node => node.title === title));
+                app.canvas.draw(true, true);
+            }""",
+            title,
+        )
+
+    def spot(self, title: str, widget: str | None = None) -> tuple[float, float]:
+        """Where on the screen to click a node's title bar, or one of its widgets."""
+        self.bring_up(title)
+        return self.ask(
+            """(title, name) => {
+                const node = app.graph.nodes.find(node => node.title === title);
+                const widget = node.widgets?.find(widget => widget.name === name);
+                const [x, y] = widget ? [node.size[0] / 2, widget.last_y + 10] : [60, -15];
+                const at = app.canvas.ds.convertOffsetToCanvas([node.pos[0] + x, node.pos[1] + y]);
+                const canvas = app.canvas.canvas.getBoundingClientRect();
+                return [canvas.left + at[0], canvas.top + at[1]];
+            }""",
+            title,
+            widget,
+        )
+
+    def choose(self, title: str, widget: str, option: str) -> None:
+        """Choose an option of a node's combo widget."""
+        self.page.mouse.click(*self.spot(title, widget))
+        self.page.locator(".litecontextmenu").get_by_text(option, exact=True).click()
+
+    def enter(self, title: str, widget: str, value: int) -> None:
+        """Type a number into a node's widget."""
+        self.page.mouse.dblclick(*self.spot(title, widget))
+        field = self.page.locator(".graphdialog input")
+        field.fill(str(value))
+        field.press("Enter")
+
+    def upload(self, title: str, name: str, picture: bytes) -> None:
+        """Give a LoadImage node a PNG picture from the person's own disk."""
+        with self.page.expect_file_chooser() as chooser:
+            self.page.mouse.click(*self.spot(title, "upload"))
+        chooser.value.set_files({"name": name, "mimeType": "image/png", "buffer": picture})
+        self.wait_until(
+            "(title, name) => app.graph.nodes.find(node => node.title === title).widgets[0].value === name", title, name
+        )
+
+    def run(self, title: str) -> tuple[int, int]:
+        """Press Run and wait for a picture on the node of this title. Returns its size. Raises if a node fails."""
+        self.page.get_by_test_id("queue-button").click()
+        self.wait_until(
+            """title => app.lastExecutionError
+                || app.graph.nodes.find(node => node.title === title).imgs?.[0]?.naturalWidth""",
+            title,
+        )
+        if error := self.ask("() => app.lastExecutionError?.exception_message"):
+            raise AssertionError(error)
+        return tuple(
+            self.ask(
+                """title => {
+                    const picture = app.graph.nodes.find(node => node.title === title).imgs[0];
+                    return [picture.naturalWidth, picture.naturalHeight];
+                }""",
+                title,
+            )
+        )
+
+    def show_all(self, width: int, height: int) -> None:
+        """Make the window this large and fit the whole graph into it."""
+        self.page.set_viewport_size({"width": width, "height": height})
+        self.ask("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
+        self.page.wait_for_timeout(1000)  # the view glides there
