@@ -465,7 +465,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True, metavar="{demo,test,serve}")
     models = argparse.ArgumentParser(add_help=False)
-    models.add_argument("--models", type=existing_folder, metavar="DIR", help="a real models folder, in place of the stand-ins")
+    models.add_argument("--models", type=existing_folder, metavar="DIR", help="a folder of real models")
     for_demo = commands.add_parser("demo", parents=[models], allow_abbrev=False)
     for_demo.add_argument("--output", type=lambda text: Path(text).resolve(), default=CHECKOUT / "output" / "demo")
     for_serve = commands.add_parser("serve", parents=[models], allow_abbrev=False)

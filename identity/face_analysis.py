@@ -41,7 +41,7 @@ def load_face_analysis(pack: str, provider: str = "auto"):
         "A pack needs a detector (det_10g.onnx, scrfd_10g_bnkps.onnx) and a recogniser (w600k_r50.onnx, "
         f"glintr100.onnx); delete {folder} and unpack {pack}.zip again."
     )
-    # InsightFace prints what it loads. A whole path as its name keeps it from looking for the pack elsewhere.
+    # InsightFace before 2.0 prints what it loads. A whole path as the name keeps it from looking elsewhere.
     with contextlib.redirect_stdout(io.StringIO()):
         try:
             analysis = insightface.app.FaceAnalysis(name=str(folder), providers=providers)

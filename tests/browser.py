@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-TIMEOUT = 60_000  # milliseconds; without a GPU the canvas is drawn slowly
+# Milliseconds, for a busy machine without a GPU: to draw something, to run a workflow.
+TIMEOUT = 60_000
+RUN_TIMEOUT = 300_000
 
 
 def find_chromium() -> str | None:
@@ -54,9 +56,9 @@ class Frontend:
         """The value of a JavaScript function of `arguments`."""
         return self.page.evaluate(f"arguments => ({script})(...arguments)", list(arguments))
 
-    def wait_until(self, script: str, *arguments) -> None:
-        """Wait until a JavaScript function of `arguments` is true."""
-        self.page.wait_for_function(f"arguments => !!(({script})(...arguments))", arg=list(arguments))
+    def wait_until(self, script: str, *arguments, timeout: float = TIMEOUT) -> None:
+        """Wait until a JavaScript function of `arguments` is true, for `timeout` milliseconds at most."""
+        self.page.wait_for_function(f"arguments => !!(({script})(...arguments))", arg=list(arguments), timeout=timeout)
 
     def load_template(self, pack: str, name: str) -> tuple[int, int]:
         """Open the template browser and load a template of a node pack. Returns the size of the picture on its card."""
@@ -80,10 +82,8 @@ class Frontend:
 
     def unknown_nodes(self) -> set[str]:
         """The types of the graph's nodes that no installed pack defines."""
-        return set(
-            self.ask(
-                "() => app.graph.nodes.map(node => node.type).filter(type => !(type in LiteGraph.registered_node_types))"
-            )
+        return set(self.ask("() => app.graph.nodes.map(node => node.type)")) - set(
+            self.ask("() => Object.keys(LiteGraph.registered_node_types)")
         )
 
     def bring_up(self, title: str) -> None:
@@ -135,12 +135,17 @@ class Frontend:
         )
 
     def run(self, title: str) -> tuple[int, int]:
-        """Press Run and wait for a picture on the node of this title. Returns its size. Raises if a node fails."""
+        """Press Run and look at the node of this title until it shows a picture. Returns the picture's size.
+
+        Raises AssertionError if a node fails.
+        """
+        self.bring_up(title)  # the frontend fetches pictures for what is on the screen alone
         self.page.get_by_test_id("queue-button").click()
         self.wait_until(
             """title => app.lastExecutionError
                 || app.graph.nodes.find(node => node.title === title).imgs?.[0]?.naturalWidth""",
             title,
+            timeout=RUN_TIMEOUT,
         )
         if error := self.ask("() => app.lastExecutionError?.exception_message"):
             raise AssertionError(error)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 HOST = Path(os.environ["COMFYUI_PATH"])
@@ -25,6 +26,7 @@ sys.path.insert(0, str(HOST))
 from comfy.cli_args import args  # noqa: E402  the host must be on sys.path first
 
 args.cpu = True
+torch.set_num_threads(1)  # the tests' tensors are small: a second thread costs more than it gives
 
 load("customenhancer", CHECKOUT / "__init__.py")
 dev = load("dev", CHECKOUT / "dev.py")

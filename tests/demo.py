@@ -18,7 +18,7 @@ from host import Host, find
 from PIL import Image, ImageDraw, ImageFont
 
 WORKFLOW = Path(__file__).resolve().parent.parent / "workflows" / "api" / "customenhancer_photomaker.json"
-SIZE = 512
+SIZE = 384
 LABELS = {
     "reference": "reference",
     "scene": "1  stock SDXL's scene",

@@ -36,10 +36,12 @@ class Host:
     def __init__(self, url: str):
         self.url = url
         self.client_id = uuid.uuid4().hex
+        # No proxy leads to a server of one's own.
+        self._open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
     def get(self, path: str, **query) -> bytes:
         """The body of a GET request."""
-        with urllib.request.urlopen(f"{self.url}{path}?{urllib.parse.urlencode(query)}", timeout=60) as response:
+        with self._open(f"{self.url}{path}?{urllib.parse.urlencode(query)}", timeout=60) as response:
             return response.read()
 
     def get_json(self, path: str, **query):
@@ -58,7 +60,7 @@ class Host:
         ).encode() + body.getvalue() + f"\r\n--{boundary}--\r\n".encode()  # fmt: skip
         headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
         request = urllib.request.Request(f"{self.url}/upload/image", data, headers)
-        with urllib.request.urlopen(request, timeout=60) as response:
+        with self._open(request, timeout=60) as response:
             return json.load(response)["name"]
 
     def picture(self, image: dict) -> Image.Image:
@@ -71,7 +73,7 @@ class Host:
         Raises PromptError where the host refuses the prompt or a node fails.
         """
         socket = websocket.create_connection(
-            f"{self.url.replace('http', 'ws', 1)}/ws?clientId={self.client_id}", timeout=timeout
+            f"{self.url.replace('http', 'ws', 1)}/ws?clientId={self.client_id}", timeout=timeout, http_no_proxy=["*"]
         )
         try:
             run = Run(self._submit(prompt))
@@ -84,7 +86,7 @@ class Host:
     def _submit(self, prompt: dict) -> str:
         body = json.dumps({"prompt": prompt, "client_id": self.client_id}).encode()
         try:
-            with urllib.request.urlopen(f"{self.url}/prompt", body, timeout=60) as response:
+            with self._open(f"{self.url}/prompt", body, timeout=60) as response:
                 return json.load(response)["prompt_id"]
         except urllib.error.HTTPError as error:
             text = error.read().decode()

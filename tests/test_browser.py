@@ -16,6 +16,7 @@ WORKFLOW = CHECKOUT / "workflows" / f"{NAME}.json"
 API_WORKFLOW = CHECKOUT / "workflows" / "api" / "customenhancer_photomaker.json"
 PICTURES = CHECKOUT / "output" / "browser"
 SIZE = 256
+STEPS = 12  # two more than the forward flow's start_step
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +30,12 @@ def browser():
 
 
 def own_complaints(frontend: Frontend) -> list[str]:
-    """The console's complaints that this pack may have a part in."""
-    return [text for text in frontend.complaints if "CustomEnhancer" in text or "CE_" in text or "uncaught" in text]
+    """The console's complaints that this pack may have a part in.
+
+    The frontend asks for a help page in the person's language before the one there is; that is no fault.
+    """
+    suspects = [text for text in frontend.complaints if "CustomEnhancer" in text or "CE_" in text or "uncaught" in text]
+    return [text for text in suspects if not text.endswith("/en.md)")]
 
 
 def astronaut() -> bytes:
@@ -61,12 +66,13 @@ def test_a_person_loads_the_template_and_runs_it(browser, server):
     frontend.upload("Reference person", "astronaut.png", astronaut())
     frontend.enter("Picture size", "width", SIZE)
     frontend.enter("Picture size", "height", SIZE)
+    frontend.enter("DDIM schedule, 50 steps", "steps", STEPS)
     frontend.wait_until("() => !app.graph.nodes.some(node => node.has_errors)")
     frontend.page.get_by_test_id("error-overlay").wait_for(state="hidden")
 
     assert frontend.run("Save the final picture") == (SIZE, SIZE)
     assert not frontend.red_nodes()
-    frontend.show_all(2400, 1280)
+    frontend.show_all(2800, 1500)
     frontend.page.screenshot(path=PICTURES / "workflow.png")
     assert not own_complaints(frontend)
 

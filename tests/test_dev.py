@@ -1,20 +1,17 @@
-"""dev.py's own logic on small files and fake hosts: what heals, what is refused, what is stopped."""
+"""dev.py's set-up on small files: what is built once, what heals, what is refused."""
 
 import hashlib
 import io
 import os
-import signal
 import subprocess
 import sys
 import tarfile
 import threading
 import time
-import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import CHECKOUT, HOST, dev
-from packaging.requirements import Requirement
+from conftest import CHECKOUT, dev
 
 HOLD_LOCK = """
 import importlib.util, pathlib, sys, time
@@ -25,22 +22,6 @@ with dev.exclusive(pathlib.Path(sys.argv[2])):
     print("held", flush=True)
     time.sleep(60)
 """
-
-# A host's main.py: it answers /system_stats, says so when asked to end, and is started like the real one.
-FAKE_HOST = """
-import http.server, os, pathlib, sys, time
-class Stats(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200 if self.path == "/system_stats" else 404)
-        self.end_headers()
-port = int(sys.argv[sys.argv.index("--port") + 1])
-print("arguments", sys.argv[1:], "cwd", os.getcwd())
-try:
-    http.server.HTTPServer(("127.0.0.1", port), Stats).serve_forever()
-except KeyboardInterrupt:
-    print("asked to end")
-"""
-
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
@@ -62,15 +43,6 @@ def tar(path: Path, files: dict[str, bytes], links: dict[str, str] | None = None
             member.type, member.linkname = tarfile.SYMTYPE, target
             archive.addfile(member)
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def gone(process_id: int) -> bool:
-    """Whether no process of this id is left."""
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return True
-    return False
 
 
 class TestCacheFolder:
@@ -351,134 +323,3 @@ class TestEnvironment:
         commands[1].append("pip install")
         with pytest.raises(dev.SetupError, match="exit status 1.*pip install"):
             dev.build_environment(tmp_path)
-
-
-class TestServer:
-    @pytest.fixture
-    def start(self, tmp_path):
-        """Make a Server whose host is the given main.py."""
-
-        def start(main, **options):
-            (tmp_path / "host").mkdir()
-            (tmp_path / "host" / "main.py").write_text(main)
-            packs = {"some-pack": tmp_path / "host"}
-            options = {"timeout": 20, "log": tmp_path / "log", **options}
-            return dev.Server(tmp_path / "base", tmp_path / "host", tmp_path / "models", packs, **options)
-
-        return start
-
-    def test_it_answers_and_is_asked_to_end(self, start, tmp_path, monkeypatch):
-        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # a proxy that would lead nowhere
-        with start(FAKE_HOST) as server:
-            assert urllib.request.build_opener(urllib.request.ProxyHandler({})).open(server.url + "/system_stats")
-            assert (tmp_path / "base" / "custom_nodes" / "some-pack" / "main.py").read_text() == FAKE_HOST
-            assert (tmp_path / "base" / "user" / "default").is_dir()
-        log = server.log.read_text()
-        assert str(tmp_path / "models") in log and "'--cpu'" in log
-        assert server.process.returncode is not None
-        assert os.name == "nt" or (server.process.returncode == 0 and "asked to end" in log)
-
-    def test_it_is_stopped_whatever_happens_inside(self, start):
-        with pytest.raises(ZeroDivisionError), start(FAKE_HOST) as server:
-            raise ZeroDivisionError
-        assert server.process.returncode is not None
-
-    def test_a_host_that_dies_shows_the_end_of_its_log(self, start):
-        with pytest.raises(dev.SetupError, match="exit status 3(.|\n)*no such model"):
-            start("import sys; print('no such model'); sys.exit(3)").__enter__()
-
-    def test_a_host_that_is_silent_is_given_up_and_killed(self, start, monkeypatch):
-        monkeypatch.setattr(dev, "GRACE", 0.3)
-        stubborn = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)"
-        server = start(stubborn, timeout=1)
-        with pytest.raises(dev.SetupError, match="has not answered for 1 s"):
-            server.__enter__()
-        assert server.process.returncode is not None
-
-    def test_a_taken_port_is_said(self, start):
-        with dev.socket.socket() as other:
-            other.bind(("127.0.0.1", 0))
-            other.listen()
-            port = other.getsockname()[1]
-            with pytest.raises(dev.SetupError, match=f"port {port}"):
-                start(FAKE_HOST, port=port)
-
-    def test_it_can_start_again_in_the_same_folder(self, start):
-        with start(FAKE_HOST) as server:
-            first = server.process
-        with server:
-            assert first.poll() is not None and server.process.poll() is None
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows ends processes without a signal")
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
-def test_no_server_outlives_dev_py(tmp_path, name):
-    """`serve`, ended as a service manager, Ctrl-C or a closed terminal does it."""
-    number = getattr(signal, name)
-    host = tmp_path / "host"
-    host.mkdir()
-    (host / "main.py").write_text("import os; print('host', os.getpid(), flush=True)\n" + FAKE_HOST)
-    code = (
-        "import importlib.util, pathlib, sys\n"
-        "spec = importlib.util.spec_from_file_location('dev', sys.argv[1])\n"
-        "dev = importlib.util.module_from_spec(spec)\n"
-        "spec.loader.exec_module(dev)\n"
-        "dev.environment = lambda: sys.executable\n"
-        "sys.exit(dev.main(['serve', '--models', sys.argv[2], '--port', str(dev.free_port())]))"
-    )
-    places = {"CUSTOMENHANCER_CACHE": str(tmp_path / "cache"), "COMFYUI_PATH": str(host)}
-    command = [sys.executable, "-c", code, str(CHECKOUT / "dev.py"), str(tmp_path)]
-    process = subprocess.Popen(command, env={**os.environ, **places}, stdout=subprocess.PIPE, text=True)
-    try:
-        lines = iter(process.stdout.readline, "")
-        server_id = next(int(line.split()[1]) for line in lines if line.startswith("host "))
-        next(line for line in lines if "Ctrl-C ends it" in line)
-        process.send_signal(number)
-        assert process.wait(20) == (130 if number == signal.SIGINT else 128 + number)
-        assert gone(server_id)
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-
-
-class TestPackaging:
-    LOCKED = [Requirement(line) for line in (CHECKOUT / "requirements-dev.lock").read_text().splitlines()]
-
-    def test_every_locked_package_is_pinned_and_no_index_is_named(self):
-        text = (CHECKOUT / "requirements-dev.lock").read_text()
-        assert "://" not in text and "--" not in text
-        assert all(len(one.specifier) == 1 and next(iter(one.specifier)).operator == "==" for one in self.LOCKED)
-
-    @pytest.mark.parametrize(
-        "file",
-        [CHECKOUT / "requirements-dev.txt", HOST / "requirements.txt", CHECKOUT / "requirements.txt"],
-        ids=lambda file: f"{file.parent.name}/{file.name}",
-    )
-    @pytest.mark.parametrize("python", ["3.10", "3.13"])
-    @pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
-    def test_the_lock_file_covers(self, file, python, platform):
-        system = {"python_version": python, "python_full_version": python + ".1", "sys_platform": platform}
-        pins = {}
-        for one in self.LOCKED:
-            if one.marker is None or one.marker.evaluate(system):
-                assert one.name not in pins, f"{one.name} is pinned twice"
-                pins[one.name] = next(iter(one.specifier)).version
-        lines = [line.split("#")[0].strip() for line in file.read_text().splitlines()]
-        for wanted in map(Requirement, filter(None, lines)):
-            name = wanted.name.lower().replace("_", "-").replace("onnxruntime-gpu", "onnxruntime")  # runs on a CPU
-            assert wanted.specifier.contains(pins[name]), wanted
-
-    def test_the_host_reads_the_metadata(self):
-        from comfy_config.config_parser import extract_node_configuration
-
-        found = extract_node_configuration(str(CHECKOUT))
-        assert found.project.name == "customenhancer" and found.project.supported_comfyui_version == ">=0.30.0"
-        assert found.tool_comfy.publisher_id and found.project.urls.repository.endswith("ComfyUI-CustomEnhancer")
-        assert found.project.supported_os and found.project.supported_accelerators
-
-    def test_the_first_lines_run_on_old_pythons(self):
-        """An old Python must get as far as the message that says which one is needed."""
-        import ast
-
-        ast.parse((CHECKOUT / "dev.py").read_text(encoding="utf-8"), feature_version=(3, 8))

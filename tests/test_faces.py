@@ -16,6 +16,7 @@ from customenhancer.identity.face_analysis import (
     largest_face,
     load_face_analysis,
     sort_faces,
+    to_bgr,
 )
 from customenhancer.identity.model_files import face_packs, face_swappers
 from insightface.app.common import Face
@@ -118,6 +119,11 @@ def test_picture_reaches_insightface_as_bgr_bytes_and_stays_untouched(analysis):
         (face,) = detect_faces(analysis, given)
         np.testing.assert_array_equal(face.embedding, expected.embedding)
     assert torch.equal(picture, before)
+
+
+def test_picture_is_rounded_to_bytes_and_clamped():
+    levels = torch.tensor([-0.3, 0.4, 0.6, 41.6, 42.4, 254.6, 300]).reshape(1, -1, 1).expand(1, -1, 3)
+    assert to_bgr(levels / 255)[0, :, 0].tolist() == [0, 0, 1, 42, 42, 255, 255]
 
 
 def test_orders():

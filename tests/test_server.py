@@ -107,7 +107,7 @@ class TestPipeline:
         assert result[1]["reconstruction_max_abs_error"] <= 1e-5
 
     def test_each_part_does_its_share(self, result):
-        """The swap changes a face's share of the scene; reconstruction shows the swap; the identity moves the rest on."""
+        """The swap changes a face's share of the scene; the identity flow moves the reconstruction on."""
         pictures = {name: np.asarray(picture, float) for name, picture in result[0].items()}
         swapped = np.abs(pictures["swapped"] - pictures["scene"]).max(-1) > 2
         assert 0.005 < swapped.mean() < 0.5

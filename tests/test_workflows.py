@@ -5,12 +5,11 @@ import itertools
 import json
 from pathlib import Path
 
+import nodes as host_nodes  # the host's module: the checkout's root is never on sys.path
 import pytest
 from conftest import CHECKOUT, HOST
 from customenhancer.nodes import CustomEnhancerExtension
 from PIL import Image
-
-import nodes as host_nodes  # the host's module: the checkout's root is never on sys.path
 
 UI_FILES = sorted((CHECKOUT / "workflows").glob("*.json"))
 API_FILES = sorted((CHECKOUT / "workflows" / "api").glob("*.json"))

@@ -24,7 +24,7 @@ SDXL_ATTENTIONS = (
         ),
     ),
 )
-# How many transformer blocks an attention of each level has: 70 in all, of two attentions of four weights, 560 LoRA pairs.
+# How many transformer blocks an attention of each level has: 70 in all, with 8 weights each, so 560 LoRA pairs.
 SDXL_DEPTHS = (2, 10)
 
 
