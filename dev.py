@@ -367,7 +367,8 @@ class Server:
             self.process = subprocess.Popen(
                 [str(part) for part in self.command],
                 cwd=self.comfyui,
-                env=variables(HF_HUB_OFFLINE="1"),
+                # Threads that wait without spinning: beside another busy process spinning costs many times the work.
+                env=variables(HF_HUB_OFFLINE="1", OMP_WAIT_POLICY="PASSIVE"),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT if log else None,

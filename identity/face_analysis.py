@@ -71,11 +71,6 @@ def sort_faces(faces: list, order: str) -> list:
     return sorted(faces, key=FACE_ORDERS[order])
 
 
-def largest_face(faces: list):
-    """The face with the largest box. faces: at least one."""
-    return max(faces, key=_area)
-
-
 def _area(face) -> float:
     left, top, right, bottom = face.bbox
     return (right - left) * (bottom - top)

@@ -13,7 +13,6 @@ import torch
 from customenhancer.identity.face_analysis import (
     FACE_ORDERS,
     detect_faces,
-    largest_face,
     load_face_analysis,
     sort_faces,
     to_bgr,
@@ -143,7 +142,6 @@ def test_orders():
         for start in range(len(faces)):  # from any order of detection
             found = sort_faces(faces[start:] + faces[:start], order)
             np.testing.assert_array_equal([face.bbox for face in found], expected)
-    assert largest_face(faces) is faces[3]
 
 
 def test_stand_ins_are_deterministic_and_small(stand_ins, tmp_path):

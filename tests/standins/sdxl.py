@@ -32,7 +32,7 @@ LANES = 4
 # Share of each octave that counts as noise: 1 for the finest. Denoising from sigma 14.6 leaves about 0.002 ** share.
 MIDDLE_OCTAVE = 0.6
 LOW_OCTAVES = 0.17
-INFLUENCE = 0.05
+INFLUENCE = 0.04
 
 
 class Weights:
