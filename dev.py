@@ -354,7 +354,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.command = [python, "main.py", "--cpu", "--base-directory", base, "--models-directory", models]
         self.command += ["--port", self.port, "--database-url", "sqlite:///:memory:"]
-        self.command += ["--disable-auto-launch", "--disable-api-nodes"]
+        self.command += ["--disable-auto-launch", "--disable-api-nodes", "--use-pytorch-cross-attention"]
         self.process: subprocess.Popen | None = None
 
     def __enter__(self) -> Server:
@@ -367,8 +367,7 @@ class Server:
             self.process = subprocess.Popen(
                 [str(part) for part in self.command],
                 cwd=self.comfyui,
-                # Threads that wait without spinning: beside another busy process spinning costs many times the work.
-                env=variables(HF_HUB_OFFLINE="1", OMP_WAIT_POLICY="PASSIVE"),
+                env=variables(HF_HUB_OFFLINE="1"),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT if log else None,

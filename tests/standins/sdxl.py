@@ -1,8 +1,8 @@
 """A constructed SDXL stand-in: one checkpoint with the real single-file key names, made from a seed in seconds.
 
 Untrained. The layout is SDXL's at a tenth of its width: the UNet at 32 model channels (64 and 128 where there is
-attention; heads of 64, one and two transformer blocks deep where SDXL has two and ten: their projections of the wide
-context are most of the cost), context 2048 and vector conditioning 2816 as in the real file; CLIP-L and CLIP-G of three
+attention; heads of 64, one transformer block deep where SDXL has two and ten: their projections of the wide context are
+most of the cost), context 2048 and vector conditioning 2816 as in the real file; CLIP-L and CLIP-G of three
 layers at their real widths and vocabulary (so token ids are real); a TAESD as VAE.
 
 Random weights alone give saturated noise, so part of the UNet is constructed. Its first `LANES` channels carry a
@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from standins.taesd import vae_weights
 
 CHANNELS = (32, 64, 128)
-DEPTHS = (0, 1, 2)
+DEPTHS = (0, 1, 1)
 EMBEDDING = 128
 CONTEXT = 2048
 VECTOR = 2816

@@ -16,12 +16,12 @@ class TinySDXLClipModel(sdxl_clip.SDXLClipModel):
 
 
 class TinySDXL(comfy.supported_models.SDXL):
-    """SDXL whose UNet has 32 model channels, and one and two transformer blocks where SDXL has two and ten."""
+    """SDXL whose UNet has 32 model channels, and one transformer block where SDXL has two and ten."""
 
     unet_config = {
         **comfy.supported_models.SDXL.unet_config,
         "model_channels": 32,
-        "transformer_depth": [0, 0, 1, 1, 2, 2],
+        "transformer_depth": [0, 0, 1, 1, 1, 1],
     }
 
     def clip_target(self, state_dict=None):
