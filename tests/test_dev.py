@@ -23,6 +23,7 @@ with dev.exclusive(pathlib.Path(sys.argv[2])):
     time.sleep(60)
 """
 
+
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """An empty cache folder, which dev.py uses."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import demo
 import numpy as np
 import pytest
+import skimage.data
 from conftest import start_server
 from host import Host, PromptError, find
 from PIL import Image
@@ -91,12 +92,13 @@ def test_node_help_is_served(host):
         assert page.startswith("# "), name
 
 
+@pytest.fixture(scope="module")
+def result(host):
+    return demo.run_demo(host, real_models=False)
+
+
 class TestPipeline:
     """The shipped PhotoMaker workflow, as the demo runs it."""
-
-    @pytest.fixture(scope="class")
-    def result(self, host):
-        return demo.run_demo(host, real_models=False)
 
     def test_it_takes_151_guider_calls(self, result):
         calls = result[1]["guider_calls"]
@@ -201,11 +203,13 @@ class TestBadInput:
     def face_prompt(self, host, picture):
         prompt = inversion_prompt()
         prompt["picture_file"] = node("LoadImage", image=host.upload("target.png", picture))
+        person = Image.fromarray(skimage.data.astronaut())
+        prompt["person_file"] = node("LoadImage", image=host.upload("person.png", person))
         prompt["faces"] = node("CE_FaceAnalysisLoader", pack="buffalo_l")
         prompt["swapper"] = node("CE_FaceSwapperLoader", model_name="inswapper_128.onnx")
         prompt["swap"] = node(
             "CE_FaceSwap",
-            **{"image": ["picture_file", 0], "reference": ["picture_file", 0]},
+            **{"image": ["picture_file", 0], "reference": ["person_file", 0]},
             **{"face_analysis": ["faces", 0], "face_swapper": ["swapper", 0]},
         )
         prompt["show"] = node("PreviewImage", images=["swap", 0])
@@ -213,10 +217,14 @@ class TestBadInput:
 
     def test_a_picture_without_a_face(self, host):
         prompt = self.face_prompt(host, Image.new("RGB", (256, 256)))
-        assert "no face" in self.refused(host, prompt)
+        assert "image: no face found in picture 0" in self.refused(host, prompt)
         prompt["swap"]["inputs"]["no_face"] = "pass_through"
         shown = host.run(prompt).outputs["show"]["images"][0]
         assert not np.asarray(host.picture(shown)).any()
+        prompt["swap"]["inputs"].update(image=["person_file", 0], reference=["picture_file", 0])
+        assert "reference: no face found" in self.refused(host, prompt)
+        prompt["swap"]["inputs"].update(reference=["person_file", 0], target_faces="3")
+        assert "target_faces: index 3 is out of range" in self.refused(host, prompt)
 
     def photomaker_prompt(self, host, text):
         prompt = json.loads(Path(demo.WORKFLOW).read_text())
