@@ -37,6 +37,27 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: ("browser" in item.path.name, "server" in getattr(item, "fixturenames", ())))
 
 
+MEASURED = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config):
+    config.stash[MEASURED] = []
+
+
+@pytest.fixture
+def measured(request):
+    """Call it with a sentence and a number: the run ends with a list of them all, so that bounds come with values."""
+    return lambda what, value: request.config.stash[MEASURED].append(f"{what}: {value:.3g}")
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Print what the tests measured."""
+    if config.stash[MEASURED]:
+        terminalreporter.section("measured")
+        for line in config.stash[MEASURED]:
+            terminalreporter.line(line)
+
+
 def start_server(base: Path, **more_packs: Path):
     """A server with this pack, the test support and the stand-in models, and further packs by folder name."""
     packs = {

@@ -46,7 +46,7 @@ def triple_flow(pivot, forward, sigmas, start_step, scale):
 
 
 @pytest.mark.parametrize("start", [0.0, 0.2, 0.6])
-def test_two_gaussians_meet_their_closed_form(start):
+def test_two_gaussians_meet_their_closed_form(start, measured):
     """Inverted in one Gaussian, forward flow of another: the pivot's ODE up, then each flow's ODE down.
 
     Euler steps are of first order, so halving the step halves the distance to the ODE, and two runs extrapolate to it.
@@ -66,7 +66,9 @@ def test_two_gaussians_meet_their_closed_form(start):
 
     coarse_error, fine_error = relative_error(500), relative_error(1000)
     assert 1.8 < coarse_error.abs().max() / fine_error.abs().max() < 2.2
-    assert (2 * fine_error - coarse_error).abs().max() <= 1e-3
+    extrapolated = (2 * fine_error - coarse_error).abs().max().item()
+    measured(f"relative error against two Gaussians' closed form, forward flow from {start:.0%} on", extrapolated)
+    assert extrapolated <= 1e-3
 
 
 @pytest.mark.parametrize("forward_scale", [0.5, 2.0])

@@ -8,7 +8,7 @@ from comfy import model_sampling, samplers
 from customenhancer.bimd import sample_bimd
 from customenhancer.resinversion import ddim_inversion, record_residual_noise, res_inversion
 from diffusers import DDIMInverseScheduler, DDIMScheduler
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 KIND = "stand-in, EPS prediction"
@@ -54,11 +54,13 @@ def reconstruct(model, recorded, **options):
 
 @pytest.mark.parametrize("name", ["karras", "sgm_uniform", "normal", "ddim_uniform"])
 @pytest.mark.parametrize("steps", [1, 4, 8, 20, 50])
-def test_a_chaotic_model_gives_the_picture_back(name, steps):
+def test_a_chaotic_model_gives_the_picture_back(name, steps, measured):
     """The record alone decides: a model that amplifies every error gives the picture back to 1e-5."""
     model, x = chaotic_model(steps), picture(1, batch=3)
     recorded = res_inversion(model, x, schedule(name, steps), model_kind=KIND)
-    assert (reconstruct(model, recorded) - x).abs().max() <= 1e-5
+    error = (reconstruct(model, recorded) - x).abs().max().item()
+    measured(f"reconstruction error, chaotic predictor, batch 3, {name}, {steps} steps", error)
+    assert error <= 1e-5
 
 
 @given(
@@ -71,6 +73,7 @@ def test_a_chaotic_model_gives_the_picture_back(name, steps):
 @settings(max_examples=40, deadline=None)
 def test_reconstruction_is_exact_for_any_schedule(seed, steps, batch, name, evaluate_at):
     model, x, sigmas = chaotic_model(seed), picture(seed, batch), schedule(name, steps)
+    assume(sigmas.isfinite().all())  # the host's kl_optimal divides by zero at one step
     recorded = res_inversion(model, x, sigmas, model_kind=KIND, evaluate_at=evaluate_at)
     assert recorded.anchors.shape == (len(sigmas), *x.shape)
     assert (reconstruct(model, recorded) - x).abs().max() <= 1e-5
@@ -159,12 +162,14 @@ def test_a_half_precision_model_is_inverted_in_float32(dtype):
     assert (reconstruct(model, recorded) - x.to(dtype).float()).abs().max() <= 1e-5
 
 
-def test_a_record_of_50_steps_at_1024_pixels_takes_27_megabytes():
+def test_a_record_of_50_steps_at_1024_pixels_takes_27_megabytes(measured):
     x = torch.zeros(1, 4, 128, 128)
     recorded = res_inversion(lambda x, sigma: x * 0.5, x, schedule("normal", 50), model_kind=KIND)
     held = [recorded.anchors, recorded.predictions]
     assert sum(len(t) for t in held) <= 2 * (50 + 1)
-    assert sum(t.untyped_storage().nbytes() for t in held) <= 27e6
+    megabytes = sum(t.untyped_storage().nbytes() for t in held) / 1e6
+    measured("MB held for 50 steps at 1024x1024", megabytes)
+    assert megabytes <= 27
 
 
 class TestAgainstDiffusers:

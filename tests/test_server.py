@@ -100,13 +100,16 @@ def result(host):
 class TestPipeline:
     """The shipped PhotoMaker workflow, as the demo runs it."""
 
-    def test_it_takes_151_guider_calls(self, result):
+    def test_it_takes_151_guider_calls(self, result, measured):
         calls = result[1]["guider_calls"]
+        measured("guider calls of the pipeline", sum(calls.values()))
         assert calls == {"scene": 50, "inversion": 51, "bimd": 50}
         assert sum(calls.values()) == 151
 
-    def test_the_forward_flow_off_gives_the_picture_back(self, result):
-        assert result[1]["reconstruction_max_abs_error"] <= 1e-5
+    def test_the_forward_flow_off_gives_the_picture_back(self, result, measured):
+        error = result[1]["reconstruction_max_abs_error"]
+        measured("reconstruction error, tiny SDXL, CFG 5, 50 steps, the whole pipeline", error)
+        assert error <= 1e-5
 
     def test_each_part_does_its_share(self, result):
         """The swap changes a face's share of the scene; the identity flow moves the reconstruction on."""
@@ -127,9 +130,10 @@ class TestPipeline:
 
 @pytest.mark.parametrize("scheduler", ["karras", "sgm_uniform", "normal"])
 @pytest.mark.parametrize("steps", [4, 8, 20])
-def test_the_tiny_sdxl_is_inverted_exactly(host, scheduler, steps):
+def test_the_tiny_sdxl_is_inverted_exactly(host, scheduler, steps, measured):
     """Batch 3, CFG 5; inputs with a default are left out, as API users may."""
     run = host.run(inversion_prompt(steps, scheduler, batch=3))
+    measured(f"reconstruction error, tiny SDXL, CFG 5, batch 3, {scheduler}, {steps} steps", difference(run))
     assert difference(run) <= 1e-5
     counts = host.get_json("/customenhancer_test/counts", prompt_id=run.prompt_id)
     assert counts["inversion"]["guider_calls"] == steps + 1 and counts["sampled"]["guider_calls"] == steps
