@@ -423,8 +423,8 @@ def set_up(models: Path | None) -> dict:
     return {"python": python, "comfyui": comfyui, "models": models or standins(python, comfyui), "packs": PACKS}
 
 
-def demo(models: Path | None, output: Path, more: Sequence[str]) -> int:
-    """Run the pipeline in a server of its own. tests/demo.py is the client and gets `more`."""
+def demo(models: Path | None, output: Path) -> int:
+    """Run the pipeline in a server of its own. tests/demo.py is the client."""
     parts = set_up(models)
     output.mkdir(parents=True, exist_ok=True)
     client = [parts["python"], CHECKOUT / "tests" / "demo.py", "--output", output]
@@ -432,15 +432,17 @@ def demo(models: Path | None, output: Path, more: Sequence[str]) -> int:
         client += ["--models", models]
     temporary = tempfile.TemporaryDirectory(prefix="customenhancer-", ignore_cleanup_errors=True)
     with temporary as base, Server(Path(base), log=output / "comfyui.log", **parts) as server:
-        return run(*client, "--server", server.url, *more)
+        return run(*client, "--server", server.url)
 
 
-def test(more: Sequence[str]) -> int:
-    """Run ruff and, if it finds nothing, pytest with the arguments `more`."""
+def test(models: Path | None, more: Sequence[str]) -> int:
+    """Run ruff and, if it finds nothing, pytest with the arguments `more`. `models`: for the tests of real weights."""
     parts = set_up(None)
     if status := run(parts["python"], "-m", "ruff", "check", "."):
         return status
     places = {"COMFYUI_PATH": str(parts["comfyui"]), "CUSTOMENHANCER_CACHE": str(cache())}
+    if models:
+        places["CUSTOMENHANCER_MODELS"] = str(models)
     return run(parts["python"], "-m", "pytest", "-c", "tests/pytest.ini", "tests", *more, **places)
 
 
@@ -470,7 +472,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for_demo.add_argument("--output", type=lambda text: Path(text).resolve(), default=CHECKOUT / "output" / "demo")
     for_serve = commands.add_parser("serve", parents=[models], allow_abbrev=False)
     for_serve.add_argument("--port", type=int, default=8188)
-    commands.add_parser("test", allow_abbrev=False)
+    commands.add_parser("test", parents=[models], allow_abbrev=False)
     options, more = parser.parse_known_args(arguments)
 
     # Whatever ends us, `finally` must run, or a server stays behind.
@@ -479,12 +481,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
     try:
-        if options.command == "demo":
-            return demo(options.models, options.output, more)
         if options.command == "test":
-            return test(more)
+            return test(options.models, more)
         if more:
             parser.error(f"unrecognized arguments: {' '.join(more)}")
+        if options.command == "demo":
+            return demo(options.models, options.output)
         return serve(options.models, options.port)
     except SetupError as error:
         say(f"dev.py: {error}")

@@ -14,7 +14,7 @@ def sample_bimd(
     callback: Callable[[dict], None] | None = None,
     *,
     backward_scale: float = 1.0,
-    denoise_mask: Tensor | None = None,
+    denoise_mask: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Sample from the pivot's noisy end back to a picture, with the residual noise as backward flow. N model calls.
 
@@ -24,7 +24,8 @@ def sample_bimd(
     sigmas: (N + 1,), descending to 0, on the device that the model runs on.
     callback: called at each step with x, i, sigma and denoised, as k-diffusion's samplers do.
     backward_scale: b of eq. 4. 1 gives the picture back where the model agrees with `predictions`; 0 is plain Euler.
-    denoise_mask: broadcastable to (B, C, H, W), 0 .. 1; 0 holds a place on the pivot. None is 1 everywhere.
+    denoise_mask: gives each step, from its sigma (B,), a mask that broadcasts to (B, C, H, W), 0 .. 1; 0 holds a place
+        on the pivot. None is 1 everywhere.
     Returns x_0, (B, C, H, W) float32.
 
     With e_i the model's noise prediction, p_i the recorded one and ds = s_{i-1} - s_i, eq. 3 and 4 together read
@@ -37,7 +38,7 @@ def sample_bimd(
     """
     extra_args = {} if extra_args is None else extra_args
     steps = len(sigmas) - 1
-    x = anchors[steps].to(sigmas.device)
+    x = anchors[steps].clone().to(sigmas.device)  # never the record itself, which a model might write into
     s_in = x.new_ones([x.shape[0]])
     for k in range(steps):
         i = steps - k
@@ -50,5 +51,5 @@ def sample_bimd(
         offset = (x - backward_scale * anchor) + (next_sigma - sigma) * (eps - backward_scale * prediction)
         x = backward_scale * next_anchor + offset
         if denoise_mask is not None:
-            x = next_anchor + denoise_mask * (x - next_anchor)
+            x = next_anchor + denoise_mask(sigma * s_in) * (x - next_anchor)
     return x

@@ -10,6 +10,7 @@ import comfy.model_patcher
 import comfy.ops
 import comfy.sd
 import comfy.utils
+import folder_paths
 import torch
 
 from .photomaker_encoder import PhotoMakerEncoder, shape_faults
@@ -25,6 +26,15 @@ class PhotoMaker:
 
     patcher: comfy.model_patcher.ModelPatcher
     lora: dict[str, torch.Tensor]
+
+
+def find_photomaker(name: str) -> str:
+    """The path of a file in any registered photomaker folder. Raises FileNotFoundError with the remedy."""
+    path = folder_paths.get_full_path("photomaker", name)
+    if path is None:
+        searched = ", ".join(folder_paths.get_folder_paths("photomaker"))
+        raise FileNotFoundError(f"photomaker_name: {name} is not in {searched}. {REMEDY}")
+    return path
 
 
 def load_photomaker(path: str) -> PhotoMaker:

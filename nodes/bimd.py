@@ -29,6 +29,13 @@ class BiMDSampler(comfy.samplers.Sampler):
         """Sample (B, C, H, W). Raises ValueError where the graph does not fit the recording."""
         recorded = self.residual_noise
         self._check(model_wrap.model_patcher, sigmas, noise)
+        mask_function = extra_args["model_options"].get("denoise_mask_function")
+
+        def mask_at(sigma):
+            if mask_function is None:
+                return denoise_mask
+            return mask_function(sigma, denoise_mask, extra_options={"model": model_wrap, "sigmas": sigmas})
+
         with tqdm(total=recorded.steps, disable=disable_pbar) as progress:
 
             def on_step(step: dict) -> None:
@@ -44,7 +51,7 @@ class BiMDSampler(comfy.samplers.Sampler):
                 extra_args,
                 on_step,
                 backward_scale=self.backward_scale,
-                denoise_mask=denoise_mask,
+                denoise_mask=None if denoise_mask is None else mask_at,
             )
         return model_wrap.inner_model.model_sampling.inverse_noise_scaling(sigmas[-1], samples)
 
@@ -52,7 +59,7 @@ class BiMDSampler(comfy.samplers.Sampler):
         recorded = self.residual_noise
         check_model_kind(recorded.model_kind, model_patcher, "residual_noise")
         schedule = recorded.sigmas.flip(0).to(sigmas.device)
-        if schedule.shape != sigmas.shape or not torch.allclose(schedule, sigmas, rtol=1e-5, atol=0):
+        if schedule.shape != sigmas.shape or not torch.allclose(schedule, sigmas.to(schedule), rtol=1e-5, atol=0):
             raise ValueError(
                 f"sigmas: not the schedule that residual_noise was recorded on ({recorded.steps} steps from "
                 f"{schedule[0].item():.4g} to 0; got {len(sigmas) - 1} from {sigmas[0].item():.4g} to "
@@ -134,7 +141,7 @@ class TripleFlowGuiderNode(io.ComfyNode):
                     step=0.01,
                     optional=True,
                     tooltip="How far the prediction goes over to the forward flow. 1: all the way, one guider call a "
-                    "step. 0: the forward flow is off. Anything else calls both guiders at each step.",
+                    "step. 0: the forward flow is off. Anything else calls both guiders from start_step on.",
                 ),
             ],
             outputs=[io.Guider.Output(display_name="guider", tooltip="For SamplerCustomAdvanced.")],

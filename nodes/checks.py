@@ -3,15 +3,20 @@
 import torch
 
 
+def check_has_steps(sigmas: torch.Tensor) -> None:
+    """Raise ValueError if SIGMAS, (N + 1,), make no step at all."""
+    if len(sigmas) < 2:
+        raise ValueError(
+            f"sigmas: {len(sigmas)} values make no step. Connect a scheduler with 1 step or more and denoise above 0."
+        )
+
+
 def check_sigmas(sigmas: torch.Tensor) -> None:
     """Refuse SIGMAS that no inversion can follow. sigmas: (N + 1,), as the host's scheduler nodes give them.
 
     Raises ValueError unless there are at least two, finite, strictly descending and ending at 0.
     """
-    if len(sigmas) < 2:
-        raise ValueError(
-            f"sigmas: {len(sigmas)} values make no step. Connect a scheduler with 1 step or more and denoise above 0."
-        )
+    check_has_steps(sigmas)
     if not torch.isfinite(sigmas).all():
         raise ValueError("sigmas: holds NaN or Inf. Check the scheduler's settings.")
     if not (sigmas.diff() < 0).all():
@@ -27,13 +32,17 @@ def check_sigmas(sigmas: torch.Tensor) -> None:
 
 
 def check_latent(name: str, samples: torch.Tensor) -> None:
-    """Raise ValueError if the latent input `name` holds NaN or Inf. samples: a LATENT's tensor, nested or not."""
-    for tensor in samples.unbind() if samples.is_nested else [samples]:
-        if not torch.isfinite(tensor).all():
-            raise ValueError(
-                f"{name}: holds NaN or Inf. Whatever made this latent failed: a VAE in fp16 often does "
-                "(start ComfyUI with --fp32-vae or --bf16-vae)."
-            )
+    """Raise ValueError if the latent input `name` cannot be inverted. samples: a LATENT's tensor.
+
+    Nested latents (video with sound) are refused, and NaN or Inf.
+    """
+    if samples.is_nested:
+        raise ValueError(f"{name}: joins several latents (video and sound, say). Invert one of them by itself.")
+    if not torch.isfinite(samples).all():
+        raise ValueError(
+            f"{name}: holds NaN or Inf. Whatever made this latent failed: a VAE in fp16 often does "
+            "(start ComfyUI with --fp32-vae or --bf16-vae)."
+        )
 
 
 def check_recording(record: torch.Tensor) -> None:
@@ -66,3 +75,26 @@ def check_model_kind(recorded: str, model_patcher, recording: str) -> None:
             f"{recording}: was recorded with a model of another kind ({recorded}) than the guider's ({kind}). "
             "Invert the picture with the model that samples it."
         )
+
+
+def check_flow_kinds(pivot_patcher, forward_patcher) -> None:
+    """Raise ValueError unless two flows' MODELs share a latent space and a prediction type."""
+    pivot, forward = model_kind(pivot_patcher), model_kind(forward_patcher)
+    if pivot != forward:
+        raise ValueError(
+            f"forward_flow: its MODEL is of another kind ({forward}) than the pivot_flow's ({pivot}). "
+            "Make both guiders from models of one family."
+        )
+
+
+def missing_file(find, name: str | None) -> bool | str:
+    """For validate_inputs: True, or what `find(name)` says of the missing file, before the run starts.
+
+    find: raises FileNotFoundError with the remedy. name: None where the combo is fed by a link, so not known yet.
+    """
+    try:
+        if name is not None:
+            find(name)
+    except FileNotFoundError as error:
+        return str(error)
+    return True

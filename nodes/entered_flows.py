@@ -10,7 +10,7 @@ def check_same_weights(pivot_patcher, forward_patcher) -> None:
     """
     if not pivot_patcher.is_clone(forward_patcher):
         return
-    patched = pivot_patcher.patches or forward_patcher.patches
+    patched = any(patcher.patches or patcher.weight_wrapper_patches for patcher in (pivot_patcher, forward_patcher))
     if patched and pivot_patcher.patches_uuid != forward_patcher.patches_uuid:
         raise ValueError(
             "forward_flow: its MODEL carries other weight patches (a LoRA, say) than the pivot_flow's, over the same "

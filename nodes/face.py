@@ -9,6 +9,7 @@ from ..identity.face_analysis import FACE_ORDERS, detect_faces, load_face_analys
 from ..identity.face_swap import check_embeddings, load_face_swapper, parse_indices, pick_faces, swap_faces
 from ..identity.model_files import face_packs, face_swappers, find_face_pack, find_face_swapper
 from ..identity.onnx_runtime import PROVIDER_CHOICES
+from .checks import missing_file
 from .sockets import FaceAnalysis
 
 CATEGORY = "CustomEnhancer/face"
@@ -25,16 +26,6 @@ def _provider_input() -> io.Combo.Input:
         tooltip="What computes. auto takes the GPU where the installed ONNX Runtime can use it. A choice that it does "
         "not offer falls back to the CPU, and the log says so.",
     )
-
-
-def _missing_file(find, name: str | None) -> bool | str:
-    """Check a file combo before the run starts: True, or what to do about the missing file."""
-    try:
-        if name is not None:  # None: the widget is fed by a link, whose value is not known yet
-            find(name)
-    except FileNotFoundError as error:
-        return str(error)
-    return True
 
 
 class FaceAnalysisLoader(io.ComfyNode):
@@ -68,7 +59,7 @@ class FaceAnalysisLoader(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, pack=None):
-        return _missing_file(find_face_pack, pack)
+        return missing_file(find_face_pack, pack)
 
     @classmethod
     def execute(cls, pack, provider="auto"):
@@ -99,7 +90,7 @@ class FaceSwapperLoader(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, model_name=None):
-        return _missing_file(find_face_swapper, model_name)
+        return missing_file(find_face_swapper, model_name)
 
     @classmethod
     def execute(cls, model_name, provider="auto"):

@@ -1,5 +1,6 @@
 """Inversion nodes: a picture's latent to a pivot and its residual noise."""
 
+import logging
 from functools import partial
 
 import comfy.sample
@@ -8,7 +9,7 @@ from comfy_api.latest import io, ui
 
 from ..resinversion import EVALUATE_AT, ddim_inversion, record_residual_noise, res_inversion
 from .checks import check_latent, check_model_kind, check_recording, check_sigmas, model_kind
-from .inversion_sampler import ConditionalPivot, InversionSampler, run_inversion, warn_guided_pivot
+from .inversion_sampler import ConditionalPivot, InversionSampler, run_inversion
 from .sockets import Pivot, ResidualNoise
 
 CATEGORY = "CustomEnhancer/inversion"
@@ -29,8 +30,9 @@ INVERSION_INPUTS = [
         options=["conditional", "guided"],
         default="conditional",
         optional=True,
-        tooltip="conditional: the pivot moves by the positive prompt alone, which keeps it near the noise that "
-        "models know. guided: it moves by the guider's full prediction. Both cost the same.",
+        tooltip="conditional: the pivot moves by the positive prompt alone, where the guider tells it apart; that "
+        "keeps it near the noise that models know. guided: it moves by the guider's full prediction. Both cost the "
+        "same.",
     ),
     io.Combo.Input(
         "evaluate_at",
@@ -43,8 +45,11 @@ INVERSION_INPUTS = [
 ]
 
 
-def invert(invert_function, model_calls: int, guider, sigmas, latent_image, pivot_guidance: str, evaluate_at: str):
-    """Run ddim_inversion or res_inversion in the guider. Returns (recording, LATENT, warning for the user or None)."""
+def invert(invert_function, model_calls, guider, sigmas, latent_image, pivot_guidance: str, evaluate_at: str):
+    """Run ddim_inversion or res_inversion in the guider. Returns (recording, LATENT, warning for the user or None).
+
+    model_calls: from the number of steps, how many calls the function makes.
+    """
     check_sigmas(sigmas)
     check_latent("latent_image", latent_image["samples"])
     samples = comfy.sample.fix_empty_latent_channels(guider.model_patcher, latent_image["samples"])
@@ -56,18 +61,21 @@ def invert(invert_function, model_calls: int, guider, sigmas, latent_image, pivo
             model,
             x,
             sigmas,
-            extra_args if conditional_pivot is None else conditional_pivot.listen(extra_args),
+            conditional_pivot.listen(model, extra_args) if conditional_pivot else extra_args,
             callback,
             model_kind=model_kind(guider.model_patcher),
             evaluate_at=evaluate_at,
-            input_scale=partial(calculate_input, noise=torch.ones(())),
+            input_scale=partial(calculate_input, noise=torch.ones((), device=x.device)),
             pivot_denoised=conditional_pivot,
             device=device,
         )
 
-    sampler = InversionSampler(run, model_calls)
+    sampler = InversionSampler(run, model_calls(len(sigmas) - 1))
     noisy = run_inversion(guider, samples, sigmas.flip(0), sampler)
-    return sampler.recording, {**latent_image, "samples": noisy}, warn_guided_pivot(conditional_pivot)
+    warning = conditional_pivot.warning() if conditional_pivot else None
+    if warning:
+        logging.warning("CustomEnhancer: %s", warning)
+    return sampler.recording, {**latent_image, "samples": noisy}, warning
 
 
 class DDIMInversion(io.ComfyNode):
@@ -90,9 +98,8 @@ class DDIMInversion(io.ComfyNode):
 
     @classmethod
     def execute(cls, guider, sigmas, latent_image, pivot_guidance="conditional", evaluate_at="current"):
-        steps = len(sigmas) - 1
         pivot, latent, warning = invert(
-            ddim_inversion, steps, guider, sigmas, latent_image, pivot_guidance, evaluate_at
+            ddim_inversion, lambda steps: steps, guider, sigmas, latent_image, pivot_guidance, evaluate_at
         )
         return io.NodeOutput(pivot, latent, ui=warning and ui.PreviewText(warning))
 
@@ -119,8 +126,9 @@ class ResInversion(io.ComfyNode):
 
     @classmethod
     def execute(cls, guider, sigmas, latent_image, pivot_guidance="conditional", evaluate_at="current"):
-        steps = len(sigmas) - 1
-        model_calls = 2 * steps if evaluate_at == "target" else steps + 1
+        def model_calls(steps: int) -> int:
+            return 2 * steps if evaluate_at == "target" else steps + 1
+
         residual_noise, latent, warning = invert(
             res_inversion, model_calls, guider, sigmas, latent_image, pivot_guidance, evaluate_at
         )

@@ -1,6 +1,5 @@
 """The SAMPLER with which the inversion nodes run inside a guider's own sampling, and the guidance of the pivot."""
 
-import logging
 from collections.abc import Callable
 
 import comfy.model_management
@@ -24,27 +23,37 @@ class ConditionalPivot:
     """
 
     def __init__(self):
-        self.missed = False
+        self._missed = False
+        self._positive = None
         self._cond_denoised = []
 
-    def listen(self, extra_args: dict) -> dict:
-        """Sampler extra_args that let this object see each call; those given are not changed."""
+    def listen(self, guider, extra_args: dict) -> dict:
+        """Sampler extra_args that let this object see each call of the entered guider; those given are not changed."""
+        self._positive = getattr(guider, "conds", {}).get("positive")
         model_options = comfy.model_patcher.set_model_options_post_cfg_function(
             extra_args["model_options"].copy(), self._post_cfg
         )
         return {**extra_args, "model_options": model_options}
 
     def _post_cfg(self, args: dict) -> Tensor:
-        self._cond_denoised.append(args["cond_denoised"])
+        # A guider of more than two conditionings may hand over the prediction of another than the positive one.
+        if args["cond"] is self._positive:
+            self._cond_denoised = [*self._cond_denoised[:1], args["cond_denoised"]]
         return args["denoised"]
 
     def __call__(self, denoised: Tensor) -> Tensor:
-        """The conditional part of the call that gave `denoised`, or `denoised` itself where the guider tells none."""
+        """The positive part of the call that gave `denoised`, or `denoised` itself where the guider tells none."""
         heard, self._cond_denoised = self._cond_denoised, []
         if len(heard) == 1:
             return heard[0]
-        self.missed = True
+        self._missed = True
         return denoised
+
+    def warning(self) -> str | None:
+        """What to tell the user if the pivot had to be guided, else None."""
+        if not self._missed:
+            return None
+        return "This guider does not tell its positive prediction apart, so the pivot is guided."
 
 
 class InversionSampler(comfy.samplers.Sampler):
@@ -97,12 +106,3 @@ def run_inversion(guider, latent_image: Tensor, sigmas: Tensor, sampler: Inversi
     )
     check_recording(sampler.recording.anchors)
     return noisy.to(comfy.model_management.intermediate_device())
-
-
-def warn_guided_pivot(pivot: ConditionalPivot | None) -> str | None:
-    """The sentence to show (and logged) where a pivot that was to be conditional had to be guided, else None."""
-    if pivot is None or not pivot.missed:
-        return None
-    message = "This guider hands over no conditional prediction, so the pivot is guided."
-    logging.warning("CustomEnhancer: %s", message)
-    return message

@@ -3,7 +3,8 @@
 import folder_paths
 from comfy_api.latest import io
 
-from ..identity.photomaker import REMEDY, apply_lora, encode_prompt, load_photomaker
+from ..identity.photomaker import apply_lora, encode_prompt, find_photomaker, load_photomaker
+from .checks import missing_file
 from .sockets import FaceAnalysis
 
 CATEGORY = "CustomEnhancer/identity"
@@ -34,12 +35,12 @@ class PhotoMakerLoaderNode(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, photomaker_name=None):
+        return missing_file(find_photomaker, photomaker_name)
+
+    @classmethod
     def execute(cls, photomaker_name):
-        path = folder_paths.get_full_path("photomaker", photomaker_name)
-        if path is None:
-            searched = ", ".join(folder_paths.get_folder_paths("photomaker"))
-            raise FileNotFoundError(f"photomaker_name: {photomaker_name} is not in {searched}. {REMEDY}")
-        return io.NodeOutput(load_photomaker(path))
+        return io.NodeOutput(load_photomaker(find_photomaker(photomaker_name)))
 
 
 class PhotoMakerForwardFlowNode(io.ComfyNode):

@@ -17,9 +17,9 @@ def check_sampler(sampler, noise: torch.Tensor) -> None:
     sampler: a SAMPLER. noise: (B, C, H, W), what the graph's NOISE gave; all zero where sampling starts at a latent.
     Raises ValueError. Any sampler may sample from fresh noise.
     """
-    if not isinstance(sampler, comfy.samplers.KSAMPLER) or noise.count_nonzero() > 0:
+    if not isinstance(sampler, comfy.samplers.KSAMPLER) or noise.is_nested or noise.count_nonzero() > 0:
         return
-    name = sampler.sampler_function.__name__
+    name = getattr(sampler.sampler_function, "__name__", "")  # a partial has none
     if any(part in name for part in UNFIT):
         raise ValueError(
             f"sampler: {name} is stochastic or asks the model between the schedule's steps, so it cannot follow an "

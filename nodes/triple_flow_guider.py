@@ -1,10 +1,12 @@
 """A guider made of two guiders, by their public protocol alone: each one's `sample` enters the next."""
 
+import copy
 import logging
 
 import comfy.samplers
 
 from ..bimd import TripleFlow, forward_scales
+from .checks import check_flow_kinds, check_has_steps
 from .entered_flows import EnteredFlows, check_same_weights
 from .stock_samplers import check_sampler
 
@@ -68,6 +70,7 @@ class TripleFlowGuider:
     """
 
     def __init__(self, pivot_flow, forward_flow, start_step: int, forward_scale: float):
+        check_flow_kinds(pivot_flow.model_patcher, forward_flow.model_patcher)
         check_same_weights(pivot_flow.model_patcher, forward_flow.model_patcher)
         self.pivot_flow = pivot_flow
         self.forward_flow = forward_flow
@@ -91,17 +94,18 @@ class TripleFlowGuider:
         seed=None,
     ):
         """Sample with both flows entered; arguments and result as of the host's CFGGuider.sample."""
-        scales = forward_scales(len(sigmas) - 1, self.start_step, self.forward_scale)
+        check_has_steps(sigmas)
         check_sampler(sampler, noise)
+        scales = forward_scales(len(sigmas) - 1, self.start_step, self.forward_scale)
+        # A guider keeps the state of its sampling in itself, and one guider may be wired into both flows.
+        pivot_flow, forward_flow = copy.copy(self.pivot_flow), copy.copy(self.forward_flow)
         if not any(scales):
             if self.forward_scale:
                 logging.warning(
                     "CustomEnhancer: start_step %d is beyond the last of %d steps, so the forward flow never acts.",
                     self.start_step, len(scales),
                 )  # fmt: skip
-            return self.pivot_flow.sample(
-                noise, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, seed
-            )
+            return pivot_flow.sample(noise, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, seed)
 
         def enter_forward(pivot_wrap, entered_sigmas, extra_args, *sampling):
             sampled = None
@@ -122,11 +126,9 @@ class TripleFlowGuider:
                 return sampled
 
             # The forward guider gets what this guider got: each guider maps latents to its model's space by itself.
-            self.forward_flow.sample(
-                noise, latent_image, Enter(run_sampler), sigmas, denoise_mask, None, disable_pbar, seed
-            )
+            forward_flow.sample(noise, latent_image, Enter(run_sampler), sigmas, denoise_mask, None, disable_pbar, seed)
             return sampled
 
-        return self.pivot_flow.sample(
+        return pivot_flow.sample(
             noise, latent_image, Enter(enter_forward), sigmas, denoise_mask, callback, disable_pbar, seed
         )

@@ -51,7 +51,7 @@ def res_inversion(
             callback(call)
 
     pivot = ddim_inversion(model, x, sigmas, extra_args, record, **options)
-    x, sigma = pivot.anchors[-1].to(x.device), pivot.sigmas[-1].to(x.device)
+    x, sigma = pivot.anchors[-1].clone().to(x.device), pivot.sigmas[-1].to(x.device)
     denoised = model(x, sigma * x.new_ones([x.shape[0]]), **({} if extra_args is None else extra_args))
     record({"x": x, "i": steps, "sigma": sigma, "denoised": denoised})
     return ResidualNoise(pivot.sigmas, pivot.anchors, model_kind, predictions)
@@ -76,10 +76,11 @@ def record_residual_noise(
     """
     extra_args = {} if extra_args is None else extra_args
     predictions = empty_record(pivot.anchors[0], pivot.steps, None)
-    for i in range(1, pivot.steps + 1):
-        x, sigma = pivot.anchors[i].to(x_device), pivot.sigmas[i].to(x_device)
+    # From the noisiest down, as sampling goes: conditionings with a schedule of their own count on that order.
+    for call, i in enumerate(range(pivot.steps, 0, -1), first_call):
+        x, sigma = pivot.anchors[i].clone().to(x_device), pivot.sigmas[i].to(x_device)
         denoised = model(x, sigma * x.new_ones([x.shape[0]]), **extra_args)
         predictions[i - 1] = to_d(x, sigma, denoised)
         if callback is not None:
-            callback({"x": x, "i": first_call + i - 1, "sigma": sigma, "denoised": denoised})
+            callback({"x": x, "i": call, "sigma": sigma, "denoised": denoised})
     return ResidualNoise(pivot.sigmas, pivot.anchors, pivot.model_kind, predictions)

@@ -58,14 +58,10 @@ def pytest_terminal_summary(terminalreporter, config):
             terminalreporter.line(line)
 
 
-def start_server(base: Path, **more_packs: Path):
-    """A server with this pack, the test support and the stand-in models, and further packs by folder name."""
-    packs = {
-        "ComfyUI-CustomEnhancer": CHECKOUT,
-        "customenhancer_test_support": CHECKOUT / "tests" / "support_pack",
-        **more_packs,
-    }
-    models = dev.standins(Path(sys.executable), HOST)
+def start_server(base: Path, models: Path | None = None, **more_packs: Path):
+    """A server with this pack and the test support, on the stand-in models or others; further packs by folder name."""
+    packs = {**dev.PACKS, **more_packs}
+    models = models or dev.standins(Path(sys.executable), HOST)
     return dev.Server(base, comfyui=HOST, models=models, packs=packs, log=base / "comfyui.log")
 
 

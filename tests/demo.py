@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 import skimage.data
-from host import Host, find
+from host import Host, PromptError, find
 from PIL import Image, ImageDraw, ImageFont
 
 WORKFLOW = Path(__file__).resolve().parent.parent / "workflows" / "api" / "customenhancer_photomaker.json"
@@ -174,7 +174,10 @@ def main() -> None:
     parser.add_argument("--models", help="the real models folder that the server uses in place of the stand-ins")
     arguments = parser.parse_args()
 
-    pictures, report = run_demo(Host(arguments.server), real_models=bool(arguments.models))
+    try:
+        pictures, report = run_demo(Host(arguments.server), real_models=bool(arguments.models))
+    except PromptError as error:
+        sys.exit(f"\n{error}")
     arguments.output.mkdir(parents=True, exist_ok=True)
     for name in LABELS.keys() - {"reference"}:
         pictures[name].save(arguments.output / f"{name}.png")

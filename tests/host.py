@@ -103,7 +103,8 @@ class Host:
             message = socket.recv()
             if not isinstance(message, str):
                 continue  # a preview picture
-            kind, data = (lambda event: (event["type"], event["data"]))(json.loads(message))
+            event = json.loads(message)
+            kind, data = event["type"], event["data"]
             if data.get("prompt_id") != run.prompt_id:
                 continue
             if kind == "execution_error":

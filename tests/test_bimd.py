@@ -150,7 +150,7 @@ def test_a_denoise_mask_holds_the_rest_on_the_pivot():
     mask = torch.zeros(1, 1, 6, 5)
     mask[..., :3, :] = 1
     flows = triple_flow(pivot, forward, sigmas, 0, 1.0)
-    masked, free = run(flows, recorded, denoise_mask=mask), run(flows, recorded)
+    masked, free = run(flows, recorded, denoise_mask=lambda sigma: mask), run(flows, recorded)
     assert torch.equal(masked[..., 3:, :], picture(5)[..., 3:, :])
     torch.testing.assert_close(masked[..., :3, :], free[..., :3, :])  # a Gaussian model acts on each place by itself
 

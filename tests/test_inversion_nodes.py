@@ -6,6 +6,7 @@ import pytest
 import torch
 from comfy import samplers
 from comfy.model_base import ModelType
+from comfy.nested_tensor import NestedTensor
 from comfy_extras.nodes_custom_sampler import DisableNoise, Guider_DualCFG, SamplerCustomAdvanced, SplitSigmas
 from customenhancer.nodes.bimd import BiMDSamplerNode
 from customenhancer.nodes.inversion import DDIMInversion, RecordResidualNoise, ResInversion
@@ -107,13 +108,21 @@ def test_a_guider_without_conditional_prediction_is_said_to_be_guided(caplog):
     assert said.ui is None
 
 
-def test_dual_cfg_guider_is_inverted_exactly():
-    model = chaotic_model(4)
+@pytest.mark.parametrize("nested", [False, True])
+def test_dual_cfg_guider_is_inverted_exactly(nested, caplog):
+    """Its regular style hands over another prediction than the positive one; that must not move the pivot."""
+    model = gaussian_model()
     flow = Guider_DualCFG(model)
     flow.set_conds(conditioning(0.5, 0.8), conditioning(0.2, 0.9), conditioning(0.0, 1.0))
-    flow.set_cfg(3.0, 2.0)
+    flow.set_cfg(3.0, 2.0, nested)
     sigmas, latent = schedule(model), picture()
     residual_noise, noisy = invert(flow, sigmas, latent)
+    if nested:
+        expected = invert(guider(model, (0.5, 0.8), cfg=1.0), sigmas, latent)[0]
+    else:
+        expected = invert(flow, sigmas, latent, pivot_guidance="guided")[0]
+    torch.testing.assert_close(residual_noise.anchors, expected.anchors)
+    assert ("pivot is guided" in caplog.text) != nested
     assert (sample(flow, residual_noise, sigmas, noisy) - latent["samples"]).abs().max() <= 1e-5
 
 
@@ -207,6 +216,12 @@ class TestBadInput:
         model = gaussian_model()
         with pytest.raises(ValueError, match=r"^latent_image: holds NaN or Inf"):
             ResInversion.execute(guider(model), schedule(model), latent)
+
+    def test_a_nested_latent(self):
+        nested = NestedTensor([picture()["samples"], picture()["samples"]])
+        model = gaussian_model()
+        with pytest.raises(ValueError, match=r"^latent_image: joins several latents"):
+            ResInversion.execute(guider(model), schedule(model), {"samples": nested})
 
     def test_a_model_that_overflows(self):
         model = gaussian_model()

@@ -148,7 +148,6 @@ def test_queueing_again_gives_the_same_to_the_last_bit(host):
     )
     prompt["sampled"]["inputs"]["guider"] = ["other", 0]
     first = difference(host.run(prompt))
-    prompt["sampled"]["_meta"]["again"] = True
     prompt["bimd"]["inputs"]["backward_scale"] = 0.5
     assert difference(host.run(prompt)) != first
     prompt["bimd"]["inputs"]["backward_scale"] = 1.0
@@ -238,6 +237,12 @@ class TestBadInput:
         )
         prompt[find(prompt, "CE_PhotoMakerForwardFlow")]["inputs"]["text"] = text
         return prompt
+
+    def test_a_model_file_that_is_not_there(self, host):
+        prompt = self.photomaker_prompt(host, "a photo of a man img")
+        prompt[find(prompt, "CE_PhotoMakerLoader")]["inputs"]["photomaker_name"] = "photomaker-v1.bin"
+        said = self.refused(host, prompt)
+        assert "photomaker_name: photomaker-v1.bin is not in" in said and "TencentARC/PhotoMaker" in said
 
     @pytest.mark.parametrize("text", ["a photo of a man", "a photo of a man img with an img", "img of a man"])
     def test_the_trigger_word(self, host, text):

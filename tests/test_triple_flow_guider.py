@@ -5,6 +5,7 @@ import comfy.model_management
 import comfy.samplers
 import pytest
 import torch
+from comfy.model_base import ModelType
 from comfy.patcher_extension import PatcherInjection
 from comfy_extras.nodes_custom_sampler import DisableNoise, RandomNoise, SamplerCustomAdvanced
 from customenhancer.nodes.bimd import BiMDSamplerNode, TripleFlowGuiderNode
@@ -41,16 +42,16 @@ def bimd(residual_noise, **options):
 
 
 class CountedGuider(comfy.samplers.CFGGuider):
-    """The host's CFGGuider, with its calls counted."""
+    """The host's CFGGuider, with its calls counted, those of its copies too."""
 
     def __init__(self, model, mean_and_std):
         super().__init__(model)
-        self.calls = 0
+        self.asked = []
         self.set_conds(conditioning(*mean_and_std), conditioning(0.0, 1.0))
         self.set_cfg(5.0)
 
     def predict_noise(self, *args, **kwargs):
-        self.calls += 1
+        self.asked.append(args[1])
         return super().predict_noise(*args, **kwargs)
 
 
@@ -63,10 +64,10 @@ def test_guider_calls(forward_scale, start_step, pivot_calls, forward_calls):
     model = gaussian_model()
     pivot, forward, sigmas = CountedGuider(model, PIVOT), CountedGuider(model, FORWARD), schedule(model, 50)
     residual_noise, noisy = invert(pivot, sigmas)
-    pivot.calls = 0
+    pivot.asked.clear()
     flow = triple_flow(pivot, forward, start_step=start_step, forward_scale=forward_scale)
     sample(flow, bimd(residual_noise), sigmas, noisy)
-    assert (pivot.calls, forward.calls) == (pivot_calls, forward_calls)
+    assert (len(pivot.asked), len(forward.asked)) == (pivot_calls, forward_calls)
 
 
 def test_forward_flow_off_gives_the_picture_back():
@@ -125,6 +126,33 @@ def test_with_a_stock_sampler_the_guider_is_a_delayed_forward_flow():
         assert torch.equal(sample(triple_flow(pivot, forward, start_step=20), sampler, sigmas, empty, noise), last)
         between = sample(triple_flow(pivot, forward, start_step=10), sampler, sigmas, empty, noise)
         assert not torch.equal(between, first) and not torch.equal(between, last)
+
+
+def test_one_guider_may_serve_as_both_flows_and_in_a_nested_guider():
+    model = chaotic_model(4)
+    pivot, sigmas = guider(model, PIVOT), schedule(model)
+    residual_noise, noisy = invert(pivot, sigmas)
+    for flow in (triple_flow(pivot, pivot), triple_flow(pivot, triple_flow(pivot, pivot, start_step=15))):
+        assert (sample(flow, bimd(residual_noise), sigmas, noisy) - picture()["samples"]).abs().max() <= 1e-5
+
+
+def test_a_noise_mask_limits_what_changes_and_may_change_with_the_steps():
+    """As for stock samplers, a latent's noise_mask holds the rest, and DifferentialDiffusion's function is heard."""
+    model = gaussian_model()
+    pivot, forward, sigmas = guider(model, PIVOT), guider(model, FORWARD), schedule(model)
+    residual_noise, noisy = invert(pivot, sigmas)
+    noisy["noise_mask"] = torch.zeros(1, 8, 8)
+    noisy["noise_mask"][:, :4] = 1
+    result = sample(triple_flow(pivot, forward), bimd(residual_noise), sigmas, noisy)
+    unchanged = (result - picture()["samples"]).abs().amax(dim=(0, 1, 3)) <= 1e-5
+    assert unchanged.tolist() == [False] * 4 + [True] * 4
+
+    heard = []
+    masked = model.clone()
+    masked.set_model_denoise_mask_function(lambda sigma, mask, extra_options: heard.append(sigma[0].item()) or mask)
+    masked_flow = triple_flow(guider(masked, PIVOT), guider(masked, FORWARD))
+    assert torch.equal(sample(masked_flow, bimd(residual_noise), sigmas, noisy), result)
+    assert heard == sigmas[:-1].tolist()
 
 
 def test_previews_come_once_a_step_and_show_the_denoised():
@@ -266,6 +294,15 @@ def test_a_model_of_the_pivot_flow_that_the_forward_flow_crowded_out_is_loaded_a
 class TestBadInput:
     """Each error names the input and what to do."""
 
+    def test_flows_of_different_model_kinds(self):
+        with pytest.raises(ValueError, match=r"^forward_flow: its MODEL is of another kind .*CONST.* EPS"):
+            triple_flow(guider(gaussian_model()), guider(gaussian_model(ModelType.FLOW)))
+
+    def test_sigmas_without_a_step(self):
+        flow = triple_flow(guider(gaussian_model()), guider(gaussian_model()))
+        with pytest.raises(ValueError, match=r"^sigmas: 0 values make no step"):
+            sample(flow, comfy.samplers.sampler_object("euler"), torch.tensor([]), picture())
+
     def test_flows_whose_models_differ_in_weight_patches(self):
         model, patched = gaussian_model(), None
         patched = model.clone()
@@ -274,6 +311,10 @@ class TestBadInput:
             with pytest.raises(ValueError, match=r"^forward_flow: .*other weight patches .* LoRA"):
                 triple_flow(guider(pivot), guider(forward))
         triple_flow(guider(patched), guider(patched.clone()))
+        wrapped = model.clone()
+        wrapped.add_weight_wrapper("diffusion_model.bias", lambda weight: weight + 1)
+        with pytest.raises(ValueError, match=r"^forward_flow: .*other weight patches"):
+            triple_flow(guider(model), guider(wrapped))
 
     def test_flows_whose_models_differ_in_object_patches(self):
         model, patched = gaussian_model(), None
