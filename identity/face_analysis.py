@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from .model_files import find_face_pack
-from .onnx_runtime import choose_providers, missing_package, report_idle_provider
+from .onnx_runtime import choose_providers, missing_package, one_line, report_idle_provider
 
 FACE_ORDERS = {
     "left-right": lambda face: face.bbox[0],
@@ -46,7 +46,7 @@ def load_face_analysis(pack: str, provider: str = "auto"):
         try:
             analysis = insightface.app.FaceAnalysis(name=str(folder), providers=providers)
         except Exception as error:  # damaged files raise many types; a missing detector is a bare AssertionError
-            reason = str(error) or "no detector among them"
+            reason = one_line(error) or "no detector among them"
             raise ValueError(f"pack: InsightFace cannot load {folder} ({files}): {reason}. {remedy}") from error
         if "recognition" not in analysis.models:
             raise ValueError(f"pack: {folder} ({files}) has no recogniser. {remedy}")

@@ -13,7 +13,7 @@ import torch
 
 from .face_analysis import to_bgr
 from .model_files import find_face_swapper
-from .onnx_runtime import choose_providers, missing_package, report_idle_provider
+from .onnx_runtime import choose_providers, missing_package, one_line, report_idle_provider
 
 # The recogniser inswapper was trained with; the packs buffalo_l and buffalo_m hold it.
 RECOGNISER = "w600k_r50"
@@ -36,7 +36,7 @@ def load_face_swapper(model_name: str, provider: str = "auto"):
         try:
             swapper = insightface.model_zoo.get_model(str(path), providers=providers)
         except Exception as error:  # damaged files raise many types
-            raise ValueError(f"model_name: InsightFace cannot load {path}: {error}. {remedy}") from error
+            raise ValueError(f"model_name: InsightFace cannot load {path}: {one_line(error)}. {remedy}") from error
     if not isinstance(swapper, insightface.model_zoo.inswapper.INSwapper):
         raise ValueError(f"model_name: {path} is an ONNX file, but no face swapper of the inswapper kind. {remedy}")
     if swapper.emap.shape != (512, 512):

@@ -91,3 +91,8 @@ def _install_command(*arguments: str, again: bool = False) -> str:
     else:
         words = ["uv", "pip", "install", "--python", sys.executable, *(["--reinstall"] if again else []), *arguments]
     return " ".join(f'"{word}"' if " " in word else word for word in words)
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, on one line and without its full stop: ONNX Runtime's messages may end in a line break."""
+    return " ".join(str(error).split()).rstrip(".")
