@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -23,7 +24,8 @@ def load(name: str, file: Path):
 
 sys.path.insert(0, str(HOST))
 
-from comfy.cli_args import args  # noqa: E402  the host must be on sys.path first
+import folder_paths  # noqa: E402  the host must be on sys.path first
+from comfy.cli_args import args  # noqa: E402
 
 args.cpu = True
 torch.set_num_threads(1)  # the tests' tensors are small: a second thread costs more than it gives
@@ -56,6 +58,15 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.section("measured")
         for line in config.stash[MEASURED]:
             terminalreporter.line(line)
+
+
+@pytest.fixture
+def folder(stand_ins, tmp_path, monkeypatch):
+    """A copy of a module's `stand_ins` that a test may spoil, registered as the only insightface folder."""
+    folder = tmp_path / "insightface"
+    shutil.copytree(stand_ins, folder)
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "insightface", ([str(folder)], set()))
+    return folder
 
 
 def start_server(base: Path, models: Path | None = None, **more_packs: Path):

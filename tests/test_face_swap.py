@@ -35,15 +35,6 @@ def stand_ins(tmp_path_factory):
     return make_face_models(tmp_path_factory.mktemp("models"), PICTURES)
 
 
-@pytest.fixture
-def folder(stand_ins, tmp_path, monkeypatch):
-    """A copy of the stand-ins that a test may spoil, registered as the only insightface folder."""
-    folder = tmp_path / "insightface"
-    shutil.copytree(stand_ins, folder)
-    monkeypatch.setitem(folder_paths.folder_names_and_paths, "insightface", ([str(folder)], set()))
-    return folder
-
-
 @pytest.fixture(scope="module")
 def loaded(stand_ins):
     with pytest.MonkeyPatch.context() as patch:
