@@ -36,7 +36,8 @@ dev = load("dev", CHECKOUT / "dev.py")
 
 def pytest_collection_modifyitems(items):
     """What needs no server runs first, so that a failure shows early; the browser comes last."""
-    items.sort(key=lambda item: ("browser" in item.path.name, "server" in getattr(item, "fixturenames", ())))
+    slow = ("test_server.py", "test_real_models.py", "test_browser.py")
+    items.sort(key=lambda item: slow.index(item.path.name) if item.path.name in slow else -1)
 
 
 MEASURED = pytest.StashKey[list[str]]()
