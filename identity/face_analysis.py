@@ -7,6 +7,8 @@ pack and of other packs serve each other's nodes. A face is an `insightface.app.
 
 import contextlib
 import io
+import logging
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,6 +24,9 @@ FACE_ORDERS = {
     "large-small": lambda face: -_area(face),
     "small-large": lambda face: _area(face),
 }
+
+# The recogniser of a face pack. Each one's embeddings mean nothing to models that were trained with another's.
+RECOGNISERS = {"buffalo_l": "w600k_r50", "antelopev2": "glintr100"}
 
 
 def load_face_analysis(pack: str, provider: str = "auto"):
@@ -55,9 +60,49 @@ def load_face_analysis(pack: str, provider: str = "auto"):
     return analysis
 
 
+def check_recogniser(face_analysis, pack: str, purpose: str) -> None:
+    """Raise ValueError if face_analysis computes no embeddings, or those of another recogniser than `pack`'s.
+
+    pack: a key of RECOGNISERS. purpose: what was trained with it, for the message. The recogniser is told by its file;
+    one that does not say which file it came from is trusted.
+    """
+    recogniser = face_analysis.models.get("recognition")
+    if recogniser is None:
+        raise ValueError(f"face_analysis: has no recogniser, so it cannot tell who is who. Load the pack {pack}.")
+    model_file = getattr(recogniser, "model_file", None)
+    if model_file is not None and not Path(model_file).name.startswith(RECOGNISERS[pack]):
+        raise ValueError(
+            f"face_analysis: its recogniser is {model_file}, but {purpose} is trained with {RECOGNISERS[pack]}.onnx "
+            f"and would draw a stranger. Load the pack {pack}."
+        )
+
+
 def detect_faces(face_analysis, picture: torch.Tensor) -> list:
     """Find the Faces in one picture: (H, W, C), RGB in 0..1, any further channels ignored. Best score first."""
     return face_analysis.get(to_bgr(picture))
+
+
+def embed_faces(face_analysis, images: torch.Tensor, order: str = "large-small", index: int = 0):
+    """One face of each reference picture, as its raw embedding.
+
+    images: (N, H, W, C), RGB in 0..1. order, index: which face of a picture counts, see FACE_ORDERS. Returns the
+    numbers of the pictures that show one, and the embeddings, (M, 512) float32. One warning names the pictures that
+    are left out. Raises ValueError, naming the input reference_images, where no picture shows a face.
+    """
+    embeddings = {}
+    for number, picture in enumerate(images):
+        faces = sort_faces(detect_faces(face_analysis, picture), order)
+        if index < len(faces):
+            embeddings[number] = torch.from_numpy(np.float32(faces[index].embedding))
+    which = "no face" if index == 0 else f"no face number {index}, counted from 0,"
+    if not embeddings:
+        raise ValueError(
+            f"reference_images: {which} found in any of its {len(images)} picture(s). Use photographs with one clear "
+            "face, seen from the front, that fills a good part of each."
+        )
+    if left_out := [str(number) for number in range(len(images)) if number not in embeddings]:
+        logging.warning("reference_images: %s found in picture %s, which is left out.", which, ", ".join(left_out))
+    return list(embeddings), torch.stack(list(embeddings.values()))
 
 
 def to_bgr(picture: torch.Tensor) -> np.ndarray:

@@ -6,7 +6,6 @@ Model file (inswapper_128.onnx): inputs `target` (1, 3, 128, 128) RGB in 0..1 an
 
 import contextlib
 import io
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,9 +13,6 @@ import torch
 from .face_analysis import to_bgr
 from .model_files import find_face_swapper
 from .onnx_runtime import choose_providers, missing_package, one_line, report_idle_provider
-
-# The recogniser inswapper was trained with; the packs buffalo_l and buffalo_m hold it.
-RECOGNISER = "w600k_r50"
 
 
 def load_face_swapper(model_name: str, provider: str = "auto"):
@@ -45,19 +41,6 @@ def load_face_swapper(model_name: str, provider: str = "auto"):
         )
     report_idle_provider(swapper.session, providers)
     return swapper
-
-
-def check_embeddings(face_analysis) -> None:
-    """Raise ValueError if face_analysis computes no embeddings, or others than the swapper was trained with."""
-    recogniser = face_analysis.models.get("recognition")
-    if recogniser is None:
-        raise ValueError("face_analysis: has no recogniser, so it cannot tell who is who. Load the pack buffalo_l.")
-    model_file = getattr(recogniser, "model_file", None)
-    if model_file is not None and not Path(model_file).name.startswith(RECOGNISER):
-        raise ValueError(
-            f"face_analysis: its recogniser is {model_file}, but face swappers are trained with {RECOGNISER}.onnx "
-            "and would draw a stranger. Load the pack buffalo_l."
-        )
 
 
 def parse_indices(name: str, text: str) -> list[int]:

@@ -5,8 +5,8 @@ import comfy.utils
 import torch
 from comfy_api.latest import io
 
-from ..identity.face_analysis import FACE_ORDERS, detect_faces, load_face_analysis, sort_faces
-from ..identity.face_swap import check_embeddings, load_face_swapper, parse_indices, pick_faces, swap_faces
+from ..identity.face_analysis import FACE_ORDERS, check_recogniser, detect_faces, load_face_analysis, sort_faces
+from ..identity.face_swap import load_face_swapper, parse_indices, pick_faces, swap_faces
 from ..identity.model_files import face_packs, face_swappers, find_face_pack, find_face_swapper
 from ..identity.onnx_runtime import PROVIDER_CHOICES
 from .checks import missing_file
@@ -170,7 +170,7 @@ class FaceSwap(io.ComfyNode):
         reference_order="left-right",
         no_face="error",
     ):
-        check_embeddings(face_analysis)
+        check_recogniser(face_analysis, "buffalo_l", "the face swapper")
         target_indices = parse_indices("target_faces", target_faces)
         source_indices = parse_indices("reference_faces", reference_faces)
         if len(source_indices) not in (1, len(target_indices)):

@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-import types
 
 import cv2
 import folder_paths
@@ -11,13 +10,7 @@ import onnx
 import pytest
 import torch
 from customenhancer.identity.face_analysis import detect_faces, load_face_analysis, sort_faces, to_bgr
-from customenhancer.identity.face_swap import (
-    check_embeddings,
-    load_face_swapper,
-    parse_indices,
-    pick_faces,
-    swap_faces,
-)
+from customenhancer.identity.face_swap import load_face_swapper, parse_indices, pick_faces, swap_faces
 from insightface.app.common import Face
 from skimage import data
 from standins.faces import ASTRONAUT_FACE, FixturePicture, as_image, make_face_models, random_picture, upright_face
@@ -168,16 +161,6 @@ def test_faces_at_the_edge_tiny_or_out_of_the_picture(analysis, swapper, x, y, w
     assert torch.isfinite(swapped).all() and swapped.min() >= 0 and swapped.max() <= 1
     assert torch.equal(swapped[mask == 0], scene[mask == 0])
     assert (mask.max() > 0) == (width >= 80)
-
-
-def test_embeddings_of_another_pack_are_refused(folder, analysis):
-    check_embeddings(analysis)
-    with pytest.raises(ValueError, match="face_analysis: .*glintr100.onnx.*buffalo_l"):
-        check_embeddings(load_face_analysis("antelopev2", "CPU"))
-    with pytest.raises(ValueError, match="face_analysis: has no recogniser.*buffalo_l"):
-        check_embeddings(types.SimpleNamespace(models={"detection": analysis.det_model}))
-    # Another pack's own kind of analysis, which does not say what it loaded.
-    check_embeddings(types.SimpleNamespace(models={"recognition": object()}))
 
 
 def test_missing_swapper(folder):

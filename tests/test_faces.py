@@ -3,6 +3,7 @@
 import shutil
 import socket
 import sys
+import types
 
 import cv2
 import folder_paths
@@ -12,7 +13,9 @@ import pytest
 import torch
 from customenhancer.identity.face_analysis import (
     FACE_ORDERS,
+    check_recogniser,
     detect_faces,
+    embed_faces,
     load_face_analysis,
     sort_faces,
     to_bgr,
@@ -214,3 +217,42 @@ def test_missing_package(folder, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=f"{package}.*install.*requirements.txt"):
         load_face_analysis("buffalo_l", "CPU")
+
+
+def test_each_reference_picture_gives_the_raw_embedding_of_its_chosen_face(analysis, caplog):
+    crowd, astronaut = (as_image(picture.pixels) for picture in PICTURES[:2][::-1])
+    astronaut = torch.nn.functional.pad(astronaut, (0, 0, 0, 128))[:480]
+    pictures = torch.stack([crowd, torch.full_like(crowd, 0.5), astronaut])
+    numbers, embeddings = embed_faces(analysis, pictures, order="left-right", index=0)
+    assert numbers == [0, 2] and embeddings.shape == (2, 512) and embeddings.dtype == torch.float32
+    faces = sort_faces(detect_faces(analysis, crowd), "left-right")
+    assert torch.equal(embeddings[0], torch.from_numpy(faces[0].embedding))
+    assert abs(embeddings[0].norm() - 1) > 0.01  # raw, not normalised
+    assert [record.getMessage() for record in caplog.records] == [
+        "reference_images: no face found in picture 1, which is left out."
+    ]
+    largest = embed_faces(analysis, pictures[:1])[1]
+    assert torch.equal(largest[0], torch.from_numpy(sort_faces(faces, "large-small")[0].embedding))
+    assert embed_faces(analysis, pictures, index=1)[0] == [0]
+
+
+def test_no_face_in_any_reference_picture_is_refused(analysis):
+    plain = torch.full((2, 64, 64, 3), 0.5)
+    with pytest.raises(ValueError, match=r"^reference_images: no face found in any of its 2 picture"):
+        embed_faces(analysis, plain)
+    with pytest.raises(ValueError, match=r"^reference_images: no face number 7, counted from 0, found"):
+        embed_faces(analysis, as_image(PICTURES[1].pixels)[None], index=7)
+
+
+def test_the_recogniser_of_another_pack_is_refused(folder, analysis):
+    check_recogniser(analysis, "buffalo_l", "the face swapper")
+    with pytest.raises(ValueError, match="^face_analysis: .*w600k_r50.onnx.*InstantID.*glintr100.*antelopev2"):
+        check_recogniser(analysis, "antelopev2", "InstantID")
+    antelope = load_face_analysis("antelopev2", "CPU")
+    check_recogniser(antelope, "antelopev2", "InstantID")
+    with pytest.raises(ValueError, match="^face_analysis: .*glintr100.onnx.*buffalo_l"):
+        check_recogniser(antelope, "buffalo_l", "the face swapper")
+    with pytest.raises(ValueError, match="^face_analysis: has no recogniser.*buffalo_l"):
+        check_recogniser(types.SimpleNamespace(models={"detection": analysis.det_model}), "buffalo_l", "it")
+    # Another node pack's own kind of analysis, which does not say what it loaded.
+    check_recogniser(types.SimpleNamespace(models={"recognition": object()}), "buffalo_l", "it")
