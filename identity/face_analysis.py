@@ -82,6 +82,12 @@ def detect_faces(face_analysis, picture: torch.Tensor) -> list:
     return face_analysis.get(to_bgr(picture))
 
 
+def find_face(face_analysis, picture: torch.Tensor, order: str = "large-small", index: int = 0):
+    """The Face in one picture that comes at `index`, from 0, in one of FACE_ORDERS, or None where there is none."""
+    faces = sort_faces(detect_faces(face_analysis, picture), order)
+    return faces[index] if index < len(faces) else None
+
+
 def embed_faces(face_analysis, images: torch.Tensor, order: str = "large-small", index: int = 0):
     """One face of each reference picture, as its raw embedding.
 
@@ -91,9 +97,8 @@ def embed_faces(face_analysis, images: torch.Tensor, order: str = "large-small",
     """
     embeddings = {}
     for number, picture in enumerate(images):
-        faces = sort_faces(detect_faces(face_analysis, picture), order)
-        if index < len(faces):
-            embeddings[number] = torch.from_numpy(np.float32(faces[index].embedding))
+        if face := find_face(face_analysis, picture, order, index):
+            embeddings[number] = torch.from_numpy(np.float32(face.embedding))
     which = "no face" if index == 0 else f"no face number {index}, counted from 0,"
     if not embeddings:
         raise ValueError(

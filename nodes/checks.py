@@ -87,6 +87,23 @@ def check_flow_kinds(pivot_patcher, forward_patcher) -> None:
         )
 
 
+def check_range(part: str, start: float, end: float) -> None:
+    """Raise ValueError unless start comes before end. part: what the inputs' names, <part>_end_percent, begin with."""
+    if start > end:
+        raise ValueError(
+            f"{part}_start_percent: {start:g} comes after {part}_end_percent, {end:g}. Let it begin before it ends, or "
+            "set its strength to 0."
+        )
+
+
+def check_mask(mask: torch.Tensor | None) -> None:
+    """Raise ValueError if a MASK, (M, H, W), is 0 everywhere; None is no mask."""
+    if mask is not None and not mask.any():
+        raise ValueError(
+            "mask: is 0 everywhere. Paint the region that is meant, or leave the input open for all of it."
+        )
+
+
 def missing_file(find, name: str | None) -> bool | str:
     """For validate_inputs: True, or what `find(name)` says of the missing file, before the run starts.
 

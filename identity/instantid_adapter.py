@@ -1,0 +1,68 @@
+"""InstantID's adapter: the resampler that turns a face embedding into tokens, and each layer's keys and values of them.
+
+Parameter names follow `ip-adapter.bin` of instantX-research/InstantID. All sizes come from the file.
+"""
+
+import torch
+
+from .perceiver import QueryResampler
+
+# The file does not say how many heads its resampler has. InstantID's are 64 wide (20 heads for 1280).
+HEAD_WIDTH = 64
+
+
+class InstantIDAdapter(torch.nn.Module):
+    """The file's `image_proj` and `ip_adapter` parts as one module.
+
+    image_proj, ip_adapter: the two parts, unprefixed; only shapes and dtype are read here. operations: torch.nn, or
+    the host's twin of it that casts weights as they are used.
+    Raises KeyError, IndexError or ValueError where a tensor that carries a size is missing or misshapen.
+    """
+
+    def __init__(self, image_proj: dict, ip_adapter: dict, device, operations):
+        super().__init__()
+        self.image_proj = QueryResampler(image_proj, HEAD_WIDTH, device, operations)
+        self.embedding_width = image_proj["proj_in.weight"].shape[1]
+        self.token_width = image_proj["proj_out.weight"].shape[0]
+        numbers = sorted({int(key.split(".")[0]) for key in ip_adapter})
+        widths = [ip_adapter[f"{number}.to_k_ip.weight"].shape for number in numbers]
+        dtype = image_proj["proj_in.weight"].dtype
+        self.ip_adapter = torch.nn.ModuleDict(
+            {
+                str(number): torch.nn.ModuleDict(
+                    {
+                        name: operations.Linear(context, width, bias=False, dtype=dtype, device=device)
+                        for name in ("to_k_ip", "to_v_ip")
+                    }
+                )
+                for number, (width, context) in zip(numbers, widths, strict=True)
+            }
+        )
+        # One per attention layer, in the file's order.
+        self.widths = [width for width, _ in widths]
+
+    def forward(self, embedding: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """From raw face embeddings (B, 512), float32, to what the layers attend to.
+
+        Returns the tokens (B, 16, 2048), and every layer's keys and values of them side by side in the order of
+        `widths`, (B, 2, 16, sum of widths).
+        """
+        tokens = self.image_proj(embedding)
+        keys_values = [
+            torch.cat([layer[name](tokens) for layer in self.ip_adapter.values()], dim=-1)
+            for name in ("to_k_ip", "to_v_ip")
+        ]
+        return tokens, torch.stack(keys_values, dim=1)
+
+
+def shape_faults(image_proj: dict, ip_adapter: dict) -> list[str]:
+    """Names of the tensors that are missing, surplus or of another shape than the adapter of these sizes has.
+
+    Raises what InstantIDAdapter raises.
+    """
+    with torch.device("meta"):
+        adapter = InstantIDAdapter(image_proj, ip_adapter, "meta", torch.nn)
+    expected = {key: tensor.shape for key, tensor in adapter.state_dict().items()}
+    parts = {"image_proj": image_proj, "ip_adapter": ip_adapter}
+    found = {f"{part}.{key}": tensor.shape for part, tensors in parts.items() for key, tensor in tensors.items()}
+    return sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))

@@ -1,0 +1,76 @@
+"""Key-point pictures, which InstantID's IdentityNet steers by: five points of a face as coloured sticks and discs.
+
+Colours, widths and brightness are those that IdentityNet was trained with (instantX-research/InstantID, draw_kps), at
+the size that its pipeline gives every picture: 1280 pixels along the longer side.
+"""
+
+import numpy as np
+import torch
+
+from .face_analysis import find_face
+
+LONGER_SIDE = 1280
+# Of the points in the order of Face.kps: eyes, nose, mouth corners. A stick has the colour of its outer end.
+COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255))
+NOSE = 2
+STICK_WIDTH = 4
+STICK_BRIGHTNESS = 0.6
+DISC_RADIUS = 10
+# Of a key-point picture at least this much is black; no photograph is.
+BLACK = 0.5
+
+
+def draw_keypoints(points: np.ndarray, height: int, width: int) -> torch.Tensor:
+    """Draw the five key points of one face, (5, 2), x and y in pixels of a picture this large.
+
+    Returns a picture of the same proportions, (H, W, 3), RGB in 0..1, its longer side 1280 pixels.
+    """
+    import cv2
+
+    scale = LONGER_SIDE / max(height, width)
+    canvas = np.zeros((round(height * scale), round(width * scale), 3), np.uint8)
+    points = np.asarray(points, float) * scale
+    for point, colour in zip(points, COLOURS, strict=True):
+        across, down = point - points[NOSE]
+        if not across and not down:
+            continue  # the nose itself
+        centre = tuple(int(value) for value in (points[NOSE] + point) / 2)
+        axes = int(np.hypot(across, down) / 2), STICK_WIDTH
+        stick = cv2.ellipse2Poly(centre, axes, int(np.degrees(np.arctan2(down, across))), 0, 360, 1)
+        cv2.fillConvexPoly(canvas, stick, colour)
+    canvas = (canvas * STICK_BRIGHTNESS).astype(np.uint8)
+    for point, colour in zip(points, COLOURS, strict=True):
+        cv2.circle(canvas, tuple(int(value) for value in point), DISC_RADIUS, colour, -1)
+    return torch.from_numpy(canvas).float() / 255
+
+
+def keypoints_of(name: str, images: torch.Tensor, face_analysis, order: str, index: int) -> torch.Tensor:
+    """A key-point picture for each picture: drawn from its face, or the picture itself where it is one already.
+
+    images: (N, H, W, C), RGB in 0..1. order, index: which face counts, see FACE_ORDERS. Returns (N, h, w, 3).
+    Raises ValueError, naming the input `name`, for a picture that shows no such face and is no key-point picture.
+    """
+    drawn = []
+    for number, picture in enumerate(images):
+        if face := find_face(face_analysis, picture, order, index):
+            drawn.append(draw_keypoints(face.kps, *picture.shape[:2]))
+        elif _is_drawn(picture):
+            drawn.append(picture[..., :3])
+        else:
+            which = f"no face number {index}, counted from 0," if index else "no face"
+            raise ValueError(
+                f"{name}: {which} found in picture {number}, and it is no key-point picture (five coloured points on "
+                "black) either. Use a photograph with a clear face, or connect such a picture."
+            )
+    sizes = {tuple(picture.shape) for picture in drawn}
+    if len(sizes) > 1:
+        raise ValueError(
+            f"{name}: mixes photographs and key-point pictures of other sizes, {sorted(sizes)}. Connect either kind."
+        )
+    return torch.stack(drawn)
+
+
+def _is_drawn(picture: torch.Tensor) -> bool:
+    """Whether this is a key-point picture: something coloured on black."""
+    lit = (picture[..., :3] > 0.1).any(dim=-1).float().mean().item()
+    return 0 < lit < 1 - BLACK
