@@ -18,7 +18,8 @@ class TripleFlow:
 
     A linear blend of noise predictions is the same blend of denoised ones, so this is a `model(x, sigma) -> denoised`
     for any sampler; `sample_bimd` adds the third, backward flow. A flow whose weight is zero is not evaluated:
-    f = 0 asks the pivot flow alone, f = 1 the forward flow alone, any other f both.
+    f = 0 asks the pivot flow alone, f = 1 the forward flow alone, any other f both, the one that was asked last first:
+    to change over may cost (two flows in one model, each with weights of its own).
 
     pivot_model, forward_model: `model(x, sigma, **extra_args) -> denoised`, all of the same shape (B, C, H, W).
     sigmas: (N + 1,), descending. scales: N forward scales, noisiest step first.
@@ -31,18 +32,31 @@ class TripleFlow:
         self.forward_model = forward_model
         self.sigmas = sigmas.tolist()
         self.scales = scales
+        self._forward_was_last = False
 
     def step(self, sigma: float) -> int:
         """The step that covers sigma: k where sigmas[k + 1] < sigma <= sigmas[k], to a relative 1e-5."""
         reached = sum(step_sigma >= sigma * (1 - 1e-5) for step_sigma in self.sigmas[:-1])
         return max(reached - 1, 0)
 
+    def scale_at(self, sigma: Tensor) -> float:
+        """The forward scale at sigma (B,), one and the same for the whole batch."""
+        return self.scales[self.step(sigma[0].item())]
+
     def __call__(self, x: Tensor, sigma: Tensor, **extra_args) -> Tensor:
         """Denoised (B, C, H, W) of x (B, C, H, W) at sigma (B,), one and the same for the whole batch."""
-        scale = self.scales[self.step(sigma[0].item())]
+        scale = self.scale_at(sigma)
         if scale == 0:
+            self._forward_was_last = False
             return self.pivot_model(x, sigma, **extra_args)
         if scale == 1:
+            self._forward_was_last = True
             return self.forward_model(x, sigma, **extra_args)
-        pivot = self.pivot_model(x, sigma, **extra_args)
-        return pivot + scale * (self.forward_model(x, sigma, **extra_args) - pivot)
+        if self._forward_was_last:
+            forward = self.forward_model(x, sigma, **extra_args)
+            pivot = self.pivot_model(x, sigma, **extra_args)
+        else:
+            pivot = self.pivot_model(x, sigma, **extra_args)
+            forward = self.forward_model(x, sigma, **extra_args)
+        self._forward_was_last = not self._forward_was_last
+        return pivot + scale * (forward - pivot)

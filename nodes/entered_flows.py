@@ -1,83 +1,120 @@
-"""Two guiders entered at once: keeps what each of them had loaded and patched in place while the other is there too."""
+"""Two guiders entered at once: one model that both use belongs to the one that is called, with all its patches."""
 
 import comfy.model_management
-
-
-def check_same_weights(pivot_patcher, forward_patcher) -> None:
-    """Raise ValueError if two MODELs share weights that each would patch in its own way.
-
-    pivot_patcher, forward_patcher: the MODELs (ModelPatcher) of the two flows. Attention patches may differ freely.
-    """
-    if not pivot_patcher.is_clone(forward_patcher):
-        return
-    patched = any(patcher.patches or patcher.weight_wrapper_patches for patcher in (pivot_patcher, forward_patcher))
-    if patched and pivot_patcher.patches_uuid != forward_patcher.patches_uuid:
-        raise ValueError(
-            "forward_flow: its MODEL carries other weight patches (a LoRA, say) than the pivot_flow's, over the same "
-            "weights. Feed both guiders from one MODEL output that has all the LoRAs applied."
-        )
-    objects, others = pivot_patcher.object_patches, forward_patcher.object_patches
-    if objects.keys() != others.keys() or any(objects[name] is not others[name] for name in objects):
-        raise ValueError(
-            "forward_flow: its MODEL carries other object patches (ModelSampling nodes make them) than the "
-            "pivot_flow's, over the same weights. Apply such nodes before the MODEL is split between the guiders."
-        )
+import comfy.sampler_helpers
 
 
 class EnteredFlows:
-    """Makes the outer (pivot) flow whole again after the host has loaded the inner one, and leaves both as it expects.
+    """Gives a model that two entered guiders share to the one that is to be called, and leaves it as the host expects.
 
-    Entering the inner (forward) guider loads its MODEL. If that is a clone of the outer's, the host detaches the
-    outer: it ejects its injections and moves its patch objects to the offload device, although it is still in use.
-    And where memory is short the host unloads what the outer guider had loaded. Within this context all of it is
-    back, and `set_up_for` gives one shared model the injections, hooks and current patcher of the flow to be called.
+    Two MODELs are often clones: one set of weights, patched in place by each in its own way. Entering the inner
+    (forward) guider makes the host load its MODEL and detach the outer's, although the outer is still in use: it puts
+    other weight and object patches in place, ejects the outer's injections and moves its patch objects to the offload
+    device. `set_up_for` brings all of that back. Where the clones differ in weight or object patches the host itself
+    loads the other one, which is exact and takes what loading a LoRA takes; else the loaded weights serve both.
 
     pivot_guider, forward_guider: as their samplers get them, entered in this order.
+    pivot_hook_patches: the `hook_patches` of the pivot's MODEL before the forward guider was entered. Where both use
+    one MODEL object, entering drops what the outer guider registered there.
+    latent_shape: (B, C, H, W), from which the host estimates the memory that sampling takes.
     """
 
-    def __init__(self, pivot_guider, forward_guider):
+    def __init__(self, pivot_guider, forward_guider, pivot_hook_patches: dict, latent_shape):
         self._pivot_guider, self._forward_guider = pivot_guider, forward_guider
         self._pivot, self._forward = pivot_guider.model_patcher, forward_guider.model_patcher
-        self._clones = self._pivot is not self._forward and self._pivot.is_clone(self._forward)
-        self._active = self._forward
+        self._pivot_hook_patches = pivot_hook_patches
+        self._forward_hook_patches = self._forward.hook_patches
+        self._latent_shape = latent_shape
 
     def __enter__(self):
-        self._load_what_was_crowded_out()
-        if self._clones:
-            _move_patches(self._pivot, self._pivot.load_device)
+        if self._pivot is self._forward:
+            self._pivot.hook_patches = {**self._pivot_hook_patches, **self._forward_hook_patches}
         return self
 
     def set_up_for(self, guider) -> None:
-        """Give a shared model to one of the two guiders; nothing happens where that one has it already."""
-        patcher = guider.model_patcher
-        if not self._clones or patcher is self._active:
+        """Give the model to one of the two guiders; nothing happens where that one has it already."""
+        patcher, others = guider.model_patcher, _other_models(guider)
+        clone, loaded = _loaded_clone(patcher), comfy.model_management.loaded_models()
+        # The others may be gone, too: where memory is short, the host makes room for the other guider's.
+        if clone is not None and _same_weights(clone, patcher) and all(model in loaded for model in others):
+            self._hand_over(clone, patcher)
             return
-        if self._active.current_hooks is not None:
-            self._active.unpatch_hooks()
-        self._active.eject_model()
-        patcher.inject_model()
+        _take_back(patcher.model.current_patcher)
+        self._load(guider)
         patcher.model.current_patcher = patcher
-        self._active = patcher
 
     def __exit__(self, *exception):
-        if self._clones:
-            # To the host the inner MODEL is loaded and the outer detached; some patch objects may belong to both.
-            self.set_up_for(self._forward_guider)
-            _move_patches(self._pivot, self._pivot.offload_device)
-            _move_patches(self._forward, self._forward.load_device)
+        if self._pivot is self._forward:
+            self._pivot.hook_patches = self._forward_hook_patches
+        elif self._pivot.is_clone(self._forward):
+            # One clone is loaded to the host, the others are detached; some patch objects may belong to several.
+            loaded = _loaded_clone(self._pivot)
+            if loaded is not None:
+                self._hand_over(loaded, loaded)
+            for patcher in (self._pivot, self._forward):
+                if patcher is not loaded:
+                    _move_patches(patcher, patcher.offload_device)
+            if loaded is not None:
+                _move_patches(loaded, loaded.load_device)
 
-    def _load_what_was_crowded_out(self) -> None:
-        outer = _models(self._pivot_guider)
-        if self._pivot.is_clone(self._forward):
-            outer.remove(self._pivot)
-        loaded = comfy.model_management.loaded_models()
-        if any(model not in loaded for model in outer):
-            comfy.model_management.load_models_gpu(_models(self._forward_guider) + outer)
+    def _hand_over(self, loaded, patcher) -> None:
+        """Let `patcher` run in the weights that its clone `loaded` has loaded."""
+        active = patcher.model.current_patcher or loaded
+        if active is patcher:
+            return
+        _take_back(active)
+        _move_patches(patcher, patcher.load_device)
+        patcher.inject_model()
+        patcher.model.current_patcher = patcher
+
+    def _load(self, guider) -> None:
+        """Load what one guider needs, and what can be loaded beside it of the other's, as the host does."""
+        other = self._forward_guider if guider is self._pivot_guider else self._pivot_guider
+        models = [guider.model_patcher, *_other_models(guider)]
+        beside = [other.model_patcher, *_other_models(other)]
+        models += [model for model in beside if not any(map(model.is_clone, models))]
+        patcher, conds = guider.model_patcher, getattr(guider, "conds", {})  # only the host's guiders keep conds
+        _, control_memory = comfy.sampler_helpers.get_additional_models(conds, patcher.model_dtype())
+        required, minimum = comfy.sampler_helpers.estimate_memory(patcher, self._latent_shape, conds)
+        comfy.model_management.load_models_gpu(
+            models,
+            memory_required=required + control_memory,
+            minimum_memory_required=minimum + control_memory,
+        )
 
 
-def _models(guider) -> list:
-    # ControlNets and their like; a guider that is not the host's may keep no such list.
-    return [guider.model_patcher, *getattr(guider, "loaded_models", [])]
+def _other_models(guider) -> list:
+    """The MODELs that a guider needs beside its own: those in its attention patches, ControlNets and their like."""
+    return [*guider.model_patcher.model_patches_models(), *getattr(guider, "loaded_models", [])]
+
+
+def _loaded_clone(patcher):
+    """The MODEL that the host has loaded into the model of `patcher`, or None."""
+    loaded = comfy.model_management.loaded_models()
+    return next((model for model in loaded if model is not None and model.is_clone(patcher)), None)
+
+
+def _same_weights(one, other) -> bool:
+    """Whether two clones patch weights and objects alike. Their uuids do not tell: registering hooks changes them."""
+    return one is other or all(
+        _same_items(getattr(one, patches), getattr(other, patches))
+        for patches in ("patches", "weight_wrapper_patches", "object_patches")
+    )
+
+
+def _same_items(one, other) -> bool:
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same_items(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same_items, one, other))
+    return one is other
+
+
+def _take_back(patcher) -> None:
+    """Undo what a MODEL that was called has put in place beyond weight and object patches: hooks and injections."""
+    if patcher is not None:
+        patcher.unpatch_hooks()
+        patcher.eject_model()
 
 
 def _move_patches(patcher, device) -> None:

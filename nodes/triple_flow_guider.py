@@ -7,7 +7,8 @@ import comfy.samplers
 
 from ..bimd import TripleFlow, forward_scales
 from .checks import check_flow_kinds, check_has_steps
-from .entered_flows import EnteredFlows, check_same_weights
+from .entered_flows import EnteredFlows
+from .own_conds import own_conds
 from .stock_samplers import check_sampler
 
 
@@ -28,7 +29,7 @@ class TripleFlowModel:
     """The entered pivot guider as samplers know it, with its predictions joined to the forward guider's.
 
     pivot_wrap, forward_wrap: the entered guiders. pivot_options, forward_options: the model options of each.
-    entered_flows: keeps a MODEL that both share set up for the flow being called.
+    sigmas: (N + 1,), descending. scales: N forward scales. entered_flows: readies a model that both guiders share.
     """
 
     def __init__(self, pivot_wrap, forward_wrap, pivot_options, forward_options, sigmas, scales, entered_flows):
@@ -44,22 +45,72 @@ class TripleFlowModel:
 
     def __call__(self, x, sigma, model_options=None, seed=None):
         """Denoised (B, C, H, W) of both flows at sigma (B,). model_options: the pivot's, as the sampler has them."""
-        return self._flows(x, sigma, model_options=model_options or {}, seed=seed)
+        model_options = model_options or {}
+        # What the sampler itself wants to hear of a call (cfg_pp samplers do), it hears of the forward flow, if that
+        # acts: which of the two is asked last changes with the steps.
+        functions = model_options.get("sampler_post_cfg_function", [])
+        heard = [function for function in functions if function not in self._inherited_post_cfg]
+        if self._flows.scale_at(sigma) == 0:
+            pass_time(self._forward_wrap, x, sigma, self._forward_options)
+        elif heard:
+            model_options = {**model_options, "sampler_post_cfg_function": self._inherited_post_cfg}
+        return self._flows(x, sigma, model_options=model_options, heard=heard, seed=seed)
 
-    def _pivot_denoised(self, x, sigma, model_options, seed):
+    def pass_time(self, x, sigma, model_options):
+        """See the function of that name."""
+        pass_time(self._pivot_wrap, x, sigma, model_options)
+        pass_time(self._forward_wrap, x, sigma, self._forward_options)
+
+    def _pivot_denoised(self, x, sigma, model_options, heard, seed):
         self._entered_flows.set_up_for(self._pivot_wrap)
         return self._pivot_wrap(x, sigma, model_options=model_options, seed=seed)
 
-    def _forward_denoised(self, x, sigma, model_options, seed):
+    def _forward_denoised(self, x, sigma, model_options, heard, seed):
         self._entered_flows.set_up_for(self._forward_wrap)
-        # What the sampler itself wants to hear of each call (cfg_pp samplers do) holds for either flow.
-        heard = model_options.get("sampler_post_cfg_function", [])
-        added = [function for function in heard if function not in self._inherited_post_cfg]
         options = self._forward_options
-        if added:
+        if heard:
             own = options.get("sampler_post_cfg_function", [])
-            options = {**options, "sampler_post_cfg_function": own + added}
+            options = {**options, "sampler_post_cfg_function": own + heard}
         return self._forward_wrap(x, sigma, model_options=options, seed=seed)
+
+
+def pass_time(guider, x, sigma, model_options) -> None:
+    """Let the hook keyframes of an entered guider that is not called at a step go on, as if it were.
+
+    guider: as its sampler gets it. x: (B, C, H, W), sigma: (B,), model_options: what it would be called with.
+    """
+    if isinstance(guider, TripleFlowModel):
+        guider.pass_time(x, sigma, model_options)
+        return
+    for conds in getattr(guider, "conds", {}).values():
+        for cond in conds:
+            if cond.get("hooks") is not None and comfy.samplers.get_area_and_mult(cond, x, sigma) is not None:
+                guider.model_patcher.prepare_hook_patches_current_keyframe(sigma, cond["hooks"], model_options)
+
+
+def own_flow(flow):
+    """Copy a GUIDER, so that what it keeps of a sampling, in itself and in its conditioning, is its own.
+
+    One guider may be wired into both flows, and two guiders may share hooks and ControlNets.
+    """
+    own = copy.copy(flow)
+    if isinstance(flow, TripleFlowGuider):
+        own.pivot_flow, own.forward_flow = own_flow(flow.pivot_flow), own_flow(flow.forward_flow)
+    elif hasattr(flow, "original_conds"):
+        own.original_conds = own_conds(flow.original_conds)
+    return own
+
+
+def check_latent_formats(pivot_patcher, forward_patcher) -> None:
+    """Raise ValueError if two flows' MODELs scale latents differently, so that no prediction of one fits the other."""
+    pivot, forward = (
+        type(patcher.get_model_object("latent_format")).__name__ for patcher in (pivot_patcher, forward_patcher)
+    )
+    if pivot != forward:
+        raise ValueError(
+            f"forward_flow: its MODEL has another latent format ({forward}) than the pivot_flow's ({pivot}). "
+            "Use models of one latent format, or the same ModelSampling node before both guiders."
+        )
 
 
 class TripleFlowGuider:
@@ -71,7 +122,7 @@ class TripleFlowGuider:
 
     def __init__(self, pivot_flow, forward_flow, start_step: int, forward_scale: float):
         check_flow_kinds(pivot_flow.model_patcher, forward_flow.model_patcher)
-        check_same_weights(pivot_flow.model_patcher, forward_flow.model_patcher)
+        check_latent_formats(pivot_flow.model_patcher, forward_flow.model_patcher)
         self.pivot_flow = pivot_flow
         self.forward_flow = forward_flow
         self.start_step = start_step
@@ -97,8 +148,7 @@ class TripleFlowGuider:
         check_has_steps(sigmas)
         check_sampler(sampler, noise)
         scales = forward_scales(len(sigmas) - 1, self.start_step, self.forward_scale)
-        # A guider keeps the state of its sampling in itself, and one guider may be wired into both flows.
-        pivot_flow, forward_flow = copy.copy(self.pivot_flow), copy.copy(self.forward_flow)
+        pivot_flow, forward_flow = own_flow(self.pivot_flow), own_flow(self.forward_flow)
         if not any(scales):
             if self.forward_scale:
                 logging.warning(
@@ -107,12 +157,13 @@ class TripleFlowGuider:
                 )  # fmt: skip
             return pivot_flow.sample(noise, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, seed)
 
-        def enter_forward(pivot_wrap, entered_sigmas, extra_args, *sampling):
+        def enter_forward(pivot_wrap, entered_sigmas, extra_args, entered_callback, entered_noise, *rest):
             sampled = None
+            pivot_hook_patches = pivot_wrap.model_patcher.hook_patches
 
-            def run_sampler(forward_wrap, _sigmas, forward_extra_args, *_sampling):
+            def run_sampler(forward_wrap, _sigmas, forward_extra_args, *_rest):
                 nonlocal sampled
-                with EnteredFlows(pivot_wrap, forward_wrap) as entered_flows:
+                with EnteredFlows(pivot_wrap, forward_wrap, pivot_hook_patches, entered_noise.shape) as entered_flows:
                     model = TripleFlowModel(
                         pivot_wrap,
                         forward_wrap,
@@ -122,7 +173,9 @@ class TripleFlowGuider:
                         scales,
                         entered_flows,
                     )
-                    sampled = sampler.sample(model, entered_sigmas, extra_args, *sampling)
+                    if scales[0] == 0:  # a sampler may ask the model about sigmas before it calls it
+                        entered_flows.set_up_for(pivot_wrap)
+                    sampled = sampler.sample(model, entered_sigmas, extra_args, entered_callback, entered_noise, *rest)
                 return sampled
 
             # The forward guider gets what this guider got: each guider maps latents to its model's space by itself.

@@ -1,6 +1,5 @@
 """The pack in a real server, over its HTTP API, on the tiny stand-in models."""
 
-import copy
 import json
 from pathlib import Path
 
@@ -186,15 +185,6 @@ class TestBadInput:
         prompt = inversion_prompt()
         prompt["sigmas"]["inputs"]["denoise"] = 0.0
         assert "sigmas: 0 values make no step" in self.refused(host, prompt)
-
-    def test_flows_that_differ_in_weight_patches(self, host):
-        prompt = inversion_prompt()
-        prompt["merged"] = node("ModelMergeSimple", model1=["model", 0], model2=["model", 0], ratio=0.5)
-        prompt["forward"] = copy.deepcopy(prompt["guider"])
-        prompt["forward"]["inputs"]["model"] = ["merged", 0]
-        prompt["triple"] = node("CE_TripleFlowGuider", pivot_flow=["guider", 0], forward_flow=["forward", 0])
-        prompt["sampled"]["inputs"]["guider"] = ["triple", 0]
-        assert "forward_flow: its MODEL carries other weight patches" in self.refused(host, prompt)
 
     def test_a_stochastic_sampler_from_an_inverted_latent(self, host):
         prompt = inversion_prompt()
