@@ -1,5 +1,7 @@
 """InstantID's IdentityNet: an SDXL ControlNet that reads a face's tokens where others read the text."""
 
+import copy
+
 import comfy.cldm.cldm
 import torch
 from comfy.controlnet import ControlBase
@@ -56,6 +58,11 @@ class IdentityNet(ControlBase):
     def copy(self) -> "IdentityNet":
         """Another with the same settings and weights, and nothing before it."""
         return IdentityNet(self.inner.copy(), self.face_key)
+
+    def __copy__(self) -> "IdentityNet":
+        """Another that shares nothing of what sampling prepares it with, as copy.copy gives of other ControlNets."""
+        own = IdentityNet(copy.copy(self.inner), self.face_key)
+        return own.set_previous_controlnet(self.previous_controlnet)
 
     def deepclone_multigpu(self, load_device, autoregister=False) -> "IdentityNet":
         """Another with its weights on another device."""

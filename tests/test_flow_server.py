@@ -1,14 +1,11 @@
 """Any other method as the forward flow, in a real server: its guider is all that the triple flow needs of it."""
 
 import copy
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import HOST, dev, start_server
+from conftest import start_server
 from host import Host
-from standins.embedding import make_embedding
-from standins.lora import make_lora
 from test_server import inversion_prompt, node
 
 STEPS, START = 6, 2
@@ -18,15 +15,8 @@ TEXT = "a photo of a man in a library"
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory):
-    base = tmp_path_factory.mktemp("flows")
-    models = base / "models"
-    models.mkdir()
-    for folder in dev.standins(Path(sys.executable), HOST).iterdir():
-        dev.link(models / folder.name, folder)
-    make_lora(models / "loras" / LORA)
-    make_embedding(models / "embeddings" / f"{EMBEDDING}.safetensors")
     pack = Path(__file__).parent / "third_party_pack"
-    with start_server(base, models, third_party_pack=pack) as server:
+    with start_server(tmp_path_factory.mktemp("flows"), third_party_pack=pack) as server:
         yield Host(server.url)
 
 

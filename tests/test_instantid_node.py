@@ -1,4 +1,4 @@
-"""InstantID Forward Flow as a node: what it makes of its inputs, IdentityNet beside other ControlNets, what it refuses."""
+"""InstantID Forward Flow as a node: what it makes of its inputs, IdentityNet among ControlNets, what it refuses."""
 
 import comfy.controlnet
 import comfy.t2i_adapter.adapter

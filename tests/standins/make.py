@@ -9,15 +9,25 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from standins.embedding import make_embedding
 from standins.faces import demo_pictures, make_face_models
+from standins.identity_net import make_identity_net
+from standins.instantid import make_instantid
+from standins.lora import make_lora
 from standins.photomaker import make_photomaker
 from standins.sdxl import DEPTHS, make_sdxl
 
 
 def make_models(models_dir: Path) -> None:
-    """Write the stand-ins below `models_dir`: 360 MB, the same bytes every time."""
+    """Write the stand-ins below `models_dir`: 410 MB, the same bytes every time."""
     make_sdxl(models_dir / "checkpoints" / "tiny_sdxl.safetensors")
-    make_photomaker(models_dir / "photomaker" / "tiny_photomaker_v1.safetensors", depths=DEPTHS[1:])
+    for version in (1, 2):
+        photomaker = models_dir / "photomaker" / f"tiny_photomaker_v{version}.safetensors"
+        make_photomaker(photomaker, depths=DEPTHS[1:], version=version)
+    make_instantid(models_dir / "instantid" / "tiny_instantid.safetensors", depths=DEPTHS[1:])
+    make_identity_net(models_dir / "controlnet" / "tiny_identity_net.safetensors", depths=DEPTHS[1:])
+    make_lora(models_dir / "loras" / "tiny_lora.safetensors")
+    make_embedding(models_dir / "embeddings" / "tiny_person.safetensors")
     make_face_models(models_dir, demo_pictures())
 
 

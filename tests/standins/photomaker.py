@@ -1,4 +1,4 @@
-"""A stand-in for photomaker-v1.bin: the real file's keys and layouts, small and with random weights.
+"""Stand-ins for photomaker-v1.bin and photomaker-v2.bin: the real files' keys and layouts, small, random weights.
 
 It is no trained model: pictures of different people give different embeddings, and that is all it knows of faces.
 """
@@ -12,6 +12,8 @@ from standins.sdxl import Weights
 
 TEXT_WIDTH = 2048
 PROJECTED = 768
+FACE_WIDTH = 512
+TOKENS_PER_IMAGE = 2
 # SDXL's attentions as diffusers names them, by level: width in units of model_channels, places.
 SDXL_ATTENTIONS = (
     (2, (*(f"down_blocks.1.attentions.{i}" for i in range(2)), *(f"up_blocks.1.attentions.{i}" for i in range(3)))),
@@ -57,6 +59,43 @@ def encoder_tensors(
     return weights.tensors
 
 
+def perceiver_tensors(
+    seed: int = 0,
+    hidden: int = 64,
+    layers: int = 2,
+    inner: int = 128,
+    feed: int = 64,
+    proj: int = 64,
+    width: int = TEXT_WIDTH,
+    tokens: int = TOKENS_PER_IMAGE,
+) -> dict[str, torch.Tensor]:
+    """What V2 adds to the `id_encoder` part, float16.
+
+    hidden: of the vision transformer. inner: of the attention, in heads of 128 (really 2048). feed, proj: hidden
+    widths of the feed-forward layers (really 8192) and of the projection of the face's embedding (really 2048).
+    """
+    weights = Weights(seed)
+    name = "qformer_perceiver"
+    weights.linear(f"{name}.token_proj.0", FACE_WIDTH, proj)
+    weights.linear(f"{name}.token_proj.2", proj, width * tokens)
+    weights.norm(f"{name}.token_norm", width)
+    name = "qformer_perceiver.perceiver_resampler"
+    weights.linear(f"{name}.proj_in", hidden, width)
+    weights.linear(f"{name}.proj_out", width, width)
+    weights.norm(f"{name}.norm_out", width)
+    for layer in range(layers):
+        attention, feed_forward = f"{name}.layers.{layer}.0", f"{name}.layers.{layer}.1"
+        weights.norm(f"{attention}.norm1", width)
+        weights.norm(f"{attention}.norm2", width)
+        weights.linear(f"{attention}.to_q", width, inner, bias=False)
+        weights.linear(f"{attention}.to_kv", width, 2 * inner, bias=False)
+        weights.linear(f"{attention}.to_out", inner, width, bias=False)
+        weights.norm(f"{feed_forward}.0", width)
+        weights.linear(f"{feed_forward}.1", width, feed, bias=False)
+        weights.linear(f"{feed_forward}.3", feed, width, bias=False)
+    return weights.tensors
+
+
 def lora_tensors(
     seed: int = 0, model_channels: int = 32, depths: tuple[int, int] = SDXL_DEPTHS, rank: int = 4
 ) -> dict[str, torch.Tensor]:
@@ -76,9 +115,14 @@ def lora_tensors(
     return weights.tensors
 
 
-def make_photomaker(path: Path, seed: int = 0, depths: tuple[int, int] = SDXL_DEPTHS) -> Path:
-    """Write a stand-in file (46 MB): in the dict layout (.bin) or the prefixed one (.safetensors). Returns its path."""
+def make_photomaker(path: Path, seed: int = 0, depths: tuple[int, int] = SDXL_DEPTHS, version: int = 1) -> Path:
+    """Write a stand-in file (V1 46 MB, V2 61 MB) in the dict layout (.bin) or the prefixed one (.safetensors).
+
+    Returns its path.
+    """
     parts = {"id_encoder": encoder_tensors(seed), "lora_weights": lora_tensors(seed + 1, depths=depths)}
+    if version == 2:
+        parts["id_encoder"] |= perceiver_tensors(seed + 2)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".safetensors":
         flat = {f"{part}.{key}": tensor for part, tensors in parts.items() for key, tensor in tensors.items()}

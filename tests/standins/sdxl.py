@@ -95,7 +95,8 @@ def _attention(weights, name, width, context, gain):
     weights.linear(f"{name}.to_out.0", width, width, gain=gain)
 
 
-def _transformer(weights, name, width, depth):
+def transformer(weights, name, width, depth):
+    """Draw one spatial transformer; its first `LANES` outputs add nothing."""
     weights.norm(f"{name}.norm", width)
     weights.linear(f"{name}.proj_in", width, width)
     for index in range(depth):
@@ -146,7 +147,7 @@ def _unet(weights):
             _resblock(weights, f"{name}.input_blocks.{index}.0", width, channels)
             width = channels
             if DEPTHS[level]:
-                _transformer(weights, f"{name}.input_blocks.{index}.1", width, DEPTHS[level])
+                transformer(weights, f"{name}.input_blocks.{index}.1", width, DEPTHS[level])
             skips.append(width)
             index += 1
         if level < 2:
@@ -155,7 +156,7 @@ def _unet(weights):
             index += 1
 
     _resblock(weights, f"{name}.middle_block.0", width, width)
-    _transformer(weights, f"{name}.middle_block.1", width, DEPTHS[-1])
+    transformer(weights, f"{name}.middle_block.1", width, DEPTHS[-1])
     _resblock(weights, f"{name}.middle_block.2", width, width)
 
     for index in range(9):
@@ -166,7 +167,7 @@ def _unet(weights):
         skip = _resblock(weights, f"{block}.0", below + skips.pop(), width, lanes=2 * LANES if last else LANES)
         _join_lanes(skip, below, index)
         if DEPTHS[level]:
-            _transformer(weights, f"{block}.1", width, DEPTHS[level])
+            transformer(weights, f"{block}.1", width, DEPTHS[level])
         if index in (2, 5):
             _upsample(weights, f"{block}.2.conv", width)
     _head(weights, f"{name}.out")
