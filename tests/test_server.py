@@ -1,8 +1,5 @@
 """The pack in a real server, over its HTTP API, on the tiny stand-in models."""
 
-import json
-from pathlib import Path
-
 import demo
 import numpy as np
 import pytest
@@ -22,6 +19,8 @@ NODES = [
     "CE_FaceSwap",
     "CE_PhotoMakerLoader",
     "CE_PhotoMakerForwardFlow",
+    "CE_InstantIDLoader",
+    "CE_InstantIDForwardFlow",
 ]
 
 
@@ -91,23 +90,23 @@ def test_node_help_is_served(host):
         assert page.startswith("# "), name
 
 
-@pytest.fixture(scope="module")
-def result(host):
-    return demo.run_demo(host, real_models=False)
+@pytest.fixture(scope="module", params=demo.FLOWS)
+def result(host, request):
+    return demo.run_demo(host, request.param, real_models=False)
 
 
 class TestPipeline:
-    """The shipped PhotoMaker workflow, as the demo runs it."""
+    """Each shipped workflow, as the demo runs it."""
 
     def test_it_takes_151_guider_calls(self, result, measured):
         calls = result[1]["guider_calls"]
-        measured("guider calls of the pipeline", sum(calls.values()))
+        measured(f"guider calls of the pipeline, {result[1]['flow']}", sum(calls.values()))
         assert calls == {"scene": 50, "inversion": 51, "bimd": 50}
         assert sum(calls.values()) == 151
 
     def test_the_forward_flow_off_gives_the_picture_back(self, result, measured):
         error = result[1]["reconstruction_max_abs_error"]
-        measured("reconstruction error, tiny SDXL, CFG 5, 50 steps, the whole pipeline", error)
+        measured(f"reconstruction error, tiny SDXL, CFG 5, 50 steps, the whole pipeline, {result[1]['flow']}", error)
         assert error <= 1e-5
 
     def test_each_part_does_its_share(self, result):
@@ -220,8 +219,7 @@ class TestBadInput:
         assert "target_faces: index 3 is out of range" in self.refused(host, prompt)
 
     def photomaker_prompt(self, host, text):
-        prompt = json.loads(Path(demo.WORKFLOW).read_text())
-        demo.stand_in_models(prompt, host.get_json("/object_info"))
+        prompt = demo.load_workflow("photomaker-v1", real_models=False)
         prompt[find(prompt, "LoadImage")]["inputs"]["image"] = host.upload(
             "grey.png", Image.new("RGB", (64, 64), "grey")
         )
