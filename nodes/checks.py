@@ -87,6 +87,18 @@ def check_flow_kinds(pivot_patcher, forward_patcher) -> None:
         )
 
 
+def check_latent_formats(pivot_patcher, forward_patcher) -> None:
+    """Raise ValueError if two flows' MODELs scale latents differently, so that no prediction of one fits the other."""
+    pivot, forward = (
+        type(patcher.get_model_object("latent_format")).__name__ for patcher in (pivot_patcher, forward_patcher)
+    )
+    if pivot != forward:
+        raise ValueError(
+            f"forward_flow: its MODEL has another latent format ({forward}) than the pivot_flow's ({pivot}). "
+            "Use models of one latent format, or the same ModelSampling node before both guiders."
+        )
+
+
 def check_range(part: str, start: float, end: float) -> None:
     """Raise ValueError unless start comes before end. part: what the inputs' names, <part>_end_percent, begin with."""
     if start > end:

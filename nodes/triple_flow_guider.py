@@ -6,7 +6,7 @@ import logging
 import comfy.samplers
 
 from ..bimd import TripleFlow, forward_scales
-from .checks import check_flow_kinds, check_has_steps
+from .checks import check_flow_kinds, check_has_steps, check_latent_formats
 from .entered_flows import EnteredFlows
 from .own_conds import own_conds
 from .stock_samplers import check_sampler
@@ -99,18 +99,6 @@ def own_flow(flow):
     elif hasattr(flow, "original_conds"):
         own.original_conds = own_conds(flow.original_conds)
     return own
-
-
-def check_latent_formats(pivot_patcher, forward_patcher) -> None:
-    """Raise ValueError if two flows' MODELs scale latents differently, so that no prediction of one fits the other."""
-    pivot, forward = (
-        type(patcher.get_model_object("latent_format")).__name__ for patcher in (pivot_patcher, forward_patcher)
-    )
-    if pivot != forward:
-        raise ValueError(
-            f"forward_flow: its MODEL has another latent format ({forward}) than the pivot_flow's ({pivot}). "
-            "Use models of one latent format, or the same ModelSampling node before both guiders."
-        )
 
 
 class TripleFlowGuider:
