@@ -1,4 +1,4 @@
-"""PhotoMaker V1's identity encoder: a CLIP vision transformer with two projections, and the fuse module.
+"""PhotoMaker's identity encoders: a CLIP vision transformer, what each version makes of it, and the fuse module.
 
 Parameter names and order of operations follow the `id_encoder` part of the files from TencentARC/PhotoMaker. All sizes
 come from the file: the real one is a ViT-L/14, but a file of the same layout loads at any size.
@@ -9,8 +9,13 @@ from math import isqrt
 import comfy.clip_model
 import torch
 
+from .perceiver import PerceiverResampler
+
 # The file does not say how many heads its vision transformer has. CLIP's are 64 wide (ViT-L: 16 heads for 1024).
 HEAD_WIDTH = 64
+# Nor for the perceiver of V2: TencentARC/PhotoMaker's has 16 of 128 for a width of 2048.
+PERCEIVER_HEAD_WIDTH = 128
+PERCEIVER = "qformer_perceiver."
 
 
 class MLP(torch.nn.Module):
@@ -42,12 +47,15 @@ class FuseModule(torch.nn.Module):
 
 
 class PhotoMakerEncoder(torch.nn.Module):
-    """From pictures to identity embeddings (`forward`), and from those into a prompt's class tokens (`fuse_module`).
+    """V1. From pictures to identity tokens (`forward`), and from those into a prompt's class tokens (`fuse_module`).
 
     state_dict: the file's encoder part, unprefixed; only its shapes and dtype are read here.
     operations: torch.nn, or the host's twin of it that casts weights as they are used.
+    tokens_per_image: how many identity tokens `forward` makes of one picture.
     Raises KeyError or IndexError where a tensor that carries a size is missing or has too few dimensions.
     """
+
+    tokens_per_image = 1
 
     def __init__(self, state_dict: dict[str, torch.Tensor], device, operations):
         super().__init__()
@@ -77,18 +85,77 @@ class PhotoMakerEncoder(torch.nn.Module):
         self.fuse_module = FuseModule(self.width, dtype, device, operations)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """pixels: (N, 3, image_size, image_size), normalised as for CLIP. Returns a vector per picture, (N, width)."""
+        """pixels: (N, 3, image_size, image_size), normalised as for CLIP. Returns a token per picture, (N, width)."""
         pooled = self.vision_model(pixels)[2]
         return torch.cat([self.visual_projection(pooled), self.visual_projection_2(pooled)], dim=-1)
+
+
+class IdentityPerceiver(torch.nn.Module):
+    """What V2 adds: tokens made of a face's embedding, which then read the picture's patches.
+
+    state_dict: the whole encoder part. hidden: width of the vision transformer. width: of the identity tokens.
+    """
+
+    def __init__(self, state_dict: dict[str, torch.Tensor], hidden: int, width: int, device, operations):
+        super().__init__()
+        inner, self.face_width = state_dict[f"{PERCEIVER}token_proj.0.weight"].shape
+        dtype = state_dict[f"{PERCEIVER}token_norm.weight"].dtype
+        self.tokens_per_image = state_dict[f"{PERCEIVER}token_proj.2.weight"].shape[0] // width
+        factory = {"dtype": dtype, "device": device}
+        self.token_proj = torch.nn.Sequential(
+            operations.Linear(self.face_width, inner, **factory),
+            torch.nn.GELU(),
+            operations.Linear(inner, width * self.tokens_per_image, **factory),
+        )
+        self.token_norm = operations.LayerNorm(width, **factory)
+        prefix = f"{PERCEIVER}perceiver_resampler."
+        sizes = {key.removeprefix(prefix): tensor for key, tensor in state_dict.items() if key.startswith(prefix)}
+        # It has the widths of its neighbours: then a file's perceiver of other widths shows as misshapen.
+        sizes["proj_in.weight"] = torch.empty(width, hidden, dtype=dtype, device="meta")
+        sizes["proj_out.weight"] = torch.empty(width, width, dtype=dtype, device="meta")
+        self.perceiver_resampler = PerceiverResampler(sizes, PERCEIVER_HEAD_WIDTH, device, operations)
+
+    def forward(self, faces: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
+        """faces: (N, face_width), as the recogniser gives them. patches: (N, P, hidden). Returns (N, tokens, width)."""
+        tokens = self.token_norm(self.token_proj(faces).unflatten(-1, (self.tokens_per_image, -1)))
+        return tokens + self.perceiver_resampler(patches, tokens)
+
+
+class PhotoMakerV2Encoder(PhotoMakerEncoder):
+    """V2. Its identity tokens come from the face's embedding and the patches of the picture.
+
+    The two projections of V1 are in its files as well, and V2 does not use them. Arguments and errors as of V1;
+    face_width: of the embeddings that it expects.
+    """
+
+    def __init__(self, state_dict: dict[str, torch.Tensor], device, operations):
+        super().__init__(state_dict, device, operations)
+        hidden = self.visual_projection.in_features
+        self.qformer_perceiver = IdentityPerceiver(state_dict, hidden, self.width, device, operations)
+        self.tokens_per_image = self.qformer_perceiver.tokens_per_image
+        self.face_width = self.qformer_perceiver.face_width
+
+    def forward(self, pixels: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
+        """pixels: as in V1. faces: (N, face_width), raw embeddings by buffalo_l's recogniser, one per picture.
+
+        Returns (N * tokens_per_image, width), the tokens of each picture one after the other.
+        """
+        patches = self.vision_model(pixels)[0]
+        return self.qformer_perceiver(faces, patches).flatten(0, 1)
+
+
+def encoder_class(state_dict: dict[str, torch.Tensor]) -> type[PhotoMakerEncoder]:
+    """The version that these tensors belong to, told by their keys alone."""
+    return PhotoMakerV2Encoder if any(key.startswith(PERCEIVER) for key in state_dict) else PhotoMakerEncoder
 
 
 def shape_faults(state_dict: dict[str, torch.Tensor]) -> list[str]:
     """Names of the tensors that are missing, surplus or of another shape than the encoder of these sizes has.
 
-    Raises what PhotoMakerEncoder raises.
+    Raises what the encoder raises.
     """
     with torch.device("meta"):
-        encoder = PhotoMakerEncoder(state_dict, "meta", torch.nn)
+        encoder = encoder_class(state_dict)(state_dict, "meta", torch.nn)
     expected = {key: tensor.shape for key, tensor in encoder.state_dict().items()}
     found = {key: tensor.shape for key, tensor in state_dict.items()}
     return sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))

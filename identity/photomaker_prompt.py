@@ -38,7 +38,7 @@ class PhotoMakerPrompt:
 
 
 def prepare_prompt(clip, text: str, trigger: str, copies: int) -> PhotoMakerPrompt:
-    """Find the trigger and make both sets of tokens. copies: identity tokens; in V1 one per reference picture.
+    """Find the trigger and make both sets of tokens. copies: identity tokens, in V1 one per picture, in V2 two.
 
     A prompt too long for one chunk is cut where the host cuts it without the trigger. The chunk that the class word
     stands in keeps its 77 tokens: what the repeated token pushes out at its end is dropped, as PhotoMaker does.
@@ -158,8 +158,9 @@ def _repeat(words: list[Token], column: int, copies: int, room: int) -> list[Tok
     """The chunk with the token at `column` repeated, cut to `room` tokens."""
     if column + copies > room:
         raise ValueError(
-            f"reference_images: {copies} pictures need {copies} places in text from its class word on, and there are "
-            f"{room - column}. Use fewer pictures, or move the class word nearer to the start of text."
+            f"reference_images: they need {copies} places in text from its class word on (one each in PhotoMaker V1, "
+            f"two in V2), and there are {room - column}. Use fewer pictures, or move the class word nearer to the "
+            "start of text."
         )
     return [*words[:column], *[words[column]] * copies, *words[column + 1 :]][:room]
 

@@ -25,8 +25,9 @@ class PhotoMakerLoaderNode(io.ComfyNode):
                 io.Combo.Input(
                     "photomaker_name",
                     options=folder_paths.get_filename_list("photomaker"),
-                    tooltip="A file in models/photomaker: photomaker-v1.bin of TencentARC/PhotoMaker, or the same as "
-                    ".safetensors.",
+                    tooltip="A file in models/photomaker: photomaker-v1.bin of TencentARC/PhotoMaker or "
+                    "photomaker-v2.bin of TencentARC/PhotoMaker-V2, or the same as .safetensors. Which version it is "
+                    "shows in the file.",
                 ),
             ],
             outputs=[
@@ -61,7 +62,7 @@ class PhotoMakerForwardFlowNode(io.ComfyNode):
                 io.Image.Input(
                     "reference_images",
                     tooltip="One or more pictures of one person, cropped to the head (the middle square of each is "
-                    "used). Each takes one place of the prompt.",
+                    "used). Each takes one place of the prompt, in V2 two. V2 leaves out those without a face.",
                 ),
                 io.String.Input(
                     "text",
@@ -90,7 +91,7 @@ class PhotoMakerForwardFlowNode(io.ComfyNode):
                 FaceAnalysis.Input(
                     "face_analysis",
                     optional=True,
-                    tooltip="For PhotoMaker V2 only, which is not yet supported. V1 does not look at it.",
+                    tooltip="For PhotoMaker V2: from Load Face Analysis, pack buffalo_l. V1 does not look at it.",
                 ),
             ],
             outputs=[
@@ -108,7 +109,8 @@ class PhotoMakerForwardFlowNode(io.ComfyNode):
         cls, model, clip, photomaker, reference_images, text, trigger="img", lora_strength=1.0, face_analysis=None
     ):
         personalised = apply_lora(model, photomaker, lora_strength)
-        return io.NodeOutput(personalised, *encode_prompt(photomaker, clip, reference_images, text, trigger))
+        prompts = encode_prompt(photomaker, clip, reference_images, text, trigger, face_analysis)
+        return io.NodeOutput(personalised, *prompts)
 
 
 NODES = [PhotoMakerLoaderNode, PhotoMakerForwardFlowNode]

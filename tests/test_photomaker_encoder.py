@@ -1,12 +1,30 @@
-"""The PhotoMaker encoder against transformers' CLIP, and against its fuse module written out in plain torch."""
+"""The PhotoMaker encoders against transformers' CLIP, diffusers' perceiver, and the fuse module in plain torch."""
+
+import re
 
 import comfy.ops
 import pytest
 import torch
 import torch.nn.functional as F
-from customenhancer.identity.photomaker_encoder import PhotoMakerEncoder, shape_faults
-from standins.photomaker import encoder_tensors
+from customenhancer.identity.photomaker_encoder import PhotoMakerEncoder, PhotoMakerV2Encoder, shape_faults
+from diffusers.models.embeddings import IPAdapterFaceIDPlusImageProjection
+from standins.photomaker import encoder_tensors, perceiver_tensors
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+# The names of PhotoMaker V2's perceiver, as patterns, and diffusers' names for the same.
+RENAMED = {
+    r"^token_proj\.0": "proj.net.0.proj",
+    r"^token_proj\.2": "proj.net.2",
+    r"^token_norm": "norm",
+    r"^perceiver_resampler\.": "",
+    r"^(layers\.\d+)\.0\.norm1": r"\1.ln0",
+    r"^(layers\.\d+)\.0\.norm2": r"\1.ln1",
+    r"^(layers\.\d+)\.0\.(to_q|to_kv)": r"\1.attn.\2",
+    r"^(layers\.\d+)\.0\.to_out": r"\1.attn.to_out.0",
+    r"^(layers\.\d+)\.1\.0": r"\1.ff.0",
+    r"^(layers\.\d+)\.1\.1": r"\1.ff.1.net.0.proj",
+    r"^(layers\.\d+)\.1\.3": r"\1.ff.1.net.2",
+}
 
 
 def fuse_reference(tensors, text, identity):
@@ -26,8 +44,8 @@ def fuse_reference(tensors, text, identity):
     return layer("layer_norm", mlp("mlp2", x) + x, norm)
 
 
-def identity_reference(tensors, pixels):
-    """cat(projection, projection_2) of the pooled class token of transformers' CLIP, sizes read from the tensors."""
+def clip_reference(tensors, pixels):
+    """What transformers' CLIP makes of pixels: projected, pooled and hidden; sizes read from the tensors."""
     hidden, _, patch, _ = tensors["vision_model.embeddings.patch_embedding.weight"].shape
     config = CLIPVisionConfig(
         hidden_size=hidden,
@@ -39,12 +57,55 @@ def identity_reference(tensors, pixels):
         projection_dim=tensors["visual_projection.weight"].shape[0],
         attn_implementation="eager",
     )
-    clip = CLIPVisionModelWithProjection(config).eval()
-    faults = clip.load_state_dict(tensors, strict=False)
+    with torch.device("meta"):
+        clip = CLIPVisionModelWithProjection(config).eval()
+    faults = clip.load_state_dict(tensors, strict=False, assign=True)
     assert not faults.missing_keys
-    out = clip(pixels)
-    pooled = clip.vision_model(pixels).pooler_output
-    return torch.cat([out.image_embeds, F.linear(pooled, tensors["visual_projection_2.weight"])], dim=-1)
+    embeddings = clip.vision_model.embeddings  # the one buffer that no file holds
+    embeddings.position_ids = torch.arange(embeddings.num_positions)[None]
+    hidden = clip.vision_model(pixels)
+    return clip.visual_projection(hidden.pooler_output), hidden.pooler_output, hidden.last_hidden_state
+
+
+def identity_reference(tensors, pixels):
+    """V1: cat(projection, projection_2) of the pooled class token."""
+    projected, pooled, _ = clip_reference(tensors, pixels)
+    return torch.cat([projected, F.linear(pooled, tensors["visual_projection_2.weight"])], dim=-1)
+
+
+def identity_reference_v2(tensors, pixels, faces):
+    """V2: diffusers' perceiver over transformers' CLIP before its last norm; a picture's two tokens side by side."""
+    part = {
+        key.removeprefix("qformer_perceiver."): tensor
+        for key, tensor in tensors.items()
+        if key.startswith("qformer_perceiver.")
+    }
+    width, hidden = part["perceiver_resampler.proj_in.weight"].shape
+    inner = part["perceiver_resampler.layers.0.0.to_q.weight"].shape[0]
+    with torch.device("meta"):
+        perceiver = IPAdapterFaceIDPlusImageProjection(
+            embed_dims=width,
+            output_dims=width,
+            hidden_dims=hidden,
+            depth=sum(key.endswith("to_q.weight") for key in part),
+            dim_head=128,
+            heads=inner // 128,
+            num_tokens=2,
+            ffn_ratio=part["perceiver_resampler.layers.0.1.1.weight"].shape[0] / width,
+            ffproj_ratio=part["token_proj.0.weight"].shape[0] / 512,
+        )
+    perceiver.shortcut = True
+    renamed = {}
+    for key, tensor in part.items():
+        for theirs, diffusers in RENAMED.items():
+            key = re.sub(theirs, diffusers, key)
+        if key.endswith("to_kv.weight"):
+            renamed[key.replace("to_kv", "to_k")], renamed[key.replace("to_kv", "to_v")] = tensor.chunk(2)
+        else:
+            renamed[key] = tensor
+    perceiver.load_state_dict(renamed, assign=True)
+    perceiver.clip_embeds = clip_reference(tensors, pixels)[2][:, None]
+    return perceiver.eval()(faces).flatten(0, 1)
 
 
 @pytest.mark.parametrize(
@@ -73,22 +134,53 @@ def test_fuse_module_equals_its_formula():
     )
 
 
-def test_real_sizes_give_the_real_files_count_of_tensors_and_parameters():
-    fc1 = torch.empty(4096, 1024, device="meta")
-    layers = {f"vision_model.encoder.layers.{i}.mlp.fc1.weight": fc1 for i in range(24)}
-    sizes = {
-        "vision_model.embeddings.patch_embedding.weight": torch.empty(1024, 3, 14, 14, device="meta"),
-        "vision_model.embeddings.position_embedding.weight": torch.empty(257, 1024, device="meta"),
-        "visual_projection.weight": torch.empty(768, 1024, device="meta"),
-        "fuse_module.layer_norm.weight": torch.empty(2048, device="meta"),
-    }
-    with torch.device("meta"):
-        encoder = PhotoMakerEncoder(layers | sizes, "meta", torch.nn)
-    tensors = encoder.state_dict()
-    assert len(tensors) == 407
-    assert sum(tensor.numel() for tensor in tensors.values()) == 326_273_024
-    assert encoder.vision_model.encoder.layers[0].self_attn.heads == 16
-    assert encoder.image_size == 224
+def some_faces(count: int) -> torch.Tensor:
+    """Raw embeddings, of about the length that a recogniser's have."""
+    return torch.randn(count, 512, generator=torch.Generator().manual_seed(7))
+
+
+@pytest.mark.parametrize("sizes", [{}, {"inner": 384, "layers": 3, "feed": 96, "proj": 128}], ids=["small", "3 heads"])
+@torch.no_grad()
+def test_v2_equals_diffusers_perceiver_over_transformers_clip(sizes):
+    tensors = {key: tensor.float() for key, tensor in {**encoder_tensors(3), **perceiver_tensors(5, **sizes)}.items()}
+    encoder = PhotoMakerV2Encoder(tensors, torch.device("cpu"), comfy.ops.manual_cast)
+    encoder.load_state_dict(tensors)
+    assert (encoder.tokens_per_image, encoder.face_width) == (2, 512)
+    pixels = torch.randn(3, 3, 224, 224, generator=torch.Generator().manual_seed(1))
+    ours, expected = encoder(pixels, some_faces(3)), identity_reference_v2(tensors, pixels, some_faces(3))
+    assert ours.shape == (6, 2048)
+    torch.testing.assert_close(ours, expected, rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_both_versions_equal_the_references_at_the_real_files_sizes(measured):
+    """ViT-L/14 and the perceiver of 543 million parameters, on random weights; V1's tensors are those without it."""
+    tensors = encoder_tensors(seed=6, hidden=1024, layers=24)
+    perceiver = perceiver_tensors(seed=7, hidden=1024, layers=4, inner=2048, feed=8192, proj=2048)
+    tensors, perceiver = ({key: tensor.float() for key, tensor in part.items()} for part in (tensors, perceiver))
+    assert len(tensors) == 407 and sum(map(torch.numel, tensors.values())) == 326_273_024
+    both = {**tensors, **perceiver}
+    assert len(both) == 463 and sum(map(torch.numel, both.values())) == 543_395_840
+    assert not shape_faults(tensors) and not shape_faults(both)
+
+    pixels, faces = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(1)), some_faces(1)
+    text = torch.randn(2, 2048, generator=torch.Generator().manual_seed(2))
+    for version, encoder_class, state, inputs, reference in (
+        ("V1", PhotoMakerEncoder, tensors, (pixels,), identity_reference),
+        ("V2", PhotoMakerV2Encoder, both, (pixels, faces), identity_reference_v2),
+    ):
+        encoder = encoder_class(state, "meta", comfy.ops.manual_cast)
+        encoder.load_state_dict(state, assign=True)
+        identity, expected = encoder(*inputs), reference(state, *inputs)
+        assert expected.std() > 0.1  # a signal is there to compare
+        difference = (identity - expected).abs().max()
+        measured(f"PhotoMaker {version} encoder, real size, against the references: max abs difference", difference)
+        assert difference <= 1e-4
+        fused = encoder.fuse_module(text[: len(identity)], identity)
+        difference = (fused - fuse_reference(state, text[: len(identity)], expected)).abs().max()
+        measured(f"PhotoMaker {version} fuse, real size, against the references: max abs difference", difference)
+        assert difference <= 1e-4
+        assert encoder.vision_model.encoder.layers[0].self_attn.heads == 16 and encoder.image_size == 224
 
 
 def test_shape_faults_names_what_does_not_belong():

@@ -7,8 +7,9 @@ import pytest
 import safetensors.torch
 import torch
 from customenhancer.identity.photomaker import load_photomaker
+from customenhancer.identity.photomaker_encoder import PhotoMakerEncoder, PhotoMakerV2Encoder
 from customenhancer.nodes.photomaker import PhotoMakerLoaderNode
-from standins.photomaker import encoder_tensors, lora_tensors, make_photomaker
+from standins.photomaker import encoder_tensors, lora_tensors, make_photomaker, perceiver_tensors
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +120,7 @@ def test_file_of_other_content_is_refused_with_the_expected_keys(tmp_path, conte
     torch.save(content, path)
     with pytest.raises(ValueError, match=message) as refusal:
         load_photomaker(str(path))
-    assert str(refusal.value).startswith(f"photomaker_name: {path} is not a PhotoMaker V1 file")
+    assert str(refusal.value).startswith(f"photomaker_name: {path} is not a PhotoMaker file")
     assert "Expected: the keys id_encoder and lora_weights" in str(refusal.value)
     assert "photomaker-v1.bin of TencentARC/PhotoMaker" in str(refusal.value)
 
@@ -128,7 +129,7 @@ def test_incomplete_and_misshapen_encoders_are_refused(tmp_path):
     encoder, lora = encoder_tensors(), lora_tensors()
 
     def refusal(encoder, lora):
-        with pytest.raises(ValueError, match=r"^photomaker_name: .*not a PhotoMaker V1 file") as error:
+        with pytest.raises(ValueError, match=r"^photomaker_name: .*not a PhotoMaker file") as error:
             load_photomaker(str(write(tmp_path / "broken.safetensors", encoder, lora)))
         return str(error.value)
 
@@ -144,11 +145,64 @@ def test_incomplete_and_misshapen_encoders_are_refused(tmp_path):
     assert "it has no LoRA" in refusal(encoder, {})
 
 
-def test_v2_is_not_yet_supported(tmp_path):
-    encoder = {**encoder_tensors(), "qformer_perceiver.token_norm.weight": torch.ones(2048)}
+def v2_parts() -> tuple[dict, dict]:
+    return {**encoder_tensors(), **perceiver_tensors()}, lora_tensors()
+
+
+def test_the_version_shows_in_the_keys_of_every_layout_and_not_in_the_name(tmp_path):
+    for version, encoder in ((1, PhotoMakerEncoder), (2, PhotoMakerV2Encoder)):
+        wrong_name = f"photomaker-v{3 - version}"
+        dict_layout = make_photomaker(tmp_path / f"{wrong_name}.bin", seed=3, version=version)
+        prefixed = make_photomaker(tmp_path / f"{wrong_name}.safetensors", seed=3, version=version)
+        parts = torch.load(dict_layout, weights_only=True)
+        unprefixed = write(tmp_path / f"{wrong_name}-flat.safetensors", parts["id_encoder"], parts["lora_weights"])
+        states = []
+        for path in (dict_layout, prefixed, unprefixed):
+            photomaker = load_photomaker(str(path))
+            assert type(photomaker.patcher.model) is encoder
+            assert photomaker.lora.keys() == parts["lora_weights"].keys()
+            states.append(photomaker.patcher.model.state_dict())
+        assert states[0].keys() == parts["id_encoder"].keys()
+        for state in states:
+            assert all(torch.equal(state[key], tensor) for key, tensor in parts["id_encoder"].items())
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "reason"),
+    [
+        ("token_norm.weight", None, "it has no qformer_perceiver.token_norm.weight"),
+        ("token_norm.bias", None, "such as qformer_perceiver.token_norm.bias"),
+        (
+            "perceiver_resampler.layers.1.0.to_kv.weight",
+            None,
+            "such as qformer_perceiver.perceiver_resampler.layers.1.0",
+        ),
+        ("perceiver_resampler.layers.0.1.1.weight", None, "it has no layers.0.1.1.weight"),
+        (
+            "perceiver_resampler.proj_in.weight",
+            torch.zeros(2048, 100),
+            "such as qformer_perceiver.perceiver_resampler.",
+        ),
+        ("perceiver_resampler.proj_out.weight", torch.zeros(1024, 2048), "1, such as qformer_perceiver."),
+        ("token_proj.2.weight", torch.zeros(2 * 1024, 64), "such as qformer_perceiver.token_proj.2"),
+        ("surplus", torch.zeros(1), "1, such as qformer_perceiver.surplus"),
+    ],
+)
+def test_a_v2_file_that_is_not_whole_or_of_other_widths_is_refused(tmp_path, name, tensor, reason):
+    encoder, lora = v2_parts()
+    encoder[f"qformer_perceiver.{name}"] = tensor
+    encoder = {key: value for key, value in encoder.items() if value is not None}
     path = tmp_path / "photomaker-v2.bin"
-    torch.save({"id_encoder": encoder, "lora_weights": lora_tensors()}, path)
-    with pytest.raises(ValueError, match=r"^photomaker_name: .*V2, which is not yet supported.*photomaker-v1.bin"):
+    torch.save({"id_encoder": encoder, "lora_weights": lora}, path)
+    with pytest.raises(ValueError, match=r"^photomaker_name: .*is not a PhotoMaker file: ") as refusal:
+        load_photomaker(str(path))
+    assert reason in str(refusal.value) and "in V2 encoder keys under qformer_perceiver." in str(refusal.value)
+
+
+def test_a_v2_file_cut_short_is_refused(tmp_path):
+    path = make_photomaker(tmp_path / "photomaker-v2.safetensors", version=2)
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(ValueError, match=r"^photomaker_name: .* cannot be read.*cut short"):
         load_photomaker(str(path))
 
 

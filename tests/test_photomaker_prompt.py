@@ -177,7 +177,7 @@ def test_a_prompt_against_the_rule_is_refused(clip, text, trigger, message):
 
 def test_more_pictures_than_places_are_refused(clip):
     prepare_prompt(clip, "a man img", "img", 74)
-    with pytest.raises(ValueError, match=r"^reference_images: 75 pictures .* there are 74"):
+    with pytest.raises(ValueError, match=r"^reference_images: they need 75 places .* there are 74"):
         prepare_prompt(clip, "a man img", "img", 75)
 
 
