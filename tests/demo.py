@@ -23,7 +23,7 @@ FLOWS = {
     "photomaker-v1": "customenhancer_photomaker.json",
     "photomaker-v2": "customenhancer_photomaker_v2.json",
     "instantid": "customenhancer_instantid.json",
-    "lora": "customenhancer_lora.json",
+    "lora": "customenhancer_a_lora.json",
 }
 SIZE = 256
 # The stand-ins that the inputs of loader nodes may choose from.

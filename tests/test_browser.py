@@ -1,4 +1,4 @@
-"""The shipped workflow in the real frontend: found, loaded, filled in and run as a person does."""
+"""The shipped workflows in the real frontend: found, loaded, filled in and run as a person does."""
 
 import io
 import json
@@ -9,11 +9,21 @@ import skimage.data
 from browser import Frontend, find_chromium, launch
 from conftest import CHECKOUT
 from PIL import Image
+from test_workflows import api_twin
 
 PACK = "ComfyUI-CustomEnhancer"
-NAME = "CustomEnhancer with PhotoMaker"
-WORKFLOW = CHECKOUT / "workflows" / f"{NAME}.json"
-API_WORKFLOW = CHECKOUT / "workflows" / "api" / "customenhancer_photomaker.json"
+WORKFLOWS = CHECKOUT / "workflows"
+# What each workflow asks a person for: the node, its widget, and the stand-in to choose there.
+CHECKPOINT = ("SDXL checkpoint", "ckpt_name", "tiny_sdxl.safetensors")
+CHOICES = {
+    "CustomEnhancer with PhotoMaker": [("PhotoMaker file", "photomaker_name", "tiny_photomaker_v1.safetensors")],
+    "CustomEnhancer with PhotoMaker V2": [("PhotoMaker file", "photomaker_name", "tiny_photomaker_v2.safetensors")],
+    "CustomEnhancer with InstantID": [
+        ("InstantID file", "instantid_name", "tiny_instantid.safetensors"),
+        ("IdentityNet", "control_net_name", "tiny_identity_net.safetensors"),
+    ],
+    "CustomEnhancer with a LoRA": [("LoRA of the person", "lora_name", "tiny_lora.safetensors")],
+}
 PICTURES = CHECKOUT / "output" / "browser"
 # Small enough for a busy CPU.
 SIZE, STEPS, START_STEP = 256, 4, 2
@@ -46,24 +56,34 @@ def astronaut() -> bytes:
     return file.getvalue()
 
 
-def test_a_person_loads_the_template_and_runs_it(browser, server):
-    frontend = Frontend(browser, server.url, first_visit=True)
+def close_welcome(frontend: Frontend) -> None:
+    """Send away what greets a person who has never been here."""
     welcome = frontend.page.get_by_role("dialog")
     welcome.wait_for()
     frontend.page.keyboard.press("Escape")
     welcome.wait_for(state="hidden")
 
-    with Image.open(WORKFLOW.with_suffix(".jpg")) as picture:
-        assert frontend.load_template(PACK, NAME) == picture.size
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_a_person_loads_the_template_and_runs_it(browser, server, name):
+    first_visit = name == next(iter(CHOICES))
+    frontend = Frontend(browser, server.url, first_visit=first_visit)
+    if first_visit:
+        close_welcome(frontend)
+
+    workflow = WORKFLOWS / f"{name}.json"
+    with Image.open(workflow.with_suffix(".jpg")) as picture:
+        assert frontend.load_template(PACK, name) == picture.size
     assert not frontend.unknown_nodes()
-    assert frontend.prompt() == json.loads(API_WORKFLOW.read_text(encoding="utf-8"))
+    assert frontend.prompt() == json.loads(api_twin(workflow).read_text(encoding="utf-8"))
 
     # The real models' files and the picture are not here: that, and nothing else, is marked.
-    wanting = {"SDXL checkpoint", "PhotoMaker file", "Reference person"}
+    choices = [CHECKPOINT, *CHOICES[name]]
+    wanting = {title for title, _, _ in choices} | {"Reference person"}
     frontend.wait_until("count => app.graph.nodes.filter(node => node.has_errors).length >= count", len(wanting))
     assert frontend.red_nodes() == wanting
-    frontend.choose("SDXL checkpoint", "ckpt_name", "tiny_sdxl.safetensors")
-    frontend.choose("PhotoMaker file", "photomaker_name", "tiny_photomaker_v1.safetensors")
+    for choice in choices:
+        frontend.choose(*choice)
     frontend.upload("Reference person", "astronaut.png", astronaut())
     frontend.enter("Picture size", "width", SIZE)
     frontend.enter("Picture size", "height", SIZE)
@@ -75,13 +95,19 @@ def test_a_person_loads_the_template_and_runs_it(browser, server):
     assert frontend.run("Save the final picture") == (SIZE, SIZE)
     assert not frontend.red_nodes()
     frontend.show_all(2800, 1500)
-    frontend.page.screenshot(path=PICTURES / "workflow.png")
+    frontend.page.screenshot(path=PICTURES / f"{workflow.stem}.png")
     assert not own_complaints(frontend)
+    frontend.page.close()
+
+
+def test_every_workflow_is_run():
+    assert {path.stem for path in WORKFLOWS.glob("*.json")} == set(CHOICES)
 
 
 def test_node_help_opens_beside_the_graph(browser, server):
+    workflow = json.loads((WORKFLOWS / f"{next(iter(CHOICES))}.json").read_text(encoding="utf-8"))
     frontend = Frontend(browser, server.url)
-    frontend.ask("async graph => { await app.loadGraphData(graph) }", json.loads(WORKFLOW.read_text(encoding="utf-8")))
+    frontend.ask("async graph => { await app.loadGraphData(graph) }", workflow)
     frontend.page.mouse.click(*frontend.spot("ResInversion"))
     frontend.page.get_by_test_id("info-button").click()
     frontend.page.get_by_text("Inverts a picture so that").wait_for()

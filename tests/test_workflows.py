@@ -174,7 +174,7 @@ def test_links_are_read_from_left_to_right(path):
 def test_notes_name_every_model_file(path, classes):
     workflow = read(path)
     notes = "\n".join(note["widgets_values"][0] for note in workflow["nodes"] if note["type"] == NOTE)
-    named = ("ckpt_name", "photomaker_name", "instantid_name", "control_net_name", "pack", "model_name")
+    named = ("ckpt_name", "photomaker_name", "instantid_name", "control_net_name", "lora_name", "pack", "model_name")
     files = [
         node["inputs"][name]
         for node in as_prompt(workflow, classes).values()
