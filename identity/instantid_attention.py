@@ -183,7 +183,8 @@ class FaceInUse:
 
 def _crop(mask: torch.Tensor, shape, face: Face) -> torch.Tensor:
     """The mask (M, H, W) at latent size, for each picture of the batch, cut to the area that the network sees."""
-    resized = torch.nn.functional.interpolate(mask[:, None], tuple(shape[-2:]), mode="area")
+    mask = mask.reshape(-1, 1, *mask.shape[-2:])  # some nodes leave out the first dimension
+    resized = torch.nn.functional.interpolate(mask, tuple(shape[-2:]), mode="area")
     if face.area is not None:
         height, width, y, x = face.area
         resized = resized[..., y : y + height, x : x + width]

@@ -162,5 +162,9 @@ class Frontend:
     def show_all(self, width: int, height: int) -> None:
         """Make the window this large and fit the whole graph into it."""
         self.page.set_viewport_size({"width": width, "height": height})
+        self.page.wait_for_timeout(500)  # the canvas follows the window
         self.ask("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
-        self.page.wait_for_timeout(1000)  # the view glides there
+        view, before = None, ()
+        while view != before:  # it glides there
+            self.page.wait_for_timeout(500)
+            before, view = view, self.ask("() => [app.canvas.ds.scale, ...app.canvas.ds.offset]")

@@ -94,7 +94,7 @@ def test_a_person_loads_the_template_and_runs_it(browser, server, name):
 
     assert frontend.run("Save the final picture") == (SIZE, SIZE)
     assert not frontend.red_nodes()
-    frontend.show_all(2800, 1500)
+    frontend.show_all(3600, 1900)
     frontend.page.screenshot(path=PICTURES / f"{workflow.stem}.png")
     assert not own_complaints(frontend)
     frontend.page.close()

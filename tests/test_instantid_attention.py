@@ -192,7 +192,8 @@ class TestMask:
 
     def test_ones_are_no_mask(self, patched):
         plain = predict(patched, *pair(face()))
-        assert torch.equal(predict(patched, *pair(face(mask=torch.ones(1, 100, 60)))), plain)
+        for shape in ((1, 100, 60), (100, 60), (1, 8, 8)):
+            assert torch.equal(predict(patched, *pair(face(mask=torch.ones(shape)))), plain)
 
     def test_zeros_are_the_plain_model(self, model, patched):
         assert torch.equal(predict(patched, *pair(face(mask=torch.zeros(1, 64, 64)))), predict(model, text(1), text(2)))

@@ -1,5 +1,9 @@
 """InstantID Forward Flow as a node: what it makes of its inputs, IdentityNet among ControlNets, what it refuses."""
 
+import copy
+from types import SimpleNamespace
+
+import comfy.cldm.cldm
 import comfy.controlnet
 import comfy.t2i_adapter.adapter
 import folder_paths
@@ -190,6 +194,15 @@ class TestIdentityNet:
         copied = control.copy()
         assert isinstance(copied, IdentityNet) and copied.previous_controlnet is None
         assert copied.get_models() == control.get_models() and copied.inner is not control.inner
+
+    def test_a_copy_for_another_flow_keeps_the_chain_and_shares_no_state_of_sampling(self, run):
+        """Two guiders may be entered with it at once, each with a model of its own."""
+        control = run()[1][0][1]["control"].set_previous_controlnet(sdxl_control_net(seed=9))
+        own = copy.copy(control)
+        assert own.previous_controlnet is control.previous_controlnet and own.inner is not control.inner
+        own.pre_run(SimpleNamespace(model_sampling="theirs"), lambda percent: percent)
+        assert own.inner.model_sampling_current == "theirs" and control.inner.model_sampling_current is None
+        assert own.get_models() == control.get_models()
 
     def test_without_the_prepared_model_the_guider_says_what_to_connect(self, run, model):
         _, positive, negative, _ = run()

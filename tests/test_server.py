@@ -226,6 +226,35 @@ class TestBadInput:
         prompt[find(prompt, "CE_PhotoMakerForwardFlow")]["inputs"]["text"] = text
         return prompt
 
+    def flow_prompt(self, host, flow, pack):
+        """A shipped workflow of two steps with one face pack for everything."""
+        prompt = demo.load_workflow(flow, real_models=False)
+        picture = Image.fromarray(skimage.data.astronaut())
+        prompt[find(prompt, "LoadImage")]["inputs"]["image"] = host.upload("astronaut.png", picture)
+        prompt[find(prompt, "BasicScheduler")]["inputs"]["steps"] = 2
+        for loader in prompt.values():
+            if loader["class_type"] == "CE_FaceAnalysisLoader":
+                loader["inputs"]["pack"] = pack
+        return prompt
+
+    def test_photomaker_v2_without_a_face_analysis(self, host):
+        prompt = self.flow_prompt(host, "photomaker-v2", "buffalo_l")
+        del prompt[find(prompt, "CE_PhotoMakerForwardFlow")]["inputs"]["face_analysis"]
+        assert "face_analysis: PhotoMaker V2 reads the face with one" in self.refused(host, prompt)
+
+    def test_the_face_pack_of_another_method(self, host):
+        prompt = self.flow_prompt(host, "photomaker-v2", "antelopev2")
+        assert "PhotoMaker V2 is trained with w600k_r50.onnx" in self.refused(host, prompt)
+        prompt = self.flow_prompt(host, "instantid", "buffalo_l")
+        assert "InstantID is trained with glintr100.onnx" in self.refused(host, prompt)
+
+    def test_an_instantid_file_that_is_not_there(self, host):
+        prompt = self.flow_prompt(host, "instantid", "antelopev2")
+        loader = prompt[find(prompt, "CE_InstantIDLoader")]["inputs"]
+        loader["instantid_name"] = "gone.bin"
+        said = self.refused(host, prompt)
+        assert "instantid_name: gone.bin is not in" in said and "InstantX/InstantID" in said
+
     def test_a_model_file_that_is_not_there(self, host):
         prompt = self.photomaker_prompt(host, "a photo of a man img")
         prompt[find(prompt, "CE_PhotoMakerLoader")]["inputs"]["photomaker_name"] = "photomaker-v1.bin"
