@@ -17,8 +17,8 @@ from world.pose import Pose
 from world.render import render
 from world.scene import Scene
 
-STEPS = 30_000
-PICTURES, CROP = 8, 64  # a step; two crops of each picture: one anywhere, one with the face
+STEPS = 14_000
+PICTURES, CROP = 3, 64  # a step; two crops of each picture: one anywhere, one with the face
 RATE = 1e-3
 LATENT_NOISE = 0.05  # so that the decoder forgives what a diffusion model leaves over
 HELD_OUT = 48  # pictures that are measured at the end of a run

@@ -70,7 +70,7 @@ class Host:
     def run(self, prompt: dict, on_progress=lambda title, value, maximum: None, timeout: float = 600) -> Run:
         """Submit an API prompt and wait for it. on_progress(node title, value, maximum) is called on the way.
 
-        Raises PromptError where the host refuses the prompt or a node fails.
+        Raises PromptError where the host refuses the prompt or any part of it, or a node fails.
         """
         socket = websocket.create_connection(
             f"{self.url.replace('http', 'ws', 1)}/ws?clientId={self.client_id}", timeout=timeout, http_no_proxy=["*"]
@@ -87,7 +87,7 @@ class Host:
         body = json.dumps({"prompt": prompt, "client_id": self.client_id}).encode()
         try:
             with self._open(f"{self.url}/prompt", body, timeout=60) as response:
-                return json.load(response)["prompt_id"]
+                reply = json.load(response)
         except urllib.error.HTTPError as error:
             text = error.read().decode()
             try:
@@ -95,6 +95,9 @@ class Host:
             except json.JSONDecodeError:
                 details = {}
             raise PromptError(f"the host refused the prompt: {text}", details) from None
+        if reply["node_errors"]:  # the host runs what is left of it, and says nothing more of the rest
+            raise PromptError(f"the host refused a part of the prompt: {json.dumps(reply['node_errors'])}", reply)
+        return reply["prompt_id"]
 
     @staticmethod
     def _follow(socket, run: Run, prompt: dict, on_progress) -> None:
