@@ -145,6 +145,11 @@ def test_the_template_browser_finds_a_picture(path):
         assert image.format == "JPEG" and image.width >= 400
 
 
+def test_no_two_workflows_share_a_picture():
+    pictures = {path.with_suffix(".jpg").read_bytes() for path in UI_FILES}
+    assert len(pictures) == len(UI_FILES)
+
+
 @for_each_workflow
 def test_nothing_covers_anything(path):
     """Nodes, title bars included, stand free, each within one group; groups do not overlap."""
