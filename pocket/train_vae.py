@@ -17,7 +17,7 @@ from world.pose import Pose
 from world.render import render
 from world.scene import Scene
 
-STEPS = 14_000
+STEPS = 11_000
 PICTURES, CROP = 3, 64  # a step; two crops of each picture: one anywhere, one with the face
 RATE = 1e-3
 LATENT_NOISE = 0.05  # so that the decoder forgives what a diffusion model leaves over

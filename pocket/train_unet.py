@@ -1,0 +1,53 @@
+"""Train the pocket world's text-to-image model: an SDXL-shaped UNet and its text encoders, on encoded pictures.
+
+nice python pocket/train_unet.py [--minutes 50]     after encode_latents.py; start it again to go on
+"""
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from text import token_ids
+from training import Training, arguments
+from unet import TIMESTEPS, TextToImage, alphas_bar
+
+STEPS, BATCH, RATE = 6_500, 32, 8e-4
+UNCONDITIONAL = 0.1  # share of the examples that learn the empty prompt, for classifier-free guidance
+SNR_LIMIT = 5.0
+
+
+def noise_weights(signal: torch.Tensor) -> torch.Tensor:
+    """The weight of each timestep's error in the noise: min-SNR-5 (Hang et al.). signal: alpha_bar, any shape."""
+    snr = signal / (1 - signal)
+    return snr.clamp(max=SNR_LIMIT) / snr
+
+
+def main() -> None:
+    """Train, and write unet.safetensors beside the checkpoint: all weights under the training's own names, float16."""
+    options = arguments(__doc__.splitlines()[0], STEPS).parse_args()
+    data = load_file(options.output / "latents.safetensors")
+    latents, ids, empty = data["latents"], data["ids"], token_ids([""])
+    vocabulary = torch.cat([ids.flatten(), empty.flatten()]).unique()
+    torch.manual_seed(options.seed)
+    model = TextToImage(vocabulary)
+    training = Training("unet", model, options, RATE)
+    signals = alphas_bar()
+
+    def loss(step):
+        rng = np.random.default_rng([options.seed, step])
+        chosen = rng.integers(len(latents), size=BATCH)
+        prompts = ids[chosen, rng.integers(ids.shape[1], size=BATCH)].clone()
+        prompts[rng.uniform(size=BATCH) < UNCONDITIONAL] = empty
+        x = latents[chosen].float()
+        timesteps = torch.from_numpy(rng.integers(TIMESTEPS, size=BATCH))
+        signal = signals[timesteps][:, None, None, None]
+        noise = torch.randn_like(x)
+        predicted = model(signal.sqrt() * x + (1 - signal).sqrt() * noise, timesteps.float(), prompts)
+        return {"eps": (noise_weights(signal) * (predicted.float() - noise).square()).mean()}
+
+    training.run(loss)
+    weights = {key: value.half() if value.is_floating_point() else value for key, value in model.state_dict().items()}
+    save_file(weights, options.output / "unet.safetensors")
+
+
+if __name__ == "__main__":
+    main()
