@@ -12,6 +12,7 @@ NODES = [
     "CE_DDIMInversion",
     "CE_ResInversion",
     "CE_RecordResidualNoise",
+    "CE_ReNoiseInversion",
     "CE_TripleFlowGuider",
     "CE_BiMDSampler",
     "CE_FaceAnalysisLoader",
