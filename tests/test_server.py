@@ -13,6 +13,7 @@ NODES = [
     "CE_ResInversion",
     "CE_RecordResidualNoise",
     "CE_ReNoiseInversion",
+    "CE_NullTextInversion",
     "CE_TripleFlowGuider",
     "CE_BiMDSampler",
     "CE_FaceAnalysisLoader",
