@@ -37,12 +37,26 @@ def _load_whole(executor, *args, **kwargs):
 
 
 def differentiable(model_options: dict) -> dict:
-    """Model options under which the host's attention is PyTorch's own, which has a gradient; not all of them do."""
+    """Model options under which a gradient flows through all that the host does between a text and a prediction."""
+    transformer_options = model_options.get("transformer_options", {})
+    patches = transformer_options.get("patches", {})
+    after_skip = [*patches.get("input_block_patch_after_skip", []), _apart_from_skip]
     transformer_options = {
-        **model_options.get("transformer_options", {}),
-        "optimized_attention_override": lambda attention, *args, **kwargs: attention_pytorch(*args, **kwargs),
+        **transformer_options,
+        "patches": {**patches, "input_block_patch_after_skip": after_skip},
+        "optimized_attention_override": _attention_with_gradient,
     }
     return {**model_options, "transformer_options": transformer_options}
+
+
+def _apart_from_skip(h: torch.Tensor, transformer_options: dict) -> torch.Tensor:
+    """What goes on from a block, apart from what is kept of it: the host adds ControlNets to that one in place."""
+    return h.clone()
+
+
+def _attention_with_gradient(attention: Callable, *args, **kwargs) -> torch.Tensor:
+    """PyTorch's attention in place of the one that is set: not all of the others have a gradient."""
+    return attention_pytorch(*args, **kwargs)
 
 
 @contextlib.contextmanager
