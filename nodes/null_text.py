@@ -48,7 +48,8 @@ def invert(model, positive, negative, cfg, sigmas, latent_image, pooled_width: i
     flow = comfy.samplers.CFGGuider(model)
     flow.set_conds(positive, negative)
     flow.set_cfg(cfg)
-    load_for_gradients(flow)
+    if inner_steps:
+        load_for_gradients(flow)
     samples = comfy.sample.fix_empty_latent_channels(model, latent_image["samples"])
     calculate_input = model.get_model_object("model_sampling").calculate_input
 
