@@ -146,6 +146,25 @@ def test_each_picture_of_a_batch_gets_the_text_that_it_gets_alone():
     assert both.losses[0][0] == pytest.approx(max(one.losses[0][0] for one in alone))
 
 
+def test_one_inner_step_is_one_of_adam_on_the_mean_squared_error():
+    """By hand, with a gradient as small as Adam's own 1e-8: whatever it is multiplied by on the way would show."""
+    x0, sigma, weak = reference.picture(11), 2.0, 1e-8
+    conditional, _ = gaussians(0.0)
+
+    def guided(x, sigma, cond_denoised, null_text):
+        unconditional = gaussian(x, sigma, weak * null_text[0][:, :, None, None])
+        return unconditional + CFG * (cond_denoised - unconditional)
+
+    result = invert((conditional, guided), x0, torch.tensor([0.0, sigma]), inner_steps=1)
+    x = result.anchors[1]
+    # A step to sigma 0 ends at denoised itself.
+    reached = (1 - CFG) * gaussian(x, torch.tensor([sigma]), 0.0) + CFG * gaussian(x, torch.tensor([sigma]), 0.5)
+    slope = (1 - CFG) * weak * sigma**2 / (0.64 + sigma**2)
+    gradient = (2 * (reached - x0) * slope).sum(dim=(2, 3)) / x0.numel()
+    assert 1e-9 < gradient.abs().max() < 1e-6
+    torch.testing.assert_close(result.texts[0][0], -0.01 * gradient / (gradient.abs() + 1e-8), rtol=1e-3, atol=1e-6)
+
+
 def test_beyond_100_steps_the_learning_rate_stays_above_0():
     """The original's factor 1 - k / 100 would turn round."""
     x, sigmas = reference.picture(5), reference.schedule("normal", 120)
