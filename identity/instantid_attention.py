@@ -167,7 +167,9 @@ class FaceInUse:
         own = q[self.rows]
         keys, values = (part[:, columns].expand(len(own), -1, -1) for part in (self.keys, self.values))
         heads, precision = extra_options["n_heads"], extra_options["attn_precision"]
-        added = self.scale * optimized_attention(own, keys, values, heads, attn_precision=precision)
+        added = self.scale * optimized_attention(
+            own, keys, values, heads, attn_precision=precision, transformer_options=extra_options
+        )
         if self._mask is not None:
             added = added * self._gain(tuple(extra_options["activations_shape"][-2:]))
         before, after = attended[: self.rows.start], attended[self.rows.stop :]

@@ -14,7 +14,7 @@ from .sockets import Pivot, ResidualNoise
 
 CATEGORY = "CustomEnhancer/inversion"
 
-INVERSION_INPUTS = [
+PICTURE_INPUTS = [
     io.Guider.Input(
         "guider",
         tooltip="The customization-free flow: a guider whose conditioning has the prompt without the identity.",
@@ -25,15 +25,18 @@ INVERSION_INPUTS = [
         "The low_sigmas of SplitSigmas invert only part of the way.",
     ),
     io.Latent.Input("latent_image", tooltip="The picture to invert, encoded by the VAE."),
-    io.Combo.Input(
-        "pivot_guidance",
-        options=["conditional", "guided"],
-        default="conditional",
-        optional=True,
-        tooltip="conditional: the pivot moves by the positive prompt alone, where the guider tells it apart; that "
-        "keeps it near the noise that models know. guided: it moves by the guider's full prediction. Both cost the "
-        "same.",
-    ),
+]
+PIVOT_GUIDANCE_INPUT = io.Combo.Input(
+    "pivot_guidance",
+    options=["conditional", "guided"],
+    default="conditional",
+    optional=True,
+    tooltip="conditional: the pivot moves by the positive prompt alone, where the guider tells it apart; that keeps it "
+    "near the noise that models know. guided: it moves by the guider's full prediction. Both cost the same.",
+)
+INVERSION_INPUTS = [
+    *PICTURE_INPUTS,
+    PIVOT_GUIDANCE_INPUT,
     io.Combo.Input(
         "evaluate_at",
         options=list(EVALUATE_AT),
@@ -45,9 +48,10 @@ INVERSION_INPUTS = [
 ]
 
 
-def invert(invert_function, model_calls, guider, sigmas, latent_image, pivot_guidance: str, evaluate_at: str):
-    """Run ddim_inversion or res_inversion in the guider. Returns (recording, LATENT, warning for the user or None).
+def invert(invert_function, model_calls, guider, sigmas, latent_image, pivot_guidance: str, **options):
+    """Run an inversion of `resinversion` in the guider. Returns (recording, LATENT, warning for the user or None).
 
+    invert_function: ddim_inversion, res_inversion or renoise_inversion; options: those that are its own.
     model_calls: from the number of steps, how many calls the function makes.
     """
     check_sigmas(sigmas)
@@ -64,10 +68,10 @@ def invert(invert_function, model_calls, guider, sigmas, latent_image, pivot_gui
             conditional_pivot.listen(model, extra_args) if conditional_pivot else extra_args,
             callback,
             model_kind=model_kind(guider.model_patcher),
-            evaluate_at=evaluate_at,
             input_scale=partial(calculate_input, noise=torch.ones((), device=x.device)),
             pivot_denoised=conditional_pivot,
             device=device,
+            **options,
         )
 
     sampler = InversionSampler(run, model_calls(len(sigmas) - 1))
@@ -99,7 +103,7 @@ class DDIMInversion(io.ComfyNode):
     @classmethod
     def execute(cls, guider, sigmas, latent_image, pivot_guidance="conditional", evaluate_at="current"):
         pivot, latent, warning = invert(
-            ddim_inversion, lambda steps: steps, guider, sigmas, latent_image, pivot_guidance, evaluate_at
+            ddim_inversion, lambda steps: steps, guider, sigmas, latent_image, pivot_guidance, evaluate_at=evaluate_at
         )
         return io.NodeOutput(pivot, latent, ui=warning and ui.PreviewText(warning))
 
@@ -130,7 +134,7 @@ class ResInversion(io.ComfyNode):
             return 2 * steps if evaluate_at == "target" else steps + 1
 
         residual_noise, latent, warning = invert(
-            res_inversion, model_calls, guider, sigmas, latent_image, pivot_guidance, evaluate_at
+            res_inversion, model_calls, guider, sigmas, latent_image, pivot_guidance, evaluate_at=evaluate_at
         )
         check_recording(residual_noise.predictions)
         return io.NodeOutput(residual_noise, latent, ui=warning and ui.PreviewText(warning))

@@ -59,8 +59,8 @@ class ConditionalPivot:
 class InversionSampler(comfy.samplers.Sampler):
     """Runs one function of `resinversion` as the sampling of a guider, and keeps what it recorded in `recording`.
 
-    invert: (model, x, sigmas, extra_args, callback, device) -> Pivot or ResidualNoise.
-    model_calls: how many calls the function makes, for the progress bar.
+    invert: (model, x, sigmas, extra_args, callback, device) -> Pivot or a kind of it.
+    model_calls: how many calls of the callback the function makes, at most, for the progress bar.
 
     A KSAMPLER would divide by 1 - sigma at the noisy end, which for a flow-prediction model is zero.
     """
@@ -77,7 +77,7 @@ class InversionSampler(comfy.samplers.Sampler):
         with tqdm(total=self.model_calls, disable=disable_pbar) as progress:
 
             def on_call(call: dict) -> None:
-                progress.update()
+                progress.update(call["i"] + 1 - progress.n)
                 callback(call["i"], call["denoised"], call["x"], self.model_calls)
 
             device = comfy.model_management.intermediate_device()

@@ -1,15 +1,22 @@
-"""Exact, fast inversion of a picture: DDIM inversion (the pivot) and ResInversion (its residual noise). Torch only."""
+"""Inversion of a picture: pivots (DDIM inversion, ReNoise), residual noise along them, null text. Torch only."""
 
 from .ddim import EVALUATE_AT, ddim_inversion
+from .normal_tensors import NormalTensors
+from .null_text import NullText, null_text_inversion
+from .renoise import renoise_inversion
 from .residual_noise import record_residual_noise, res_inversion
 from .trajectory import Pivot, ResidualNoise, to_d
 
 __all__ = [
     "EVALUATE_AT",
+    "NormalTensors",
+    "NullText",
     "Pivot",
     "ResidualNoise",
     "ddim_inversion",
+    "null_text_inversion",
     "record_residual_noise",
+    "renoise_inversion",
     "res_inversion",
     "to_d",
 ]

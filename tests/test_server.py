@@ -12,6 +12,8 @@ NODES = [
     "CE_DDIMInversion",
     "CE_ResInversion",
     "CE_RecordResidualNoise",
+    "CE_ReNoiseInversion",
+    "CE_NullTextInversion",
     "CE_TripleFlowGuider",
     "CE_BiMDSampler",
     "CE_FaceAnalysisLoader",
@@ -151,6 +153,34 @@ def test_queueing_again_gives_the_same_to_the_last_bit(host):
     prompt["bimd"]["inputs"]["backward_scale"] = 1.0
     prompt["inversion"]["inputs"]["evaluate_at"] = "current"  # the default, said aloud: the host runs it again
     assert difference(host.run(prompt)) == first
+
+
+def test_null_text_and_renoise_in_the_server(host):
+    """On weights as the host loads them; inputs with a default are left out but for the number of inner steps."""
+    prompt = inversion_prompt(steps=4, cfg=7.5)
+    picture = {"sigmas": ["sigmas", 0], "latent_image": ["picture", 0]}
+    prompt["ddim"] = node("CE_DDIMInversion", guider=["guider", 0], **picture)
+    prompt["null_text"] = node(
+        "CE_NullTextInversion",
+        **{"model": ["model", 0], "positive": ["positive", 0], "negative": ["negative", 0]},
+        **picture,
+        inner_steps=4,
+    )
+    errors = {}
+    for name, flow in (("ddim", ["guider", 0]), ("null_text", ["null_text", 0])):
+        prompt["sampled"]["inputs"].update(guider=flow, sampler=["euler", 0], latent_image=[name, 1])
+        run = host.run(prompt)
+        errors[name] = difference(run)
+    assert errors["null_text"] < errors["ddim"]
+    assert "16 inner steps taken, of 16 at most: 28 forwards, 16 backwards" in run.outputs["null_text"]["text"][0]
+    counts = host.get_json("/customenhancer_test/counts", prompt_id=run.prompt_id)
+    assert counts["null_text"]["model_forwards"] == 28
+
+    prompt["renoise"] = node("CE_ReNoiseInversion", guider=["guider", 0], **picture)
+    prompt["recorded"] = node("CE_RecordResidualNoise", guider=["guider", 0], pivot=["renoise", 0])
+    prompt["bimd"]["inputs"]["residual_noise"] = ["recorded", 0]
+    prompt["sampled"]["inputs"].update(guider=["guider", 0], sampler=["bimd", 0], latent_image=["renoise", 1])
+    assert difference(host.run(prompt)) <= 1e-5
 
 
 class TestBadInput:

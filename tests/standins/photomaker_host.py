@@ -59,9 +59,12 @@ def sdxl_clip(seed: int = 0, embedding_directory: str | None = None) -> comfy.sd
     return clip
 
 
-def sdxl_model(seed: int = 0) -> comfy.model_patcher.ModelPatcher:
-    """A MODEL of the host's SDXL class: the whole SDXL topology at model_channels 32."""
-    model = comfy.model_base.SDXL(comfy.supported_models.SDXL(dict(SDXL_UNET)))
+def sdxl_model(seed: int = 0, **settings) -> comfy.model_patcher.ModelPatcher:
+    """A MODEL of the host's SDXL class: the whole SDXL topology at model_channels 32.
+
+    settings: of the network that shall be others than those of SDXL's, such as transformer_depth.
+    """
+    model = comfy.model_base.SDXL(comfy.supported_models.SDXL({**SDXL_UNET, **settings}))
     _randomise(model.diffusion_model, seed)
     return comfy.model_patcher.ModelPatcher(model, torch.device("cpu"), torch.device("cpu"))
 

@@ -1,0 +1,230 @@
+"""The null-text inversion node in the host, run as the host runs it: in inference mode, on weights made in it."""
+
+import copy
+
+import pytest
+import torch
+from comfy import samplers
+from comfy_extras.nodes_custom_sampler import DisableNoise, SamplerCustomAdvanced
+from customenhancer.nodes.bimd import BiMDSamplerNode, TripleFlowGuiderNode
+from customenhancer.nodes.inversion import DDIMInversion, RecordResidualNoise, ResInversion
+from customenhancer.nodes.null_text import NullTextInversion
+from nodes import ConditioningCombine, ConditioningSetTimestepRange
+from standins.analytic import conditioning, gaussian_model, guider
+
+
+@pytest.fixture(autouse=True)
+def inference_mode():
+    """As in the host's executor. What a test makes is made of inference tensors, weights too."""
+    with torch.inference_mode():
+        yield
+        assert torch.is_inference_mode_enabled() and not torch.is_grad_enabled()
+
+
+def schedule(model, steps=20):
+    return samplers.calculate_sigmas(model.get_model_object("model_sampling"), "normal", steps)
+
+
+def picture(batch=1, seed=0):
+    return {"samples": torch.randn(batch, 4, 8, 8, generator=torch.Generator().manual_seed(seed)) / 0.13025}
+
+
+def sample(flow, sigmas, latent, sampler="euler"):
+    if isinstance(sampler, str):
+        sampler = samplers.sampler_object(sampler)
+    noise = DisableNoise.execute().result[0]
+    return SamplerCustomAdvanced.execute(noise, flow, sampler, sigmas, latent).result[0]["samples"]
+
+
+def gaussian_run(model, sigmas, latent, **options):
+    """The node on two Gaussians: prompt (0.5, 0.8), nothing (0, 1)."""
+    return NullTextInversion.execute(model, conditioning(0.5, 0.8), conditioning(0.0, 1.0), sigmas, latent, **options)
+
+
+def said(output) -> str:
+    return output.ui.as_dict()["text"][0]
+
+
+def max_error(samples, latent):
+    return (samples - latent["samples"]).abs().max().item() * 0.13025  # in the model's own latent space
+
+
+class TestOnAGaussian:
+    """Where DDIM drifts by far more than its scale, since each guided step goes past the prompt's Gaussian."""
+
+    @pytest.mark.parametrize("steps", [20, 50])
+    def test_the_reconstruction_beats_that_of_ddim_inversion(self, steps, measured):
+        model = gaussian_model()
+        sigmas, latent = schedule(model, steps), picture()
+        flow, noisy = gaussian_run(model, sigmas, latent).result
+        null_text_error = max_error(sample(flow, sigmas, noisy), latent)
+        plain = guider(model, cfg=7.5)
+        _, noisy = DDIMInversion.execute(plain, sigmas, latent).result
+        ddim_error = max_error(sample(plain, sigmas, noisy), latent)
+        measured(f"reconstruction error, null text, Gaussian MODEL, CFG 7.5, {steps} steps", null_text_error)
+        measured(f"reconstruction error, DDIM inversion, the same, {steps} steps", ddim_error)
+        assert null_text_error < 0.05 * ddim_error
+        fell = [losses[-1] < losses[0] for losses in flow.null_text.losses if losses[0] > 1e-3]
+        assert fell and all(fell)
+
+    def test_what_it_reports_is_what_sampling_gives(self):
+        model = gaussian_model()
+        sigmas, latent = schedule(model), picture()
+        output = gaussian_run(model, sigmas, latent)
+        flow, noisy = output.result
+        sampled = sample(flow, sigmas, noisy)
+        torch.testing.assert_close(
+            sampled, model.model.process_latent_out(flow.null_text.reconstruction), rtol=0, atol=1e-3
+        )
+        assert f"error of the reconstruction: {max_error(sampled, latent):.2}"[:-1] in said(output)
+
+    def test_13_forwards_and_10_backwards_a_step_at_most_counted_in_the_model(self, measured, caplog):
+        """Less than the original's 14N and 10N; with early stop off, every inner step is taken."""
+        model, counts = gaussian_model(), {"forwards": 0, "backwards": 0}
+        network = model.model.diffusion_model
+        forward = network.forward
+
+        def counted(xc, *args, **kwargs):
+            counts["forwards"] += len(xc)
+            result = forward(xc, *args, **kwargs)
+            if result.requires_grad:
+                result.register_hook(lambda gradient: counts.update(backwards=counts["backwards"] + 1))
+            return result
+
+        network.forward = counted
+        sigmas = schedule(model, 50)
+        with caplog.at_level("INFO"):
+            for options in ({}, {"early_stop": -1.0}):
+                counts.update(forwards=0, backwards=0)
+                output = gaussian_run(model, sigmas, picture(), **options)
+                assert f"{counts['forwards']} forwards, {counts['backwards']} backwards" in said(output)
+                assert f"{counts['backwards']} inner steps taken, of 500 at most" in said(output)
+                assert said(output) in caplog.text
+                for what, number in counts.items():
+                    measured(f"null text on a Gaussian MODEL, 50 steps, {options or 'defaults'}: {what}", number)
+                assert counts["forwards"] <= 14 * 50 and counts["backwards"] <= 10 * 50
+        assert counts == {"forwards": 13 * 50, "backwards": 10 * 50}
+
+    def test_at_cfg_1_there_is_nothing_to_optimise_and_it_says_so(self):
+        model = gaussian_model()
+        sigmas, latent = schedule(model), picture()
+        output = gaussian_run(model, sigmas, latent, cfg=1.0)
+        flow, noisy = output.result
+        assert "nothing to optimise" in said(output) and flow.null_text.inner_steps == 0
+        assert torch.equal(sample(flow, sigmas, noisy), sample(guider(model, cfg=1.0), sigmas, noisy))
+
+    def test_each_picture_of_a_batch_gets_what_it_gets_alone(self):
+        model, latent = gaussian_model(), picture(batch=2)
+        sigmas = schedule(model, 8)
+        both, noisy = gaussian_run(model, sigmas, latent, early_stop=-1.0).result
+        assert both.null_text.texts[0].shape == (8, 2, 1, 2)
+        drawn = sample(both, sigmas, noisy)
+        for n, one in enumerate(latent["samples"]):
+            alone, noise = gaussian_run(model, sigmas, {"samples": one[None]}, early_stop=-1.0).result
+            torch.testing.assert_close(drawn[n], sample(alone, sigmas, noise)[0], rtol=1e-4, atol=1e-4)
+
+    @pytest.mark.parametrize("sampler", ["heun", "dpmpp_2m", "dpm_2"])
+    def test_other_samplers_than_euler_and_sigmas_off_the_schedule(self, sampler):
+        model = gaussian_model()
+        sigmas, latent = schedule(model), picture()
+        flow, noisy = gaussian_run(model, sigmas, latent).result
+        assert sample(flow, sigmas, noisy, sampler).isfinite().all()
+        assert sample(flow, schedule(model, 13), noisy, sampler).isfinite().all()
+
+    def test_in_the_method_itself(self):
+        """Its guider inverts exactly, by itself and as a flow of the triple-flow guider."""
+        model = gaussian_model()
+        sigmas, latent = schedule(model), picture()
+        flow, _ = gaussian_run(model, sigmas, latent).result
+        residual_noise, noisy = ResInversion.execute(flow, sigmas, latent).result
+        both = TripleFlowGuiderNode.execute(flow, guider(model), start_step=20).result[0]
+        for one in (flow, both):
+            bimd = BiMDSamplerNode.execute(residual_noise).result[0]
+            assert (sample(one, sigmas, noisy, bimd) - latent["samples"]).abs().max() <= 1e-5
+        pivot = DDIMInversion.execute(guider(model), sigmas, latent).result[0]
+        assert RecordResidualNoise.execute(flow, pivot).result[0].predictions.isfinite().all()
+
+    def test_guidance_functions_of_the_model_are_optimised_through(self):
+        """A rescaled guidance (as of RescaleCFG) is what is sampled with, so it is what is optimised."""
+        model = gaussian_model()
+
+        def weaker(args):
+            return args["input"] - (args["cond_denoised"] * 3 - args["uncond_denoised"] * 2)
+
+        model.set_model_sampler_cfg_function(weaker)
+        heard = []
+        model.set_model_sampler_post_cfg_function(lambda args: heard.append(args["cond_scale"]) or args["denoised"])
+        sigmas, latent = schedule(model), picture()
+        flow, noisy = gaussian_run(model, sigmas, latent).result
+        assert heard and set(heard) == {7.5}
+        plain = guider(model, cfg=7.5)
+        ddim = sample(plain, sigmas, DDIMInversion.execute(plain, sigmas, latent).result[1])
+        assert max_error(sample(flow, sigmas, noisy), latent) < 0.2 * max_error(ddim, latent)
+
+    def test_inputs_stay_as_they_were(self):
+        model = gaussian_model()
+        sigmas, latent = schedule(model, 4), picture()
+        latent["noise_mask"] = torch.ones(1, 1, 8, 8)
+        negative, positive = conditioning(0.0, 1.0), conditioning(0.5, 0.8)
+        options, wrappers = copy.deepcopy(model.model_options), copy.deepcopy(model.wrappers)
+        before = [tensor.clone() for tensor in (sigmas, latent["samples"], negative[0][0], positive[0][0])]
+        rng = torch.get_rng_state()
+        _, noisy = NullTextInversion.execute(model, positive, negative, sigmas, latent).result
+        after = (sigmas, latent["samples"], negative[0][0], positive[0][0])
+        assert all(map(torch.equal, before, after)) and negative[0][1] == {} and positive[0][1] == {}
+        assert torch.equal(torch.get_rng_state(), rng)
+        assert model.model_options == options and model.wrappers == wrappers
+        assert noisy is not latent and "noise_mask" in noisy
+
+
+class TestBadInput:
+    """Each error names the input and what to do."""
+
+    @pytest.mark.parametrize(
+        ("sigmas", "says"),
+        [([], "make no step"), ([0.0, 1.0], "must descend"), ([2.0, 1.0], "ends at 1"), ([float("nan"), 0.0], "NaN")],
+    )
+    def test_sigmas(self, sigmas, says):
+        with pytest.raises(ValueError, match=f"^sigmas: .*{says}"):
+            gaussian_run(gaussian_model(), torch.tensor(sigmas), picture())
+
+    def test_a_latent_that_is_not_finite(self):
+        model, latent = gaussian_model(), picture()
+        latent["samples"][0, 0, 0, 0] = float("nan")
+        with pytest.raises(ValueError, match=r"^latent_image: holds NaN or Inf"):
+            gaussian_run(model, schedule(model), latent)
+
+    def test_a_negative_without_one_text(self):
+        model = gaussian_model()
+        one = conditioning(0.0, 1.0)
+        halves = [ConditioningSetTimestepRange().set_range(one, *ends)[0] for ends in ((0, 0.5), (0.5, 1))]
+        for number, negative in ((0, []), (0, [[None, {}]]), (2, ConditioningCombine().combine(*halves)[0])):
+            with pytest.raises(ValueError, match=f"^negative: holds {number} texts, .* Connect one CLIP Text Encode"):
+                NullTextInversion.execute(model, one, negative, schedule(model), picture())
+
+    def test_a_pooled_text_that_is_not_there(self):
+        model = gaussian_model()
+        with pytest.raises(ValueError, match=r"^pooled: negative has no pooled text"):
+            gaussian_run(model, schedule(model), picture(), pooled="optimised")
+
+    @pytest.mark.parametrize(("name", "value"), [("inner_steps", 0), ("learning_rate", 0.0), ("learning_rate", -1.0)])
+    def test_numbers_that_optimise_nothing(self, name, value):
+        model = gaussian_model()
+        with pytest.raises(ValueError, match=f"^{name}: {value:g} "):
+            gaussian_run(model, schedule(model), picture(), **{name: value})
+
+    def test_a_model_that_overflows(self):
+        model = gaussian_model()
+        with pytest.raises(ValueError, match=r"^model: its prediction, or the gradient through it, holds NaN or Inf"):
+            NullTextInversion.execute(
+                model, conditioning(0.5, 0.8), conditioning(float("nan"), 1.0), schedule(model), picture()
+            )
+
+    def test_another_batch_than_that_of_the_pictures(self):
+        model = gaussian_model()
+        sigmas = schedule(model, 3)
+        flow, _ = gaussian_run(model, sigmas, picture(batch=2)).result
+        with pytest.raises(ValueError, match=r"^latent_image: a batch of 3, .* null text of 2 pictures"):
+            sample(flow, sigmas, picture(batch=3))
+        flow, _ = gaussian_run(model, sigmas, picture()).result
+        assert len(sample(flow, sigmas, picture(batch=3))) == 3
