@@ -2,7 +2,7 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import bimd, face, instantid, inversion, photomaker
+from . import bimd, face, instantid, inversion, photomaker, uninverted
 
 
 class CustomEnhancerExtension(ComfyExtension):
@@ -10,4 +10,11 @@ class CustomEnhancerExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """The pack's node classes, in the order of the method."""
-        return [*inversion.NODES, *bimd.NODES, *face.NODES, *photomaker.NODES, *instantid.NODES]
+        return [
+            *inversion.NODES,
+            *uninverted.NODES,
+            *bimd.NODES,
+            *face.NODES,
+            *photomaker.NODES,
+            *instantid.NODES,
+        ]
