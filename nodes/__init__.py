@@ -2,7 +2,7 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import bimd, face, instantid, inversion, photomaker, uninverted
+from . import bimd, face, instantid, inversion, photomaker, recordings, uninverted
 
 
 class CustomEnhancerExtension(ComfyExtension):
@@ -13,6 +13,7 @@ class CustomEnhancerExtension(ComfyExtension):
         return [
             *inversion.NODES,
             *uninverted.NODES,
+            *recordings.NODES,
             *bimd.NODES,
             *face.NODES,
             *photomaker.NODES,
