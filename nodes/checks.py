@@ -65,14 +65,14 @@ def model_kind(model_patcher) -> str:
 
 
 def check_model_kind(recorded: str, model_patcher, recording: str) -> None:
-    """Raise ValueError unless the guider's MODEL is of the kind that the recording was made with.
+    """Raise ValueError unless the MODEL that is to sample is of the kind that the recording was made with.
 
     recorded: the recording's `model_kind`. recording: the input it came from, for the message.
     """
     kind = model_kind(model_patcher)
     if kind != recorded:
         raise ValueError(
-            f"{recording}: was recorded with a model of another kind ({recorded}) than the guider's ({kind}). "
+            f"{recording}: was recorded with a model of another kind ({recorded}) than the one here ({kind}). "
             "Invert the picture with the model that samples it."
         )
 

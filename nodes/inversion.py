@@ -1,6 +1,7 @@
 """Inversion nodes: a picture's latent to a pivot and its residual noise."""
 
 import logging
+import math
 from functools import partial
 
 import comfy.sample
@@ -8,6 +9,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..resinversion import EVALUATE_AT, ddim_inversion, record_residual_noise, res_inversion
+from .batched_steps import check_steps_per_call
 from .checks import check_latent, check_model_kind, check_recording, check_sigmas, model_kind
 from .inversion_sampler import ConditionalPivot, InversionSampler, run_inversion
 from .sockets import Pivot, ResidualNoise
@@ -149,11 +151,22 @@ class RecordResidualNoise(io.ComfyNode):
             node_id="CE_RecordResidualNoise",
             display_name="Record Residual Noise",
             category=CATEGORY,
-            description="Adds the residual noise of a guider to a pivot made elsewhere, for one guider call a step. "
-            "After it the guider samples back along that pivot exactly.",
+            description="Adds the residual noise of a guider to a pivot made elsewhere, for one guider call a step or "
+            "fewer. After it the guider samples back along that pivot exactly.",
             inputs=[
                 io.Guider.Input("guider", tooltip="The customization-free flow that will be sampled with."),
                 Pivot.Input("pivot", tooltip="Any pivot of a model of the same kind."),
+                io.Int.Input(
+                    "steps_per_call",
+                    default=1,
+                    min=1,
+                    max=10000,
+                    optional=True,
+                    advanced=True,
+                    tooltip="How many steps share a guider call, as one batch: faster where the GPU has memory for "
+                    "that many times the batch. Conditioning that starts or ends within a call is refused. Patches "
+                    "that act by the step's sigma or count steps need 1.",
+                ),
             ],
             outputs=[
                 ResidualNoise.Output(
@@ -163,14 +176,17 @@ class RecordResidualNoise(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, guider, pivot):
+    def execute(cls, guider, pivot, steps_per_call=1):
         check_model_kind(pivot.model_kind, guider.model_patcher, "pivot")
 
         def run(model, x, sigmas, extra_args, callback, device):
-            return record_residual_noise(model, pivot, extra_args, callback, x_device=x.device)
+            check_steps_per_call(model, pivot.sigmas, len(x), steps_per_call)
+            return record_residual_noise(
+                model, pivot, extra_args, callback, x_device=x.device, steps_per_call=steps_per_call
+            )
 
         picture = guider.model_patcher.model.process_latent_out(pivot.anchors[0])
-        sampler = InversionSampler(run, pivot.steps)
+        sampler = InversionSampler(run, math.ceil(pivot.steps / steps_per_call))
         run_inversion(guider, picture, pivot.sigmas.cpu(), sampler)
         check_recording(sampler.recording.predictions)
         return io.NodeOutput(sampler.recording)

@@ -83,9 +83,14 @@ class InversionSampler(comfy.samplers.Sampler):
             device = comfy.model_management.intermediate_device()
             self.recording = self.invert(model_wrap, latent_image, sigmas, extra_args, on_call, device)
         noisy = self.recording.anchors[-1].to(latent_image)
-        rescaled = model_wrap.inner_model.model_sampling.inverse_noise_scaling(sigmas[-1], noisy)
-        # Flow models reach sigma = 1, where the host's scaling divides by zero: there is no picture left to rescale.
-        return rescaled if torch.isfinite(rescaled).all() else noisy
+        return noisy_latent(model_wrap.inner_model.model_sampling, sigmas[-1], noisy)
+
+
+def noisy_latent(model_sampling, sigma: Tensor, noisy: Tensor) -> Tensor:
+    """The noisy end of a pivot in the host's inverse noise scaling, as samplers give and take it: (B, C, H, W)."""
+    rescaled = model_sampling.inverse_noise_scaling(sigma, noisy)
+    # Flow models reach sigma = 1, where the host's scaling divides by zero: there is no picture left to rescale.
+    return rescaled if torch.isfinite(rescaled).all() else noisy
 
 
 def run_inversion(guider, latent_image: Tensor, sigmas: Tensor, sampler: InversionSampler) -> Tensor:

@@ -6,6 +6,7 @@ from .null_text import NullText, null_text_inversion
 from .renoise import renoise_inversion
 from .residual_noise import record_residual_noise, res_inversion
 from .trajectory import Pivot, ResidualNoise, to_d
+from .uninverted import noise_pivot, shift_pivot
 
 __all__ = [
     "EVALUATE_AT",
@@ -14,9 +15,11 @@ __all__ = [
     "Pivot",
     "ResidualNoise",
     "ddim_inversion",
+    "noise_pivot",
     "null_text_inversion",
     "record_residual_noise",
     "renoise_inversion",
     "res_inversion",
+    "shift_pivot",
     "to_d",
 ]

@@ -65,22 +65,29 @@ def record_residual_noise(
     *,
     x_device: torch.device | None = None,
     first_call: int = 0,
+    steps_per_call: int = 1,
 ) -> ResidualNoise:
-    """Record a model's predictions along a pivot it did not make itself. N model calls.
+    """Record a model's predictions along a pivot it did not make itself. ceil(N / steps_per_call) model calls.
 
     model, extra_args, callback: as in `ddim_inversion`; `i` counts on from `first_call`.
     pivot: any trajectory whose anchors[0] is the picture.
     x_device: where the model takes its input; None: where the pivot is kept.
+    steps_per_call: k >= 1, how many steps share a model call. The model, which must treat each row of a batch by
+        itself, then gets x of (k * B, C, H, W), step after step from the noisiest down, and sigma of (k * B,); the
+        callback gets that x, and the noisiest sigma. The last call takes the steps that are left.
 
     Source: the paper's section III-B, eq. 3 (its pre-diffusion, along the pivot).
     """
     extra_args = {} if extra_args is None else extra_args
     predictions = empty_record(pivot.anchors[0], pivot.steps, None)
+    batch = pivot.anchors.shape[1]
     # From the noisiest down, as sampling goes: conditionings with a schedule of their own count on that order.
-    for call, i in enumerate(range(pivot.steps, 0, -1), first_call):
-        x, sigma = pivot.anchors[i].clone().to(x_device), pivot.sigmas[i].to(x_device)
-        denoised = model(x, sigma * x.new_ones([x.shape[0]]), **extra_args)
-        predictions[i - 1] = to_d(x, sigma, denoised)
+    for call, steps in enumerate(torch.arange(pivot.steps, 0, -1).split(steps_per_call), first_call):
+        x, sigma = pivot.anchors[steps].flatten(0, 1).to(x_device), pivot.sigmas[steps].to(x_device)
+        sigma_rows = sigma.repeat_interleave(batch)
+        denoised = model(x, sigma_rows, **extra_args)
+        eps = to_d(x, sigma_rows.reshape(-1, *[1] * (x.ndim - 1)), denoised)
+        predictions[steps - 1] = eps.unflatten(0, (-1, batch)).to(predictions)
         if callback is not None:
-            callback({"x": x, "i": call, "sigma": sigma, "denoised": denoised})
+            callback({"x": x, "i": call, "sigma": sigma[0], "denoised": denoised})
     return ResidualNoise(pivot.sigmas, pivot.anchors, pivot.model_kind, predictions)

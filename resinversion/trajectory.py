@@ -9,8 +9,8 @@ from torch import Tensor
 def to_d(x: Tensor, sigma: Tensor, denoised: Tensor) -> Tensor:
     """The ODE derivative dx/dsigma, which is the predicted noise eps, in float32 (k-diffusion's name).
 
-    x, denoised: (B, C, H, W); sigma: a scalar > 0. The same for epsilon-, v- and flow-prediction models,
-    since each reaches the sampler as `denoised`.
+    x, denoised: (B, C, H, W); sigma > 0: a scalar or, one for each row, (B, 1, 1, 1). The same for epsilon-, v- and
+    flow-prediction models, since each reaches the sampler as `denoised`.
     """
     return (x.float() - denoised.float()) / sigma
 
