@@ -12,7 +12,9 @@ from support_pack.tiny_sdxl import register_tiny_sdxl
 sys.path.insert(1, str(CHECKOUT / "pocket"))  # after the host, whose modules keep their names
 
 import checkpoint
+import sampling
 import text
+import train_scenes
 import train_unet
 import unet
 import vae
@@ -81,3 +83,37 @@ def test_errors_weigh_less_where_there_is_less_noise():
     assert (weights.diff() >= 0).all() and weights[-1] == 1
     snr = 1 / weights[0] * train_unet.SNR_LIMIT
     assert torch.isclose(snr, unet.alphas_bar()[0] / (1 - unet.alphas_bar()[0]))
+
+
+class KnowsThePicture(torch.nn.Module):
+    """Predicts the noise of one known latent exactly, under any prompt."""
+
+    latent = torch.linspace(-1, 1, 16 * 16 * 4).reshape(1, 4, 16, 16)
+
+    def forward(self, x, timesteps, ids):
+        signal = unet.alphas_bar()[timesteps.long()][:, None, None, None]
+        return (x - signal.sqrt() * self.latent) / (1 - signal).sqrt()
+
+
+class ShowsLatents(torch.nn.Module):
+    """A decoder that shows a latent's first three channels as they are."""
+
+    def taesd_decoder(self, latents):
+        return latents[:, :3] / 2 + 0.5
+
+
+@pytest.mark.parametrize("cfg", [1.0, 4.0])
+def test_sampling_arrives_at_the_picture_that_the_model_knows(cfg):
+    pictures = sampling.sample(KnowsThePicture(), ShowsLatents(), ["", "a man"], seed=3, steps=9, cfg=cfg)
+    expected = ShowsLatents().taesd_decoder(KnowsThePicture.latent)[0].mul(255).round().byte().movedim(0, -1)
+    assert pictures.shape == (2, 16, 16, 3)
+    assert (pictures.int() - expected.int()).abs().max() <= 1
+
+
+def test_the_judge_of_scenes_sees_pictures_that_are_softer_than_the_renderers():
+    torch.manual_seed(0)
+    checks = (torch.arange(128)[:, None] + torch.arange(128)).remainder(2).float().expand(64, 3, 128, 128)
+    softened = train_scenes.softened(checks)
+    contrast = softened.diff(dim=-1).abs().mean(dim=(1, 2, 3))
+    assert 0.2 < (contrast < 0.5).float().mean() < 0.8
+    assert train_scenes.SceneClassifier()(softened[:2]).shape == (2, 8)

@@ -1,0 +1,61 @@
+"""Measure the pocket world's text-to-image model: is the scene that a held-out prompt names in the picture?
+
+python pocket/measure_unet.py [--prompts 96]     needs unet, taesd and scenes; draws samples.png beside them
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from encode_latents import load_vae
+from examples import example, example_caption
+from preview import contact_sheet
+from safetensors.torch import load_file
+from sampling import load_model, sample
+from train_scenes import SceneClassifier
+from train_vae import as_tensor
+from training import OUTPUT
+from world.scene import KINDS
+
+BATCH = 16
+SHOWN = 8  # pictures in a row of the sheet
+
+
+def load_classifier(folder: Path) -> SceneClassifier:
+    """The trained judge of scenes in `folder`."""
+    classifier = SceneClassifier().eval()
+    classifier.load_state_dict({key: value.float() for key, value in load_file(folder / "scenes.safetensors").items()})
+    return classifier
+
+
+def main() -> None:
+    """Print the share of held-out prompts whose scene is recognised, by kind and in all, and draw a contact sheet."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--prompts", type=int, default=96)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--weights", type=Path, default=OUTPUT, help="the folder of the trained weights")
+    parser.add_argument("--output", type=Path, default=OUTPUT / "samples.png", help="the contact sheet")
+    options = parser.parse_args()
+    model = load_model(load_file(options.weights / "unet.safetensors"))
+    vae, classifier = load_vae(options.weights), load_classifier(options.weights)
+    examples = [example(number, seed=9, split="heldout") for number in range(options.prompts)]
+    pictures, found = [], []
+    for start in range(0, len(examples), BATCH):
+        prompts = [example_caption(*parts) for parts in examples[start : start + BATCH]]
+        batch = sample(model, vae, prompts, seed=options.seed + start).numpy()
+        pictures += list(batch)
+        with torch.no_grad():
+            found += classifier(as_tensor(batch)).argmax(dim=1).tolist()
+        print(f"{len(found)} of {len(examples)} prompts", flush=True)
+    named = np.array([list(KINDS).index(scene.kind) for scene, _, _ in examples])
+    right = np.array(found) == named
+    by_kind = ", ".join(f"{kind} {right[named == number].mean():.0%}" for number, kind in enumerate(KINDS))
+    print(f"scene recognised in {right.mean():.1%} of {len(right)} held-out prompts ({by_kind})")
+    rows = [pictures[start : start + SHOWN] for start in range(0, min(len(pictures), 6 * SHOWN), SHOWN)]
+    contact_sheet(rows).save(options.output)
+    print(options.output)
+
+
+if __name__ == "__main__":
+    main()

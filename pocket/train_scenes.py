@@ -1,0 +1,83 @@
+"""Train the pocket world's judge of scenes: a small classifier of the eight kinds, on the renderer's pictures alone.
+
+nice python pocket/train_scenes.py     writes scenes.safetensors; two minutes
+"""
+
+from itertools import islice, pairwise
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from examples import example, stream
+from safetensors.torch import save_file
+from torch import nn
+from train_vae import as_tensor
+from training import Training, arguments
+from world.identity import Identity
+from world.pose import Pose
+from world.render import render
+from world.scene import KINDS, Scene
+
+STEPS, PICTURES, RATE = 400, 24, 2e-3
+HELD_OUT = 160
+# Deviation of what is added, share of blurred pictures: those of a model are not as crisp as the renderer's.
+NOISE, BLUR = 0.05, 0.5
+
+
+class SceneClassifier(nn.Module):
+    """Pictures (B, 3, 128, 128), 0 to 1, to logits (B, 8) in the order of KINDS."""
+
+    def __init__(self):
+        super().__init__()
+        widths = (3, 24, 32, 48, 64)
+        self.layers = nn.ModuleList(
+            nn.Conv2d(n_in, n_out, 3, stride=2, padding=1) for n_in, n_out in pairwise(widths)
+        )
+        self.head = nn.Linear(widths[-1], len(KINDS))
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        """See the class."""
+        x = F.avg_pool2d(pictures, 2) - 0.5
+        for layer in self.layers:
+            x = F.relu(layer(x))
+        return self.head(x.mean(dim=(2, 3)))
+
+
+def pixels_and_kind(scene: Scene, pose: Pose, identity: Identity) -> tuple[np.ndarray, int]:
+    """(128, 128, 3) uint8, and the scene's number in KINDS."""
+    return render(scene, pose, identity).pixels, list(KINDS).index(scene.kind)
+
+
+def softened(pictures: torch.Tensor) -> torch.Tensor:
+    """Half of the pictures blurred, all with noise: (B, 3, H, W), 0 to 1."""
+    blurred = F.avg_pool2d(F.pad(pictures, (2, 2, 2, 2), mode="replicate"), 5, 1)
+    chosen = torch.rand(len(pictures), 1, 1, 1) < BLUR
+    return torch.where(chosen, blurred, pictures) + NOISE * torch.randn_like(pictures)
+
+
+def main() -> None:
+    """Train, measure on held-out scenes and people, and write scenes.safetensors."""
+    options = arguments(__doc__.splitlines()[0], STEPS).parse_args()
+    torch.manual_seed(options.seed)
+    model = SceneClassifier()
+    training = Training("scenes", model, options, RATE)
+    pictures = stream(pixels_and_kind, options.seed + 2, start=training.step * PICTURES)
+
+    def loss(_):
+        batch = list(islice(pictures, PICTURES))
+        kinds = torch.tensor([kind for _, kind in batch])
+        logits = model(softened(as_tensor(np.stack([pixels for pixels, _ in batch]))))
+        return {"cross_entropy": F.cross_entropy(logits.float(), kinds)}
+
+    training.run(loss)
+    pictures.close()
+    held_out = [pixels_and_kind(*example(number, split="heldout")) for number in range(HELD_OUT)]
+    with torch.no_grad():
+        found = model(as_tensor(np.stack([pixels for pixels, _ in held_out]))).argmax(dim=1)
+    right = (found == torch.tensor([kind for _, kind in held_out])).float().mean()
+    print(f"step {training.step}: right on {right:.1%} of {HELD_OUT} held-out pictures", flush=True)
+    save_file({key: value.half() for key, value in model.state_dict().items()}, options.output / "scenes.safetensors")
+
+
+if __name__ == "__main__":
+    main()
