@@ -21,7 +21,7 @@ def alignment(keypoints: np.ndarray, size: int) -> np.ndarray:
 
     The crop of 128 is the one of 112 with 8 pixels more left and right and 16 below: InsightFace's `estimate_norm`.
     """
-    aim = (TEMPLATE + (8.0 if size == 128 else 0.0, 0.0)) @ (1, 1j)
+    aim = TEMPLATE @ (1, 1j) + (8.0 if size == 128 else 0.0)
     points = np.asarray(keypoints, np.float64) @ (1, 1j)
     centred = points - points.mean()
     turn = np.vdot(centred, aim - aim.mean()) / np.vdot(centred, centred)

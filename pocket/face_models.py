@@ -1,6 +1,6 @@
-"""The pocket world's face networks: a recogniser, a detector and a swapper, with the real InsightFace files' signatures.
+"""The pocket world's face networks, with the real InsightFace files' inputs and outputs.
 
-All are built of layers that `onnx_file` knows how to write.
+A recogniser, a detector and a swapper, built of layers that `onnx_file` knows how to write.
 """
 
 import torch
@@ -40,8 +40,8 @@ class Recogniser(nn.Module):
 
     def __init__(self, widths: tuple[int, ...] = (24, 48, 96, 128)):
         super().__init__()
-        layers = [layer for pair in zip((3, *widths), widths, strict=False) for layer in (conv(*pair, stride=2), Residual(pair[1]))]
-        self.features = nn.Sequential(*layers)
+        halve = zip((3, *widths[:-1]), widths, strict=True)
+        self.features = nn.Sequential(*(nn.Sequential(conv(*pair, stride=2), Residual(pair[1])) for pair in halve))
         side = CROP // 2 ** len(widths)
         # One weight for each place and channel: where something is says who it is.
         self.places = nn.Sequential(
@@ -73,7 +73,7 @@ class Detector(nn.Module):
             ]
         )
         self.narrow = nn.ModuleList([nn.Conv2d(width, head, 1) for width in widths])
-        self.double = nn.Upsample(scale_factor=2)
+        self.enlarge = nn.Upsample(scale_factor=2)
         self.mix = nn.ModuleList([conv(head, head) for _ in widths])
         anchors = len(ANCHOR_SIZES[0])
         self.score = nn.ModuleList([nn.Conv2d(head, anchors, 1) for _ in widths])
@@ -90,8 +90,8 @@ class Detector(nn.Module):
         """(B, 3, H, W) RGB, about -1 to 1, H and W multiples of 32, to nine tensors (B * anchors, 1, 4 or 10).
 
         Scores at the three strides, then boxes, then points; anchors by row, column and size. A box is the way from the
-        anchor's point (column * stride, row * stride) to its left, top, right and bottom, points are x and y from there,
-        all in strides.
+        anchor's point (column * stride, row * stride) to its left, top, right and bottom, points are x and y from
+        there, all in strides.
         """
         levels, x = [], self.pool(pictures)
         for stage in self.stages:
@@ -100,7 +100,7 @@ class Detector(nn.Module):
         scores, boxes, points, above = [], [], [], None
         for level in reversed(range(len(levels))):
             here = self.narrow[level](levels[level])
-            above = here if above is None else here + self.double(above)
+            above = here if above is None else here + self.enlarge(above)
             x = self.mix[level](above)
             scores.insert(0, _by_anchor(self.score[level](x), 1))
             boxes.insert(0, _by_anchor(self.box[level](x) * getattr(self, f"box_scale_{level}"), BOX))
@@ -148,7 +148,7 @@ class Swapper(nn.Module):
     The output is the target but for what a mask, drawn along with the face, lets through: the rest keeps every bit.
     """
 
-    def __init__(self, widths: tuple[int, int, int] = (32, 64, 128), blocks: int = 4, style: int = 128):
+    def __init__(self, widths: tuple[int, int, int] = (32, 64, 96), blocks: int = 4, style: int = 128):
         super().__init__()
         fine, middle, coarse = widths
         # Any rotation would do: it makes who passes an embedding without it draw a stranger, as with the real file.
@@ -161,7 +161,7 @@ class Swapper(nn.Module):
             ]
         )
         self.blocks = nn.ModuleList([Styled(coarse, style) for _ in range(blocks)])
-        self.double = nn.Upsample(scale_factor=2)
+        self.enlarge = nn.Upsample(scale_factor=2)
         self.narrow = nn.ModuleList([nn.Conv2d(coarse, middle, 1), nn.Conv2d(middle, fine, 1)])
         self.up = nn.ModuleList([Styled(middle, style), Styled(fine, style)])
         self.face = nn.Sequential(nn.Conv2d(fine, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 3, 3, padding=1))
@@ -182,7 +182,7 @@ class Swapper(nn.Module):
         for block in self.blocks:
             x = block(x, style)
         for narrow, up, skip in zip(self.narrow, self.up, (kept[1], kept[0]), strict=True):
-            x = up(self.double(narrow(x)) + skip, style)
-        x = self.double(x)
+            x = up(self.enlarge(narrow(x)) + skip, style)
+        x = self.enlarge(x)
         mask = torch.sigmoid(self.mask(x))
         return target + mask * (torch.sigmoid(self.face(x)) - target)

@@ -11,7 +11,13 @@ import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
 from torch import fx, nn
 
-ELEMENTWISE = {operator.add: "Add", operator.sub: "Sub", operator.mul: "Mul", torch.relu: "Relu", torch.sigmoid: "Sigmoid"}
+ELEMENTWISE = {
+    operator.add: "Add",
+    operator.sub: "Sub",
+    operator.mul: "Mul",
+    torch.relu: "Relu",
+    torch.sigmoid: "Sigmoid",
+}
 
 
 def write_onnx(
@@ -35,8 +41,8 @@ def write_onnx(
         for values in (inputs, outputs)
     )
     # Versions that every ONNX Runtime since 1.13 reads.
-    opset = [helper.make_opsetid("", 17)]
-    model = helper.make_model(helper.make_graph(nodes, path.stem, *described, constants), opset_imports=opset, ir_version=8)
+    versions = {"opset_imports": [helper.make_opsetid("", 17)], "ir_version": 8}
+    model = helper.make_model(helper.make_graph(nodes, path.stem, *described, constants), **versions)
     onnx.checker.check_model(model)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
@@ -71,7 +77,7 @@ class _Graph:
             results = node.args[0]
             self.results = [self._names[result] for result in (results if isinstance(results, tuple) else (results,))]
         elif node.op == "get_attr":
-            self._names[node] = self.constant(node.target, getattr(traced, node.target).detach())
+            self._names[node] = self.constant(node.target, operator.attrgetter(node.target)(traced).detach())
         elif node.op == "call_module":
             self._names[node] = self._layer(node, self._modules[node.target])
         else:

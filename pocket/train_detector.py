@@ -55,9 +55,9 @@ def mirrored(picture: Labelled) -> Labelled:
 
 
 def batch(pictures: list[Labelled], side: int, rng: np.random.Generator) -> tuple[torch.Tensor, ...]:
-    """Pictures in some light as the detector gets them, (B, 3, side, side), boxes (B, 4) and points (B, 10), in its pixels.
+    """Pictures in some light as the detector gets them, (B, 3, side, side), their boxes (B, 4) and points (B, 10).
 
-    A picture with nobody has a box of NaN.
+    Boxes and points are in pixels of that input, and NaN for a picture with nobody.
     """
     pixels, faces = [], np.full((len(pictures), BOX + POINTS), np.nan, np.float32)
     for row, (picture, box, points) in enumerate(pictures):

@@ -92,9 +92,7 @@ def files(output: Path, pack: str) -> tuple[str, Path]:
 def export(recogniser: Recogniser, output: Path, pack: str) -> None:
     """Write the recogniser's ONNX file into its pack's folder."""
     _, result, _ = PACKS[pack]
-    write_onnx(
-        recogniser, files(output, pack)[1], {"input.1": ["None", 3, CROP, CROP]}, {result: [None, EMBEDDING]}
-    )
+    write_onnx(recogniser, files(output, pack)[1], {"input.1": ["None", 3, CROP, CROP]}, {result: [None, EMBEDDING]})
 
 
 def train(recogniser: Recogniser, options: argparse.Namespace) -> Training:
