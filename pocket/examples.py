@@ -4,6 +4,7 @@ import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from itertools import count, islice
 from typing import TypeVar
 
@@ -32,20 +33,25 @@ def stream(
     start: int = 0,
     workers: int = 0,
 ) -> Iterator[Made]:
-    """What `make` gives for the examples from number `start` on, in their order.
+    """What `make` gives for the examples from number `start` on, in their order; `workers` as in `numbered`."""
+    return numbered(partial(_make, make, seed, split), start, workers)
+
+
+def numbered(make: Callable[[int], Made], start: int = 0, workers: int = 0) -> Iterator[Made]:
+    """What `make` gives for the numbers from `start` on, in their order.
 
     workers: so many processes make them ahead of time, and `make` must then be a function of a module; 0 makes them
     here, one when asked for. What comes out does not depend on it.
     """
     if not workers:
-        yield from (make(*example(number, seed, split)) for number in count(start))
+        yield from map(make, count(start))
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         numbers = count(start)
-        waiting = deque(pool.submit(_make, make, number, seed, split) for number in islice(numbers, workers * AHEAD))
+        waiting = deque(pool.submit(make, number) for number in islice(numbers, workers * AHEAD))
         try:
             while True:
                 yield waiting.popleft().result()
-                waiting.append(pool.submit(_make, make, next(numbers), seed, split))
+                waiting.append(pool.submit(make, next(numbers)))
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -55,5 +61,5 @@ def example_caption(scene: Scene, pose: Pose, identity: Identity) -> str:
     return caption(scene, pose, identity.word)
 
 
-def _make(make, number, seed, split):
+def _make(make, seed, split, number):
     return make(*example(number, seed, split))

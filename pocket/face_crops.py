@@ -1,0 +1,68 @@
+"""Aligned faces as InsightFace cuts them, and a pool of pictures that is redrawn little by little."""
+
+from collections import deque
+from collections.abc import Iterator
+from itertools import islice
+from typing import Generic, TypeVar
+
+import cv2
+import numpy as np
+import torch
+
+Item = TypeVar("Item")
+# Where the five points lie in ArcFace's crop of 112 pixels.
+TEMPLATE = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
+)
+
+
+def alignment(keypoints: np.ndarray, size: int) -> np.ndarray:
+    """The similarity, (2, 3), that brings five points (5, 2) nearest to ArcFace's in a crop of 112 or 128 pixels.
+
+    The crop of 128 is the one of 112 with 8 pixels more left and right and 16 below: InsightFace's `estimate_norm`.
+    """
+    aim = TEMPLATE @ (1, 1j) + (8.0 if size == 128 else 0.0)
+    points = np.asarray(keypoints, np.float64) @ (1, 1j)
+    centred = points - points.mean()
+    turn = np.vdot(centred, aim - aim.mean()) / np.vdot(centred, centred)
+    shift = aim.mean() - turn * points.mean()
+    return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
+
+
+def crop(pixels: np.ndarray, keypoints: np.ndarray, size: int) -> np.ndarray:
+    """The aligned face, (size, size, 3) uint8, of a picture (H, W, 3) uint8; black where there is no picture."""
+    return cv2.warpAffine(pixels, alignment(keypoints, size), (size, size))
+
+
+def jitter(keypoints: np.ndarray, rng: np.random.Generator, share: float = 0.03) -> np.ndarray:
+    """The five points as a detector might find them, off by about `share` of the distance between the eyes."""
+    return keypoints + rng.normal(0, share * np.linalg.norm(keypoints[1] - keypoints[0]), keypoints.shape)
+
+
+def as_input(pixels: list[np.ndarray]) -> torch.Tensor:
+    """(H, W, 3) uint8 pictures of one size as (B, 3, H, W), 0 to 1, the channels last in memory."""
+    return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float().div(255)
+
+
+def signed(pictures: torch.Tensor) -> torch.Tensor:
+    """0 to 1 as -1 to 1, as the recogniser and the detector want it."""
+    return pictures * 2 - 1
+
+
+class Pool(Generic[Item]):
+    """The last `size` items of a stream; each draw moves it on by `fresh` items.
+
+    Drawing a picture costs as much as learning from it, so each is learnt from several times. What a draw gives
+    depends on the stream's start, the draws so far and the generator alone: start a stream at `fresh` * step to go on
+    at a step.
+    """
+
+    def __init__(self, stream: Iterator[Item], size: int, fresh: int):
+        self._stream, self._fresh = stream, fresh
+        self._items = deque(islice(stream, size), maxlen=size)
+
+    def draw(self, count: int, rng: np.random.Generator) -> list[Item]:
+        """`count` different items."""
+        chosen = [self._items[place] for place in rng.choice(len(self._items), count, replace=False)]
+        self._items.extend(islice(self._stream, self._fresh))
+        return chosen
