@@ -18,7 +18,7 @@ from onnx_file import write_onnx
 from training import Training, arguments
 from world.render import render, render_scene
 
-STEPS = 900
+STEPS = 1800
 RATE = 2e-3
 PICTURES = 12  # a step
 POOL, FRESH = 400, 4  # pictures, and how many of them are new each step
