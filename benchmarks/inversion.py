@@ -29,8 +29,8 @@ FULL = {
     "recording": {"steps": 50, "sizes": [2, 5, 10, 25]},
 }
 QUICK = {
-    "grid": [(4, 5.0)],
-    "growth": {"steps": [2, 4, 6], "batches": [1, 2, 3]},
+    "grid": [(3, 5.0)],
+    "growth": {"steps": [1, 2, 3], "batches": [1, 2, 3]},
     "recording": {"steps": 4, "sizes": [2, 4]},
 }
 
@@ -74,14 +74,14 @@ def write(results: dict, folder: Path, name: str) -> None:
     rows = [row for row in results["rows"] if (row["steps"], row["cfg"]) == (steps, 5.0)]
     along = {row["method"]: (range(steps + 1), row["step_errors"]) for row in rows}
     title = f"{steps} steps, cfg 5, {results['about']['model']}"
-    labels = "step, from the noisiest", "largest distance from the inversion's own way"
+    labels = "step, from the noisiest", "largest distance from the inversion's own way (1e-9 and below as 1e-9)"
     plot(folder / f"{name}-error.png", title, *labels, along, lines=True, log_y=True)
     cost = {row["method"]: ([row["ratio"]], [row["max_error"]]) for row in rows}
-    labels = "seconds of the inversion / DDIM inversion's", "largest error of the reconstruction"
+    labels = "seconds of the inversion / DDIM inversion's", "largest error of the reconstruction (1e-9 and below as 1e-9)"
     plot(folder / f"{name}-cost.png", title, *labels, cost, lines=False, log_x=True, log_y=True)
     for along, fit in results["growth"].items():
         line = [fit["slope"] * x + fit["intercept"] for x in fit["x"]]
-        series = {"measured": (fit["x"], fit["y"]), f"fit, R² = {fit['r_squared']:.4f}": (fit["x"], line)}
+        series = {"measured": (fit["x"], fit["y"]), f"fit, R^2 = {fit['r_squared']:.4f}": (fit["x"], line)}
         title = f"ResInversion, {results['about']['model']}"
         plot(folder / f"{name}-growth-{along}.png", title, along, "seconds", series, lines=True)
 
@@ -91,8 +91,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], prog="dev.py bench inversion")
     parser.add_argument("--models", type=Path, required=True, help="a models folder (dev.py names the stand-ins')")
     parser.add_argument("--checkpoint", help="in its checkpoints/; the first, if not said")
-    parser.add_argument("--size", type=int, help="of the picture, in pixels: 256, or 128 with --quick, if not said")
+    parser.add_argument("--size", type=int, help="of the picture, in pixels: 256, or 64 with --quick, if not said")
     parser.add_argument("--repeats", type=int, help="5, or 2 with --quick, if not said")
+    parser.add_argument("--threads", type=int, default=1, help="on a CPU: 1, if not said, enough for the stand-ins")
     parser.add_argument("--seed", type=int, default=0, help="of the order in which methods run")
     parser.add_argument("--quick", action="store_true", help="few steps, small picture: to see that it works")
     parser.add_argument("--results", type=Path, default=loading.CHECKOUT / "benchmarks" / "results")
@@ -103,8 +104,9 @@ def main(arguments: list[str] | None = None) -> None:
     checkpoint = options.checkpoint or next(iter(found), "")
     if checkpoint not in found:
         parser.error(f"{checkpoints} has {', '.join(found) or 'no safetensors file'}, and not {checkpoint or 'one'}")
-    size, repeats = options.size or (128 if options.quick else 256), options.repeats or (2 if options.quick else 5)
+    size, repeats = options.size or (64 if options.quick else 256), options.repeats or (2 if options.quick else 5)
 
+    torch.set_num_threads(options.threads)
     register_tiny_sdxl()
     comfy.utils.set_progress_bar_enabled(False)
     with torch.inference_mode():

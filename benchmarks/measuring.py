@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from statistics import median
 
+import comfy.model_management
 import torch
 from counting import counted
 from customenhancer.nodes.trajectory_sampler import TrajectorySampler
@@ -52,6 +53,7 @@ def measure_once(method: Callable, subject: Subject, sigmas: Tensor, cfg: float)
 
     step_errors: how far sampling is from the inversion's own way, from the noisiest sigma down to the picture.
     """
+    comfy.model_management.load_models_gpu([subject.model])  # whatever another method or the VAE has put in its place
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     with counted(subject.model) as counts:

@@ -7,8 +7,9 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 WIDTH, HEIGHT = 1200, 720
-LEFT, TOP, RIGHT, BOTTOM = 100, 60, 860, 640  # the axes' box; the legend is right of it
-COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#000000", "#ee7733", "#009988", "#994455"]
+LEFT, TOP, RIGHT, BOTTOM = 100, 80, 860, 640  # the axes' box; the legend is right of it
+COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377"]
+COLOURS += ["#000000", "#ee7733", "#009988", "#994455", "#999999"]
 SMALLEST = 1e-9  # stands for 0 on a logarithmic axis
 
 Series = Mapping[str, tuple[Sequence[float], Sequence[float]]]
@@ -32,9 +33,9 @@ def plot(
         draw.line([(LEFT, to_y(value)), (RIGHT, to_y(value))], fill="#dddddd")
         draw.text((LEFT - 8, to_y(value)), f"{value:g}", "black", small, anchor="rm")
     draw.rectangle([LEFT, TOP, RIGHT, BOTTOM], outline="black")
-    draw.text(((LEFT + RIGHT) / 2, 16), title, "black", large, anchor="ma")
+    draw.text(((LEFT + RIGHT) / 2, 12), title, "black", large, anchor="ma")
     draw.text(((LEFT + RIGHT) / 2, HEIGHT - 24), x_label, "black", small, anchor="mb")
-    draw.text((8, TOP - 8), y_label, "black", small, anchor="lb")
+    draw.text((8, TOP - 12), y_label, "black", small, anchor="lb")
 
     for number, (name, (x, y)) in enumerate(series.items()):
         colour = COLOURS[number % len(COLOURS)]

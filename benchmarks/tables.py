@@ -21,7 +21,8 @@ NOTES = """\
   the VAE's own round trip.
 - Negative-prompt inversion samples with the prompt on both sides, which is cfg 1 in all but cost.
 - FlipSigmas and euler unsamples without guidance. Direct Inversion is our own writing of the published algorithm.
-- LEDITS++ is not among the rows."""
+- LEDITS++ is not among the rows. Nor is the trajectory pivot: its residual noise takes what that of the noise pivot
+  takes, and its trajectory is recorded while the scene is generated."""
 
 
 def markdown(results: dict) -> str:
