@@ -23,17 +23,19 @@ class Counts:
 
 @contextlib.contextmanager
 def counted(model) -> Iterator[Counts]:
-    """Count while it is entered; then model and host are as before. model: a MODEL."""
+    """Count while it is entered; then the host is as before. model: a MODEL."""
     counts = Counts()
-    network = model.model.diffusion_model
+    # The class, not the one network: to load a model whole, for gradients, the host may make another of it.
+    network = type(model.model.diffusion_model)
     forward, predict = network.forward, comfy.samplers.CFGGuider.outer_predict_noise
 
     def count_backward(rows: int, _) -> None:
         counts.backwards += rows
 
-    def counted_forward(x, *args, **kwargs):
+    @functools.wraps(forward)
+    def counted_forward(self, x, *args, **kwargs):
         counts.forwards += len(x)
-        output = forward(x, *args, **kwargs)
+        output = forward(self, x, *args, **kwargs)
         if output.requires_grad:
             output.register_hook(functools.partial(count_backward, len(x)))
         return output
@@ -48,5 +50,5 @@ def counted(model) -> Iterator[Counts]:
     try:
         yield counts
     finally:
-        del network.forward
+        network.forward = forward
         comfy.samplers.CFGGuider.outer_predict_noise = predict

@@ -29,7 +29,7 @@ FULL = {
     "recording": {"steps": 50, "sizes": [2, 5, 10, 25]},
 }
 QUICK = {
-    "grid": [(3, 5.0)],
+    "grid": [(2, 5.0)],
     "growth": {"steps": [1, 2, 3], "batches": [1, 2, 3]},
     "recording": {"steps": 4, "sizes": [2, 4]},
 }
@@ -74,10 +74,10 @@ def write(results: dict, folder: Path, name: str) -> None:
     rows = [row for row in results["rows"] if (row["steps"], row["cfg"]) == (steps, 5.0)]
     along = {row["method"]: (range(steps + 1), row["step_errors"]) for row in rows}
     title = f"{steps} steps, cfg 5, {results['about']['model']}"
-    labels = "step, from the noisiest", "largest distance from the inversion's own way (1e-9 and below as 1e-9)"
+    labels = "step, from the noisiest", "largest distance from the inversion's own way (least: 1e-9)"
     plot(folder / f"{name}-error.png", title, *labels, along, lines=True, log_y=True)
     cost = {row["method"]: ([row["ratio"]], [row["max_error"]]) for row in rows}
-    labels = "seconds of the inversion / DDIM inversion's", "largest error of the reconstruction (1e-9 and below as 1e-9)"
+    labels = "seconds of the inversion / DDIM inversion's", "largest error of the reconstruction (least: 1e-9)"
     plot(folder / f"{name}-cost.png", title, *labels, cost, lines=False, log_x=True, log_y=True)
     for along, fit in results["growth"].items():
         line = [fit["slope"] * x + fit["intercept"] for x in fit["x"]]
