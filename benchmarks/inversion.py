@@ -1,0 +1,124 @@
+"""Measure every inversion method on the same picture and model, and write a table and plots.
+
+python3 dev.py bench inversion [--quick] [--models DIR --size 1024]
+"""
+
+import loading  # isort: skip  first: it finds host and pack for the others
+
+import argparse
+import datetime
+import json
+import platform
+import random
+from pathlib import Path
+
+import claims
+import comfy.utils
+import comfyui_version
+import torch
+from measuring import compare
+from methods import METHODS
+from plots import plot
+from subjects import Subject, from_checkpoint
+from support_pack.tiny_sdxl import register_tiny_sdxl
+from tables import markdown
+
+FULL = {
+    "grid": [(50, 1.0), (50, 5.0), (50, 7.5), (4, 5.0), (8, 5.0), (20, 5.0)],
+    "growth": {"steps": [10, 20, 30, 40, 50], "batches": [1, 2, 4, 8]},
+    "recording": {"steps": 50, "sizes": [2, 5, 10, 25]},
+}
+QUICK = {
+    "grid": [(2, 5.0)],
+    "growth": {"steps": [1, 2, 3], "batches": [1, 2, 3]},
+    "recording": {"steps": 4, "sizes": [2, 4]},
+}
+
+
+def about(model: str, size: int, repeats: int) -> dict:
+    """What a reader has to know of a run."""
+    cuda = torch.cuda.is_available()
+    return {
+        "model": model,
+        "picture": f"{size} x {size} pixels",
+        "machine": torch.cuda.get_device_name() if cuda else f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "system": platform.platform(),
+        "date": datetime.date.today().isoformat(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "ComfyUI": comfyui_version.__version__,
+        "repeats": repeats,
+    }
+
+
+def run(subject: Subject, grid: list, growth: dict, recording: dict, repeats: int, seed: int) -> dict:
+    """All measurements, as the JSON file has them. grid: (steps, cfg) of each table; seed: of the order of methods."""
+    rng, steps = random.Random(seed), max(steps for steps, _ in grid)
+    with torch.inference_mode():  # as the host's executor has it
+        rows = [row for cell in grid for row in compare(METHODS, subject, *cell, repeats, rng)]
+        return {
+            "rows": rows,
+            "of_table": claims.of_table(rows),
+            "growth": claims.growth(subject, **growth, repeats=repeats, rng=rng),
+            "bimd_overhead": claims.bimd_overhead(subject, steps, repeats, rng),
+            "batched_recording": claims.batched_recording(subject, **recording, repeats=repeats, rng=rng),
+        }
+
+
+def write(results: dict, folder: Path, name: str) -> None:
+    """Write <name>.md, <name>.json and three plots into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
+    (folder / f"{name}.md").write_text(markdown(results), encoding="utf-8")
+    steps = max(row["steps"] for row in results["rows"])
+    rows = [row for row in results["rows"] if (row["steps"], row["cfg"]) == (steps, 5.0)]
+    along = {row["method"]: (range(steps + 1), row["step_errors"]) for row in rows}
+    title = f"{steps} steps, cfg 5, {results['about']['model']}"
+    labels = "step, from the noisiest", "largest distance from the inversion's own way (least: 1e-9)"
+    plot(folder / f"{name}-error.png", title, *labels, along, lines=True, log_y=True)
+    cost = {row["method"]: ([row["ratio"]], [row["max_error"]]) for row in rows}
+    labels = "seconds of the inversion / DDIM inversion's", "largest error of the reconstruction (least: 1e-9)"
+    plot(folder / f"{name}-cost.png", title, *labels, cost, lines=False, log_x=True, log_y=True)
+    for along, fit in results["growth"].items():
+        line = [fit["slope"] * x + fit["intercept"] for x in fit["x"]]
+        series = {"measured": (fit["x"], fit["y"]), f"fit, R^2 = {fit['r_squared']:.4f}": (fit["x"], line)}
+        title = f"ResInversion, {results['about']['model']}"
+        plot(folder / f"{name}-growth-{along}.png", title, along, "seconds", series, lines=True)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], prog="dev.py bench inversion")
+    parser.add_argument("--models", type=Path, required=True, help="a models folder (dev.py names the stand-ins')")
+    parser.add_argument("--checkpoint", help="in its checkpoints/; the first, if not said")
+    parser.add_argument("--size", type=int, help="of the picture, in pixels: 256, or 64 with --quick, if not said")
+    parser.add_argument("--repeats", type=int, help="5, or 2 with --quick, if not said")
+    parser.add_argument("--threads", type=int, default=1, help="on a CPU: 1, if not said, enough for the stand-ins")
+    parser.add_argument("--seed", type=int, default=0, help="of the order in which methods run")
+    parser.add_argument("--quick", action="store_true", help="few steps, small picture: to see that it works")
+    parser.add_argument("--results", type=Path, default=loading.CHECKOUT / "benchmarks" / "results")
+    parser.add_argument("--name", help="of the files; by model and device, if not said")
+    options = parser.parse_args(arguments)
+    checkpoints = options.models / "checkpoints"
+    found = sorted(file.name for file in checkpoints.glob("*.safetensors"))
+    checkpoint = options.checkpoint or next(iter(found), "")
+    if checkpoint not in found:
+        parser.error(f"{checkpoints} has {', '.join(found) or 'no safetensors file'}, and not {checkpoint or 'one'}")
+    size, repeats = options.size or (64 if options.quick else 256), options.repeats or (2 if options.quick else 5)
+
+    torch.set_num_threads(options.threads)
+    register_tiny_sdxl()
+    comfy.utils.set_progress_bar_enabled(False)
+    with torch.inference_mode():
+        subject = from_checkpoint(checkpoints / checkpoint, size)
+    results = {"about": about(checkpoint, size, repeats)}
+    results |= run(subject, **(QUICK if options.quick else FULL), repeats=repeats, seed=options.seed)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    name = options.name or f"inversion-{Path(checkpoint).stem}-{device}{'-quick' if options.quick else ''}"
+    write(results, options.results, name)
+    print(markdown(results))
+    print(f"Written to {options.results / name}.md, .json and -*.png")
+
+
+if __name__ == "__main__":
+    main()

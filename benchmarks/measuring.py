@@ -1,0 +1,100 @@
+"""Run methods against each other: in one process, on one picture, in an order that changes from repeat to repeat."""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from statistics import median
+
+import comfy.model_management
+import torch
+from counting import counted
+from customenhancer.nodes.trajectory_sampler import TrajectorySampler
+from methods import BASELINE
+from subjects import Subject, sample
+from torch import Tensor
+
+
+def timed(run: Callable[[], object]) -> tuple[object, float]:
+    """What run() gives, and the seconds that it took."""
+    _wait_for_device()
+    start = time.perf_counter()
+    result = run()
+    _wait_for_device()
+    return result, time.perf_counter() - start
+
+
+def _wait_for_device() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def in_turns(runs: Mapping[str, Callable[[], object]], repeats: int, rng: random.Random) -> dict[str, list[float]]:
+    """The seconds of each run, by name, one for each repeat; each repeat runs all, in an order of its own."""
+    seconds = {name: [] for name in runs}
+    for _ in range(repeats):
+        for name in rng.sample(list(runs), len(runs)):
+            seconds[name].append(timed(runs[name])[1])
+    return seconds
+
+
+def ratio(seconds: list[float], to: list[float]) -> float:
+    """The median, over repeats, of the ratio within a repeat: what slows the machine for a while slows both."""
+    return median(one / other for one, other in zip(seconds, to, strict=True))
+
+
+def psnr(picture: Tensor, reference: Tensor) -> float:
+    """Peak signal-to-noise ratio in dB of pictures 0 .. 1; infinite for the same picture."""
+    return (-10 * (picture - reference).square().mean().log10()).item()
+
+
+def measure_once(method: Callable, subject: Subject, sigmas: Tensor, cfg: float) -> dict:
+    """Invert and sample back. Counts and seconds are of the inversion alone; errors are in the model's latent units.
+
+    step_errors: how far sampling is from the inversion's own way, from the noisiest sigma down to the picture.
+    """
+    comfy.model_management.load_models_gpu([subject.model])  # whatever another method or the VAE has put in its place
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    with counted(subject.model) as counts:
+        inverted, seconds = timed(lambda: method(subject, sigmas, cfg))
+    peak = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
+
+    recording = TrajectorySampler(inverted.sampler)
+    samples = sample(inverted.guider, recording, sigmas, inverted.latent)["samples"]
+    process_in = subject.model.get_model_object("latent_format").process_in
+    error = process_in(samples) - process_in(subject.latent["samples"])
+    way = recording.trajectory.anchors - inverted.pivot.to(recording.trajectory.anchors)
+    return {
+        **asdict(counts),
+        "seconds": seconds,
+        "peak_memory_mib": peak,
+        "max_error": error.abs().max().item(),
+        "psnr_db": psnr(subject.decode(samples), subject.decode(subject.latent["samples"])),
+        "step_errors": way.abs().flatten(1).amax(dim=1).flip(0).tolist(),
+    }
+
+
+def compare(
+    methods: Mapping[str, Callable], subject: Subject, steps: int, cfg: float, repeats: int, rng: random.Random
+) -> list[dict]:
+    """One row for each method: what `measure_once` gives, with a list of seconds and their ratio to the baseline's.
+
+    methods: by name, the baseline among them. Raises RuntimeError where a method's counts change between repeats.
+    """
+    sigmas = subject.sigmas(steps)
+    measure_once(methods[BASELINE], subject, sigmas, cfg)  # what the first run of all sets up is no method's cost
+    runs = {name: [] for name in methods}
+    for _ in range(repeats):
+        for name in rng.sample(list(methods), len(methods)):
+            runs[name].append(measure_once(methods[name], subject, sigmas, cfg))
+    rows = []
+    for name, measured in runs.items():
+        for count in ("guider_calls", "forwards", "backwards"):
+            if len({run[count] for run in measured}) > 1:
+                raise RuntimeError(f"{name}: {count} changed between repeats, {[run[count] for run in measured]}")
+        seconds = [run["seconds"] for run in measured]
+        to_baseline = ratio(seconds, [run["seconds"] for run in runs[BASELINE]])
+        row = {"method": name, "steps": steps, "cfg": cfg, **measured[0], "seconds": seconds, "ratio": to_baseline}
+        rows.append(row)
+    return rows

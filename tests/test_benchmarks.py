@@ -1,0 +1,165 @@
+"""The inversion benchmark: evaluations are the paper's, peers as published, tables and plots are written."""
+
+import json
+import random
+import sys
+from pathlib import Path
+
+import comfy.utils
+import pytest
+import torch
+from comfy.samplers import CFGGuider
+from conftest import CHECKOUT, HOST, dev
+from PIL import Image
+from standins.analytic import GaussianNetwork, conditioning, gaussian_model
+
+sys.path.insert(1, str(CHECKOUT / "benchmarks"))  # after the host, whose modules keep their names
+
+import claims
+import inversion
+import measuring
+from counting import counted
+from methods import METHODS, NULL_TEXT, ddim, direct_inversion
+from plots import plot
+from subjects import Subject, sample
+
+
+@pytest.fixture(autouse=True)
+def inference_mode():
+    """As in the host's executor."""
+    with torch.inference_mode():
+        yield
+
+
+def gaussian_subject() -> Subject:
+    samples = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)) / 0.13025
+    texts = conditioning(0.5, 0.8), conditioning(0.0, 1.0)
+    return Subject(gaussian_model(), *texts, {"samples": samples}, lambda latent: latent.movedim(1, -1))
+
+
+@pytest.mark.parametrize(
+    ("method", "guider_calls", "forwards"),
+    [
+        ("DDIM inversion", 50, 100),
+        ("DDIM inversion, at the target", 50, 100),
+        ("Negative-prompt inversion", 50, 100),
+        ("ResInversion", 51, 102),
+        ("ResInversion, at the target", 100, 200),
+        ("ReNoise, 1 iteration", 100, 200),
+        ("Noise pivot", 50, 100),
+        ("Noise pivot, 10 steps a call", 5, 100),
+        ("Direct Inversion", 100, 150),
+        ("FlipSigmas and euler", 50, 50),
+    ],
+)
+def test_evaluations_of_50_guided_steps(method, guider_calls, forwards):
+    subject = gaussian_subject()
+    row = measuring.measure_once(METHODS[method], subject, subject.sigmas(50), cfg=5.0)
+    assert (row["guider_calls"], row["forwards"], row["backwards"]) == (guider_calls, forwards, 0)
+
+
+def test_null_text_stays_within_the_originals_evaluations():
+    subject = gaussian_subject()
+    with counted(subject.model) as counts:
+        inverted = METHODS[NULL_TEXT](subject, subject.sigmas(50), 7.5)
+    taken = inverted.guider.null_text
+    assert (counts.forwards, counts.backwards) == (taken.forwards, taken.inner_steps)
+    assert 0 < counts.backwards <= 500 and counts.forwards <= 700
+
+
+def test_guider_and_network_are_as_before_after_counting():
+    model = gaussian_model()
+    forward, predict = GaussianNetwork.forward, CFGGuider.outer_predict_noise
+    with pytest.raises(RuntimeError), counted(model):
+        raise RuntimeError
+    assert GaussianNetwork.forward is forward and CFGGuider.outer_predict_noise is predict
+
+
+def test_each_row_of_a_batch_counts_forwards_and_backwards():
+    model = gaussian_model()
+    x = torch.ones(3, 4, 8, 8)
+    with counted(model) as counts, torch.inference_mode(False):
+        context = torch.ones(3, 1, 2, requires_grad=True)
+        one = torch.ones(3)
+        output = model.model.diffusion_model(x.clone(), one, context=context, sigma=one, transformer_options={})
+        assert (counts.forwards, counts.backwards) == (3, 0)
+        output.sum().backward()
+    assert (counts.forwards, counts.backwards) == (3, 3)
+
+
+def test_direct_inversion_walks_the_same_way_in_z_space_and_comes_back():
+    """Its way is DDIM inversion's at the target sigma, in other coordinates, since either is unguided."""
+    subject = gaussian_subject()
+    sigmas = subject.sigmas(20)
+    inverted = direct_inversion(subject, sigmas, 5.0)
+    expected = ddim(subject, sigmas, 5.0, evaluate_at="target")
+    torch.testing.assert_close(inverted.pivot, expected.pivot, rtol=1e-4, atol=1e-4)
+    samples = sample(inverted.guider, inverted.sampler, sigmas, inverted.latent)["samples"]
+    assert (samples - subject.latent["samples"]).abs().max() * 0.13025 <= 1e-3
+
+
+def test_every_run_of_a_repeat_has_its_turn_and_ratios_are_within_a_repeat():
+    turns = []
+    seconds = measuring.in_turns({name: lambda name=name: turns.append(name) for name in "abc"}, 6, random.Random(0))
+    repeats = [turns[start : start + 3] for start in range(0, 18, 3)]
+    assert all(sorted(repeat) == list("abc") for repeat in repeats) and len(set(map(tuple, repeats))) > 1
+    assert all(len(measured) == 6 for measured in seconds.values())
+    assert measuring.ratio([2.0, 30.0, 8.0], to=[1.0, 10.0, 2.0]) == 3.0
+
+
+def test_a_line_is_fitted_exactly_and_a_curve_is_not():
+    fit = claims.linear_fit([1, 2, 4], [5.0, 8.0, 14.0])
+    assert [fit[part] for part in ("slope", "intercept", "r_squared")] == pytest.approx([3, 2, 1])
+    assert claims.linear_fit([1, 2, 4, 8], [1.0, 4.0, 16.0, 64.0])["r_squared"] < 0.99
+
+
+def test_psnr():
+    assert measuring.psnr(torch.full((2, 3), 0.6), torch.full((2, 3), 0.5)) == pytest.approx(20, abs=1e-3)
+
+
+def test_equal_ratios_are_equally_far_apart_on_a_logarithmic_axis(tmp_path):
+    path = tmp_path / "plot.png"
+    plot(path, "title", "x", "y", {"a": ([1, 2, 3], [1e-6, 1e-3, 1.0])}, lines=False, log_y=True)
+    picture = Image.open(path).convert("RGB").crop((101, 0, 860, 720))
+    rows = [y for y in range(720) if any(picture.getpixel((x, y)) == (0x44, 0x77, 0xAA) for x in range(picture.width))]
+    discs = [(start, end) for start, end in _runs(rows)]
+    middles = [(start + end) / 2 for start, end in discs]
+    assert len(middles) == 3 and middles[1] == pytest.approx((middles[0] + middles[2]) / 2, abs=1)
+
+
+def _runs(numbers: list[int]) -> list[tuple[int, int]]:
+    starts = [n for n in numbers if n - 1 not in numbers]
+    return list(zip(starts, [n for n in numbers if n + 1 not in numbers], strict=True))
+
+
+def test_the_quick_run_writes_its_table_and_plots(tmp_path, monkeypatch):
+    monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_ENABLED", False)  # the run switches it off; this switches it back
+    models = dev.standins(Path(sys.executable), HOST)
+    inversion.main(["--models", str(models), "--quick", "--results", str(tmp_path), "--name", "quick"])
+    results = json.loads((tmp_path / "quick.json").read_text())
+    rows = {row["method"]: row for row in results["rows"]}
+    assert list(rows) == list(METHODS)
+    assert rows["ResInversion"]["guider_calls"] == 3 and rows["ResInversion"]["max_error"] <= 1e-5
+    assert all(len(row["seconds"]) == 2 and len(row["step_errors"]) == 3 for row in rows.values())
+    assert rows["DDIM inversion"]["ratio"] == 1
+    assert {"model", "machine", "date", "python", "torch", "ComfyUI", "repeats"} <= results["about"].keys()
+    table = (tmp_path / "quick.md").read_text()
+    assert all(f"| {method} |" in table for method in METHODS) and "R² = " in table
+    plots = sorted(file.name for file in tmp_path.glob("*.png"))
+    assert plots == [f"quick-{what}.png" for what in ("cost", "error", "growth-batch", "growth-steps")]
+
+
+def test_a_folder_without_a_checkpoint_is_named(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        inversion.main(["--models", str(tmp_path)])
+    assert f"{tmp_path / 'checkpoints'} has no safetensors file" in capsys.readouterr().err
+
+
+def test_dev_hands_the_arguments_on(monkeypatch, tmp_path):
+    commands = []
+    monkeypatch.setattr(dev, "set_up", lambda models: {"python": "python", "comfyui": tmp_path, "models": models})
+    monkeypatch.setattr(dev, "run", lambda *command, **more: commands.append((command, more)) or 0)
+    assert dev.bench(tmp_path, "inversion", ["--quick"]) == 0
+    ((command, more),) = commands
+    assert command[1:] == (CHECKOUT / "benchmarks" / "inversion.py", "--models", tmp_path, "--quick")
+    assert more == {"COMFYUI_PATH": str(tmp_path)}
