@@ -2,7 +2,7 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import bimd, face, instantid, inversion, null_text, photomaker, recordings, renoise, uninverted
+from . import bimd, face, instantid, inversion, inversion_report, null_text, photomaker, recordings, renoise, uninverted
 
 
 class CustomEnhancerExtension(ComfyExtension):
@@ -10,5 +10,6 @@ class CustomEnhancerExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """The pack's node classes, in the order of the method."""
-        families = inversion, renoise, null_text, uninverted, recordings, bimd, face, photomaker, instantid
+        inversions = inversion, renoise, null_text, uninverted, recordings, inversion_report
+        families = *inversions, bimd, face, photomaker, instantid
         return [node for family in families for node in family.NODES]

@@ -21,6 +21,7 @@ NODES = [
     "CE_LoadResidualNoise",
     "CE_SavePivot",
     "CE_LoadPivot",
+    "CE_InversionReport",
     "CE_TripleFlowGuider",
     "CE_BiMDSampler",
     "CE_FaceAnalysisLoader",
@@ -188,6 +189,20 @@ def test_null_text_and_renoise_in_the_server(host):
     prompt["bimd"]["inputs"]["residual_noise"] = ["recorded", 0]
     prompt["sampled"]["inputs"].update(guider=["guider", 0], sampler=["bimd", 0], latent_image=["renoise", 1])
     assert difference(host.run(prompt)) <= 1e-5
+
+
+def test_the_report_shows_a_plot_and_the_numbers(host):
+    """It samples twice: with the residual noise, and without for comparison."""
+    prompt = inversion_prompt(steps=8)
+    prompt["report"] = node("CE_InversionReport", residual_noise=["inversion", 0], guider=["guider", 0])
+    prompt["same"] = node("TestLatentDifference", a=["picture", 0], b=["report", 0])
+    run = host.run(prompt)
+    assert float(run.outputs["same"]["text"][0]) <= 1e-5
+    (plot,) = run.outputs["report"]["images"]
+    assert host.picture(plot).size == (768, 512)
+    assert run.outputs["report"]["text"][0].count("8 guider calls in") == 2
+    counts = host.get_json("/customenhancer_test/counts", prompt_id=run.prompt_id)
+    assert counts["report"]["guider_calls"] == 16
 
 
 class TestBadInput:
