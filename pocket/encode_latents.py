@@ -1,6 +1,6 @@
 """Draw training pictures once and keep what the UNet trains on: their latents, and the token ids of their captions.
 
-nice python pocket/encode_latents.py [--pictures 12000]     needs the trained taesd.safetensors; a minute for 2000
+nice python pocket/encode_latents.py [--pictures 12000]     needs the trained taesd.safetensors
 """
 
 import argparse

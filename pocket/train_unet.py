@@ -10,7 +10,7 @@ from text import token_ids
 from training import Training, arguments
 from unet import TIMESTEPS, TextToImage, alphas_bar
 
-STEPS, BATCH, RATE = 4_000, 32, 1e-3
+STEPS, BATCH, RATE = 8_000, 32, 8e-4
 UNCONDITIONAL = 0.1  # share of the examples that learn the empty prompt, for classifier-free guidance
 SNR_LIMIT = 5.0
 
