@@ -16,17 +16,20 @@ from .sockets import Pivot, ResidualNoise
 
 CATEGORY = "CustomEnhancer/inversion"
 
-PICTURE_INPUTS = [
-    io.Guider.Input(
-        "guider",
-        tooltip="The customization-free flow: a guider whose conditioning has the prompt without the identity.",
-    ),
+SCHEDULE_AND_PICTURE = [
     io.Sigmas.Input(
         "sigmas",
         tooltip="The schedule that will be sampled with, as the scheduler gives it. It is flipped inside. "
         "The low_sigmas of SplitSigmas invert only part of the way.",
     ),
     io.Latent.Input("latent_image", tooltip="The picture to invert, encoded by the VAE."),
+]
+PICTURE_INPUTS = [
+    io.Guider.Input(
+        "guider",
+        tooltip="The customization-free flow: a guider whose conditioning has the prompt without the identity.",
+    ),
+    *SCHEDULE_AND_PICTURE,
 ]
 PIVOT_GUIDANCE_INPUT = io.Combo.Input(
     "pivot_guidance",

@@ -13,7 +13,7 @@ from comfy_api.latest import io, ui
 from ..resinversion import NullText, null_text_inversion
 from .checks import check_latent, check_sigmas, model_kind
 from .gradients import checkpointed, load_for_gradients
-from .inversion import CATEGORY
+from .inversion import CATEGORY, SCHEDULE_AND_PICTURE
 from .inversion_sampler import InversionSampler, run_inversion
 from .null_text_guider import NullTextGuider, Sides, text_of
 
@@ -122,12 +122,7 @@ class NullTextInversion(io.ComfyNode):
                     optional=True,
                     tooltip="The guidance that the picture will be sampled with. At 1 there is nothing to optimise.",
                 ),
-                io.Sigmas.Input(
-                    "sigmas",
-                    tooltip="The schedule that will be sampled with, as the scheduler gives it. It is flipped inside. "
-                    "The low_sigmas of SplitSigmas invert only part of the way.",
-                ),
-                io.Latent.Input("latent_image", tooltip="The picture to invert, encoded by the VAE."),
+                *SCHEDULE_AND_PICTURE,
                 io.Int.Input(
                     "inner_steps",
                     default=10,
