@@ -1,16 +1,23 @@
-"""PhotoMaker V2 for the pocket world's model: its identity encoder, its LoRA, and the file that a stock loader takes.
+"""PhotoMaker V2 for the pocket world's model: its identity encoder, its LoRA, and the file that the loader takes.
+
+python pocket/photomaker.py --output FILE     needs photomaker.safetensors, writes it as models/photomaker wants it
 
 Trained here is the part that meets what is not zero in the text's states (text.py); `photomaker_tensors` puts it into
 the real file's names and widths, with zeros elsewhere. Zero there are also the vision transformer and all that would
 read it: these identity tokens know of a person what buffalo_l's embedding of each reference picture says.
 """
 
+import argparse
+from pathlib import Path
+
 import comfyui  # noqa: F401  puts the host on sys.path
 import torch
 from comfy.sdxl_clip import SDXLTokenizer
 from face_models import EMBEDDING
+from safetensors.torch import load_file, save_file
 from text import FULL_WIDTHS, TOKENS, WIDTH, PaddedLayerNorm, TextEncoders
 from torch import nn
+from training import OUTPUT
 
 TEXT, FULL = 2 * WIDTH, sum(FULL_WIDTHS.values())  # widths of a text state, here and in the file
 TOKENS_PER_IMAGE, PROJECTION, HIDDEN, RANK = 2, 256, 512, 16
@@ -244,3 +251,17 @@ def _norm(name: str, width: int) -> dict[str, tuple[int, ...]]:
 
 def _linear(name: str, inputs: int, outputs: int) -> dict[str, tuple[int, ...]]:
     return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
+
+
+def main() -> None:
+    """Write the file at its full widths: 45 MB."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", type=Path, default=OUTPUT, help="the folder of the trained weights")
+    parser.add_argument("--output", type=Path, default=OUTPUT / "pocket_photomaker.safetensors")
+    options = parser.parse_args()
+    save_file(photomaker_tensors(load_file(options.weights / "photomaker.safetensors")), options.output)
+    print(options.output)
+
+
+if __name__ == "__main__":
+    main()
