@@ -28,15 +28,15 @@ def token_ids(texts: list[str]) -> torch.Tensor:
 
 
 class PaddedLayerNorm(nn.Module):
-    """What a LayerNorm of `full_width` does to a state that is zero beyond WIDTH, as its own weights are."""
+    """What a LayerNorm of `full_width` does to a state that is zero but for `width` numbers, as its own weights are."""
 
-    def __init__(self, full_width: int):
+    def __init__(self, full_width: int, width: int = WIDTH):
         super().__init__()
         self.full_width = full_width
-        self.weight, self.bias = nn.Parameter(torch.ones(WIDTH)), nn.Parameter(torch.zeros(WIDTH))
+        self.weight, self.bias = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(..., WIDTH), the same out."""
+        """(..., width), the same out."""
         mean = x.sum(dim=-1, keepdim=True) / self.full_width
         variance = x.square().sum(dim=-1, keepdim=True) / self.full_width - mean.square()
         return (x - mean) / (variance + EPSILON).sqrt() * self.weight + self.bias
