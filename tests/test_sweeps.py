@@ -39,7 +39,7 @@ class TestValues:
     )
     def test_whole_numbers_and_ranges(self, text, expected):
         floats, ints, labels = SweepValues.execute(text).result
-        assert floats == expected and ints == expected and labels == list(map(str, expected))
+        assert floats == list(map(float, expected)) and ints == expected and labels == list(map(str, expected))
         assert {type(number) for number in floats} == {float} and {type(number) for number in ints} == {int}
         assert SweepValues.validate_inputs(text) is True
 
