@@ -30,7 +30,9 @@ def embed_person(face_analysis, images: Tensor, order: str = "large-small", inde
     return person_direction(embed_faces(face_analysis, images, order, index, "reference")[1])
 
 
-def similarity(face_analysis, picture: Tensor, person: Tensor, order: str = "large-small", index: int = 0):
+def similarity(
+    face_analysis, picture: Tensor, person: Tensor, order: str = "large-small", index: int = 0
+) -> float | None:
     """The cosine, -1 to 1, between one face of a picture and a person; None where the picture shows no such face.
 
     picture: (H, W, C), RGB in 0..1. person: (512,), as `embed_person` gives it. order, index: see FACE_ORDERS.

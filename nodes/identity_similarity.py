@@ -5,31 +5,10 @@ import comfy.utils
 import torch
 from comfy_api.latest import io, ui
 
-from ..identity.face_analysis import FACE_ORDERS
 from ..identity.similarity import embed_person, similarity
 from .captions import caption, caption_height
-from .face import CATEGORY
+from .face import CATEGORY, face_inputs
 from .sockets import FaceAnalysis
-
-
-def _face_inputs(part: str) -> list:
-    return [
-        io.Combo.Input(
-            f"{part}_order",
-            options=list(FACE_ORDERS),
-            default="large-small",
-            optional=True,
-            tooltip=f"How the faces of {part} are counted. Sizes are those of the faces' boxes.",
-        ),
-        io.Int.Input(
-            f"{part}_face",
-            default=0,
-            min=0,
-            max=99,
-            optional=True,
-            tooltip=f"Which face of each picture of {part} to compare, counted from 0.",
-        ),
-    ]
 
 
 class IdentitySimilarity(io.ComfyNode):
@@ -55,8 +34,8 @@ class IdentitySimilarity(io.ComfyNode):
                     "face_analysis",
                     tooltip="From Load Face Analysis, any pack. Numbers of different packs do not compare.",
                 ),
-                *_face_inputs("image"),
-                *_face_inputs("reference"),
+                *face_inputs("image", "image"),
+                *face_inputs("reference", "reference"),
                 io.Combo.Input(
                     "no_face",
                     options=["error", "pass_through"],

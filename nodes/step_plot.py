@@ -38,7 +38,8 @@ def draw_steps(title: str, step_name: str, value_name: str, curves: dict[str, Se
         pen.column(place(step, 0)[0], ZERO, str(step))
     if 0 in values:
         pen.row(ZERO, "0")
-    pen.axes(title, step_name, value_name)
+    pen.axes(title, step_name)
+    pen.text((LEFT, TOP - 10), value_name, "lb")
 
     for row, (colour, (name, curve)) in enumerate(zip(COLOURS, curves.items(), strict=False)):
         pen.curve([place(step, value) for step, value in enumerate(curve)], colour)
@@ -49,9 +50,9 @@ def draw_steps(title: str, step_name: str, value_name: str, curves: dict[str, Se
 def draw_values(title: str, x_name: str, y_name: str, points: Sequence[tuple[float, float]]) -> Image.Image:
     """Plot one curve over any values, on linear axes; the picture is RGB, of SIZE.
 
-    title, x_name, y_name: of the picture and its axes. points: (x, y), at least one, finite; joined in the order of x.
-    The axis of y goes from 0 to 1 and as far beyond as the points do, so that plots compare. Few points have their y
-    written beside them.
+    title, x_name: of the picture and its axis. y_name: of the curve. points: (x, y), at least one, finite; joined in
+    the order of x. The axis of y goes from 0 to 1 and as far beyond as the points do, so that plots compare. Up to
+    MOST_NUMBERS points have their y written above them.
     """
     points = sorted(points)
     left, right = points[0][0], points[-1][0]
@@ -67,13 +68,13 @@ def draw_values(title: str, x_name: str, y_name: str, points: Sequence[tuple[flo
         pen.row(place(left, y)[1], f"{y:g}")
     for x in _ticks(left, right):
         pen.column(place(x, low)[0], BOTTOM, f"{x:g}")
-    pen.axes(title, x_name, y_name)
+    pen.axes(title, x_name)
     placed = [place(*point) for point in points]
     pen.curve(placed, COLOURS[0])
+    pen.legend(0, y_name, COLOURS[0])
     if len(points) <= MOST_NUMBERS:
         for (x, y), (_, number) in zip(placed, points, strict=True):
-            above = y - TOP > 24  # or the number would run into the axis's name
-            pen.text((x, y - 8 if above else y + 8), f"{number:.3g}", "mb" if above else "mt")
+            pen.text((x, y - 8), f"{number:.3g}", "lb" if x == LEFT else "mb")  # clear of the axis
     return pen.picture()
 
 
@@ -128,10 +129,9 @@ class _Pen:
         self.line([(x, TOP), (x, bottom)], GRID)
         self.text((x, bottom + 10), text, "mt")
 
-    def axes(self, title: str, x_name: str, y_name: str) -> None:
+    def axes(self, title: str, x_name: str) -> None:
         self.line([(LEFT, TOP), (LEFT, BOTTOM), (RIGHT, BOTTOM)], INK)
         self.text((LEFT, 12), title, "lt", size=18)
-        self.text((LEFT, TOP - 10), y_name, "lb")
         self.text(((LEFT + RIGHT) / 2, SIZE[1] - 14), x_name, "mb")
 
     def curve(self, points, colour: str) -> None:

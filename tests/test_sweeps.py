@@ -1,5 +1,7 @@
 """Sweeps: reading values, laying pictures out in a sheet, and the plot of similarities, looked up in the pixels."""
 
+import inspect
+
 import folder_paths
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import torch
 from comfy_execution.graph_utils import ExecutionBlocker
 from customenhancer.nodes.captions import caption, caption_height
 from customenhancer.nodes.contact_sheet import GAP, LONGEST, ContactSheet, draw_sheet
+from customenhancer.nodes.identity_similarity import IdentitySimilarity
 from customenhancer.nodes.similarity_plot import SimilarityPlot
 from customenhancer.nodes.step_plot import BOTTOM, COLOURS, LEFT, RIGHT, SIZE, TOP, draw_values
 from customenhancer.nodes.sweep_values import MOST_VALUES, SweepValues
@@ -20,6 +23,16 @@ def temporary_folder(tmp_path):
     folder_paths.set_temp_directory(str(tmp_path))
     yield tmp_path
     folder_paths.set_temp_directory(before)
+
+
+@pytest.mark.parametrize("node", [IdentitySimilarity, SweepValues, ContactSheet, SimilarityPlot])
+def test_what_an_api_prompt_leaves_out_has_the_default_that_is_shown(node):
+    schema = node.GET_SCHEMA()
+    for one in schema.inputs:
+        shown = getattr(one, "default", None)
+        default = inspect.signature(node.execute).parameters[one.id].default
+        if shown is not None:
+            assert one.optional and default == ((shown,) if schema.is_input_list else shown)
 
 
 class TestValues:
