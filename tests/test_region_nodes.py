@@ -217,10 +217,10 @@ class TestBadInput:
 
     def test_a_mask_of_zeros(self):
         model, zeros = gaussian_model(), torch.zeros(1, 64, 64)
-        with pytest.raises(ValueError, match=r"^forward_mask: is 0 everywhere, so the forward flow would never act\. P"):
+        with pytest.raises(ValueError, match=r"^forward_mask: is 0 everywhere, so the forward flow would never act"):
             triple_flow(guider(model), guider(model), forward_mask=zeros)
         residual_noise, _ = invert(guider(model), schedule(model, 3))
-        with pytest.raises(ValueError, match=r"^backward_mask: is 0 everywhere, so the backward flow would never act\."):
+        with pytest.raises(ValueError, match=r"^backward_mask: is 0 everywhere, so the backward flow would never act"):
             bimd(residual_noise, backward_mask=zeros)
 
     def test_a_mask_that_is_lost_at_the_latents_size(self):
