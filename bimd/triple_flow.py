@@ -1,16 +1,11 @@
-"""The forward flow joined to the pivot flow, by a schedule of scales (the paper's eq. 4 and its starting step)."""
+"""The forward flow joined to the pivot flow, by a schedule of scales and a mask (the paper's eq. 4)."""
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
-
-def forward_scales(steps: int, start_step: int, forward_scale: float) -> list[float]:
-    """The forward flow's scale at each step, counted from the noisiest: 0 before start_step, forward_scale from it on.
-
-    steps: N >= 1. start_step: the paper's manipulation starting step (MSS), >= 0; at N or beyond the flow never acts.
-    """
-    return [forward_scale if k >= start_step else 0.0 for k in range(steps)]
+from .scales import check_one_a_step
 
 
 class TripleFlow:
@@ -23,15 +18,28 @@ class TripleFlow:
 
     pivot_model, forward_model: `model(x, sigma, **extra_args) -> denoised`, all of the same shape (B, C, H, W).
     sigmas: (N + 1,), descending. scales: N forward scales, noisiest step first.
+    mask: broadcasts to (B, C, H, W), on the device that the models run on: f is multiplied by it, place by place. Both
+        flows are asked wherever f is not 0, and where the product is 0 or 1 the one flow's answer is kept to the bit.
+        None, or 1 everywhere, is no mask.
+    Raises ValueError for another number of scales.
 
-    Source: the paper's eq. 4.
+    Source: the paper's eq. 4; the mask is this pack's.
     """
 
-    def __init__(self, pivot_model: Callable, forward_model: Callable, sigmas: Tensor, scales: list[float]):
+    def __init__(
+        self,
+        pivot_model: Callable,
+        forward_model: Callable,
+        sigmas: Tensor,
+        scales: list[float],
+        mask: Tensor | None = None,
+    ):
         self.pivot_model = pivot_model
         self.forward_model = forward_model
         self.sigmas = sigmas.tolist()
         self.scales = scales
+        check_one_a_step("scales", scales, len(self.sigmas) - 1)
+        self.mask = None if mask is None or bool((mask == 1).all()) else mask
         self._forward_was_last = False
 
     def step(self, sigma: float) -> int:
@@ -40,7 +48,7 @@ class TripleFlow:
         return max(reached - 1, 0)
 
     def scale_at(self, sigma: Tensor) -> float:
-        """The forward scale at sigma (B,), one and the same for the whole batch."""
+        """The forward scale at sigma (B,), one and the same for the whole batch, before the mask."""
         return self.scales[self.step(sigma[0].item())]
 
     def __call__(self, x: Tensor, sigma: Tensor, **extra_args) -> Tensor:
@@ -49,7 +57,7 @@ class TripleFlow:
         if scale == 0:
             self._forward_was_last = False
             return self.pivot_model(x, sigma, **extra_args)
-        if scale == 1:
+        if scale == 1 and self.mask is None:
             self._forward_was_last = True
             return self.forward_model(x, sigma, **extra_args)
         if self._forward_was_last:
@@ -59,4 +67,8 @@ class TripleFlow:
             pivot = self.pivot_model(x, sigma, **extra_args)
             forward = self.forward_model(x, sigma, **extra_args)
         self._forward_was_last = not self._forward_was_last
-        return pivot + scale * (forward - pivot)
+        if self.mask is None:
+            return pivot + scale * (forward - pivot)
+        weight = scale * self.mask
+        # Rounding would leave a trace of the pivot flow even where the forward flow alone is meant.
+        return torch.where(weight == 1, forward, pivot + weight * (forward - pivot))

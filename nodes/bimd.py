@@ -6,22 +6,28 @@ from comfy_api.latest import io
 from tqdm.auto import tqdm
 
 from ..bimd import sample_bimd
-from .checks import check_model_kind
-from .sockets import ResidualNoise
+from .checks import check_mask, check_model_kind
+from .regions import curve_values, region_mask
+from .sockets import ResidualNoise, curve_input
 from .triple_flow_guider import TripleFlowGuider
 
 CATEGORY = "CustomEnhancer/bimd"
+FLOW = "the backward flow"
 
 
 class BiMDSampler(comfy.samplers.Sampler):
     """`sample_bimd` as a SAMPLER: starts at the recorded pivot's noisy end and follows only its recorded schedule.
 
-    residual_noise: a ResidualNoise. backward_scale: b of the paper's eq. 4.
+    residual_noise: a ResidualNoise. backward_scale: b of the paper's eq. 4. backward_mask: MASK (M, H, W), where the
+    backward flow acts. backward_curve: CURVE, what backward_scale is multiplied by from the first step to the last.
     """
 
-    def __init__(self, residual_noise, backward_scale: float):
+    def __init__(self, residual_noise, backward_scale: float, backward_mask=None, backward_curve=None):
+        check_mask("backward_mask", backward_mask, FLOW)
         self.residual_noise = residual_noise
         self.backward_scale = backward_scale
+        self.backward_mask = backward_mask
+        self.backward_curve = backward_curve
 
     def sample(
         self, model_wrap, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False
@@ -29,6 +35,7 @@ class BiMDSampler(comfy.samplers.Sampler):
         """Sample (B, C, H, W). Raises ValueError where the graph does not fit the recording."""
         recorded = self.residual_noise
         self._check(model_wrap.model_patcher, sigmas, noise)
+        curve = curve_values(self.backward_curve, recorded.steps) or [1.0] * recorded.steps
         mask_function = extra_args["model_options"].get("denoise_mask_function")
 
         def mask_at(sigma):
@@ -50,7 +57,8 @@ class BiMDSampler(comfy.samplers.Sampler):
                 recorded.sigmas.flip(0).to(noise.device),
                 extra_args,
                 on_step,
-                backward_scale=self.backward_scale,
+                backward_scale=[self.backward_scale * factor for factor in curve],
+                backward_mask=region_mask("backward_mask", self.backward_mask, FLOW, noise),
                 denoise_mask=None if denoise_mask is None else mask_at,
             )
         return model_wrap.inner_model.model_sampling.inverse_noise_scaling(sigmas[-1], samples)
@@ -99,13 +107,24 @@ class BiMDSamplerNode(io.ComfyNode):
                     tooltip="How much of the residual noise is given back. 1: all of it, the paper's method. 0: none, "
                     "plain sampling of the guider from the inverted noise.",
                 ),
+                io.Mask.Input(
+                    "backward_mask",
+                    optional=True,
+                    tooltip="Where the residual noise is given back: 1 fully, 0 not at all. Where it is not, sampling "
+                    "is free of the picture. Without it, everywhere.",
+                ),
+                curve_input(
+                    "backward_curve",
+                    tooltip="What backward_scale is multiplied by, from the noisiest step (left) to the last (right). "
+                    "From the stock Curve Editor. Without it, 1 throughout.",
+                ),
             ],
             outputs=[io.Sampler.Output(display_name="sampler", tooltip="For SamplerCustomAdvanced.")],
         )
 
     @classmethod
-    def execute(cls, residual_noise, backward_scale=1.0):
-        return io.NodeOutput(BiMDSampler(residual_noise, backward_scale))
+    def execute(cls, residual_noise, backward_scale=1.0, backward_mask=None, backward_curve=None):
+        return io.NodeOutput(BiMDSampler(residual_noise, backward_scale, backward_mask, backward_curve))
 
 
 class TripleFlowGuiderNode(io.ComfyNode):
@@ -143,13 +162,28 @@ class TripleFlowGuiderNode(io.ComfyNode):
                     tooltip="How far the prediction goes over to the forward flow. 1: all the way, one guider call a "
                     "step. 0: the forward flow is off. Anything else calls both guiders from start_step on.",
                 ),
+                io.Mask.Input(
+                    "forward_mask",
+                    optional=True,
+                    tooltip="Where the forward flow acts: 1 fully, 0 not at all. Calls both guiders from start_step "
+                    "on. Several people: nest these guiders, each with its mask. Without it, everywhere.",
+                ),
+                curve_input(
+                    "forward_curve",
+                    tooltip="What forward_scale is multiplied by, from the noisiest step (left) to the last (right); "
+                    "before start_step it has no effect. From the stock Curve Editor. Without it, 1 throughout.",
+                ),
             ],
             outputs=[io.Guider.Output(display_name="guider", tooltip="For SamplerCustomAdvanced.")],
         )
 
     @classmethod
-    def execute(cls, pivot_flow, forward_flow, start_step=10, forward_scale=1.0):
-        return io.NodeOutput(TripleFlowGuider(pivot_flow, forward_flow, start_step, forward_scale))
+    def execute(
+        cls, pivot_flow, forward_flow, start_step=10, forward_scale=1.0, forward_mask=None, forward_curve=None
+    ):
+        return io.NodeOutput(
+            TripleFlowGuider(pivot_flow, forward_flow, start_step, forward_scale, forward_mask, forward_curve)
+        )
 
 
 NODES = [TripleFlowGuiderNode, BiMDSamplerNode]

@@ -108,11 +108,15 @@ def check_range(part: str, start: float, end: float) -> None:
         )
 
 
-def check_mask(mask: torch.Tensor | None) -> None:
-    """Raise ValueError if a MASK, (M, H, W), is 0 everywhere; None is no mask."""
+def check_mask(name: str, mask: torch.Tensor | None, flow: str, where: str = "everywhere") -> None:
+    """Raise ValueError if a mask of any shape is 0 everywhere; None is no mask.
+
+    name: the input that it came from. flow: what acts where the mask is not 0, for the message. where: how it is 0.
+    """
     if mask is not None and not mask.any():
         raise ValueError(
-            "mask: is 0 everywhere. Paint the region that is meant, or leave the input open for all of it."
+            f"{name}: is 0 {where}, so {flow} would never act. Paint the region that is meant, or leave the input open "
+            "for all of it."
         )
 
 

@@ -148,7 +148,7 @@ class InstantIDForwardFlowNode(io.ComfyNode):
         check_identity_net(control_net, model, instantid.token_width)
         check_range("ip_adapter", ip_adapter_start_percent, ip_adapter_end_percent)
         check_range("controlnet", controlnet_start_percent, controlnet_end_percent)
-        check_mask(mask)
+        check_mask("mask", mask, "the attention to the face")
         shown, embeddings = embed_faces(face_analysis, reference_images, reference_order, reference_face)
         if keypoints_image is None:
             first = reference_images[shown[:1]]

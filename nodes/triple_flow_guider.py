@@ -6,10 +6,13 @@ import logging
 import comfy.samplers
 
 from ..bimd import TripleFlow, forward_scales
-from .checks import check_flow_kinds, check_has_steps, check_latent_formats
+from .checks import check_flow_kinds, check_has_steps, check_latent_formats, check_mask
 from .entered_flows import EnteredFlows
 from .own_conds import own_conds
+from .regions import curve_values, region_mask
 from .stock_samplers import check_sampler
+
+FLOW = "the forward flow"
 
 
 class Enter(comfy.samplers.Sampler):
@@ -29,16 +32,17 @@ class TripleFlowModel:
     """The entered pivot guider as samplers know it, with its predictions joined to the forward guider's.
 
     pivot_wrap, forward_wrap: the entered guiders. pivot_options, forward_options: the model options of each.
-    sigmas: (N + 1,), descending. scales: N forward scales. entered_flows: readies a model that both guiders share.
+    sigmas: (N + 1,), descending. scales: N forward scales. mask: (B, C, H, W), where the forward flow acts, or None.
+    entered_flows: readies a model that both guiders share.
     """
 
-    def __init__(self, pivot_wrap, forward_wrap, pivot_options, forward_options, sigmas, scales, entered_flows):
+    def __init__(self, pivot_wrap, forward_wrap, pivot_options, forward_options, sigmas, scales, mask, entered_flows):
         self._pivot_wrap = pivot_wrap
         self._forward_wrap = forward_wrap
         self._inherited_post_cfg = pivot_options.get("sampler_post_cfg_function", [])
         self._forward_options = forward_options
         self._entered_flows = entered_flows
-        self._flows = TripleFlow(self._pivot_denoised, self._forward_denoised, sigmas, scales)
+        self._flows = TripleFlow(self._pivot_denoised, self._forward_denoised, sigmas, scales, mask)
 
     def __getattr__(self, name):
         return getattr(self._pivot_wrap, name)
@@ -106,15 +110,22 @@ class TripleFlowGuider:
 
     pivot_flow, forward_flow: GUIDERs of the same latent space. start_step: MSS, steps counted from the noisiest.
     forward_scale: 1 is the paper's method. Where it is 0 throughout, only the pivot flow is entered.
+    forward_mask: MASK (M, H, W), where the forward flow acts. forward_curve: CURVE, what forward_scale is multiplied by
+    from the first step to the last.
     """
 
-    def __init__(self, pivot_flow, forward_flow, start_step: int, forward_scale: float):
+    def __init__(
+        self, pivot_flow, forward_flow, start_step: int, forward_scale: float, forward_mask=None, forward_curve=None
+    ):
         check_flow_kinds(pivot_flow.model_patcher, forward_flow.model_patcher)
         check_latent_formats(pivot_flow.model_patcher, forward_flow.model_patcher)
+        check_mask("forward_mask", forward_mask, FLOW)
         self.pivot_flow = pivot_flow
         self.forward_flow = forward_flow
         self.start_step = start_step
         self.forward_scale = forward_scale
+        self.forward_mask = forward_mask
+        self.forward_curve = forward_curve
 
     @property
     def model_patcher(self):
@@ -135,14 +146,17 @@ class TripleFlowGuider:
         """Sample with both flows entered; arguments and result as of the host's CFGGuider.sample."""
         check_has_steps(sigmas)
         check_sampler(sampler, noise)
-        scales = forward_scales(len(sigmas) - 1, self.start_step, self.forward_scale)
+        steps = len(sigmas) - 1
+        scales = forward_scales(steps, self.start_step, self.forward_scale, curve_values(self.forward_curve, steps))
+        mask = region_mask("forward_mask", self.forward_mask, FLOW, noise)
         pivot_flow, forward_flow = own_flow(self.pivot_flow), own_flow(self.forward_flow)
         if not any(scales):
             if self.forward_scale:
-                logging.warning(
-                    "CustomEnhancer: start_step %d is beyond the last of %d steps, so the forward flow never acts.",
-                    self.start_step, len(scales),
-                )  # fmt: skip
+                if self.start_step >= steps:
+                    reason = f"start_step {self.start_step} is beyond the last of {steps} steps"
+                else:
+                    reason = f"forward_curve is 0 from start_step {self.start_step} on"
+                logging.warning("CustomEnhancer: %s, so the forward flow never acts.", reason)
             return pivot_flow.sample(noise, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, seed)
 
         def enter_forward(pivot_wrap, entered_sigmas, extra_args, entered_callback, entered_noise, *rest):
@@ -159,6 +173,7 @@ class TripleFlowGuider:
                         forward_extra_args["model_options"],
                         entered_sigmas.sort(descending=True).values,
                         scales,
+                        None if mask is None else mask.to(entered_noise.device),
                         entered_flows,
                     )
                     if scales[0] == 0:  # a sampler may ask the model about sigmas before it calls it
