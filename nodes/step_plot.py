@@ -1,8 +1,10 @@
-"""Draws numbers by step as curves over a logarithmic axis, with Pillow alone."""
+"""Draws numbers by step as curves over a logarithmic axis: with Pillow, and no plotting library."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont
 
 SIZE = (768, 512)
@@ -14,12 +16,18 @@ INK, GRID = "#202020", "#d8d8d8"
 MOST_TICKS = 10
 
 
-def draw_steps(title: str, step_name: str, value_name: str, curves: dict[str, Sequence[float]]) -> Image.Image:
+def draw_steps(
+    title: str,
+    step_name: str,
+    value_name: str,
+    curves: dict[str, Sequence[float]],
+    rings: dict[str, Collection[int]] | None = None,
+) -> Image.Image:
     """Plot curves over steps 0, 1, 2, ...; the picture is RGB, of SIZE.
 
     title, step_name, value_name: of the picture and its axes. curves: by what the legend calls them, at most as many
     as COLOURS, drawn in this order; finite values >= 0, of which one curve may have fewer than another. Values of 0
-    go to a row of their own below the axis.
+    go to a row of their own below the axis. rings: by the curve's name, the steps whose points are rings, not dots.
     """
     values = [value for curve in curves.values() for value in curve]
     low, high = _decades(values)
@@ -50,10 +58,15 @@ def draw_steps(title: str, step_name: str, value_name: str, curves: dict[str, Se
     for row, (colour, (name, curve)) in enumerate(zip(COLOURS, curves.items(), strict=False)):
         points = [place(step, value) for step, value in enumerate(curve)]
         pen.line(points, colour, width=2)
-        for point in points:
-            pen.dot(point, colour)
+        for step, point in enumerate(points):
+            pen.dot(point, colour, ring=step in (rings or {}).get(name, ()))
         pen.legend(row, name, colour)
     return image.resize(SIZE, Image.Resampling.LANCZOS)
+
+
+def as_image(picture: Image.Image) -> torch.Tensor:
+    """An RGB picture as the host's IMAGE, (1, H, W, 3) float32, 0 .. 1."""
+    return torch.from_numpy(np.asarray(picture, dtype=np.float32) / 255)[None]
 
 
 def _decades(values: Sequence[float]) -> tuple[int, int]:
@@ -78,8 +91,8 @@ class _Pen:
     def line(self, points, colour: str, width: int = 1) -> None:
         self._draw.line(_scaled(points), colour, width * SCALE, joint="curve")
 
-    def dot(self, point, colour: str, radius: float = 2.5) -> None:
-        self._draw.circle(_scaled([point])[0], radius * SCALE, colour)
+    def dot(self, point, colour: str, radius: float = 2.5, ring: bool = False) -> None:
+        self._draw.circle(_scaled([point])[0], radius * SCALE, "white" if ring else colour, colour, SCALE)
 
     def text(self, point, text: str, anchor: str, size: int = 14) -> None:
         font = ImageFont.load_default(size * SCALE)

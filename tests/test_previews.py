@@ -1,4 +1,4 @@
-"""Live previews: what each sampling node hands to the host's previewer is the denoised estimate, not the noisy latent."""
+"""Live previews: what each sampling node hands to the host's previewer is the denoised estimate, not the noise."""
 
 import comfy.utils
 import latent_preview
@@ -69,8 +69,8 @@ def same(shown, expected):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
-def residual_noise_of(flow, sigmas, **options):
-    return ResInversion.execute(flow, sigmas, picture(batch=2), **options).result
+def residual_noise_of(flow, sigmas):
+    return ResInversion.execute(flow, sigmas, picture(batch=2)).result
 
 
 def sample(flow, sampler, sigmas, latent):
