@@ -125,6 +125,10 @@ class TripleFlowGuider:
         """The pivot flow's MODEL, which the host asks for previews and latent formats."""
         return self.pivot_flow.model_patcher
 
+    def scales(self, steps: int) -> list[float]:
+        """The forward scale of each of so many steps, counted from the noisiest."""
+        return forward_scales(steps, self.start_step, self.forward_scale)
+
     def sample(
         self,
         noise,
@@ -139,7 +143,7 @@ class TripleFlowGuider:
         """Sample with both flows entered; arguments and result as of the host's CFGGuider.sample."""
         check_has_steps(sigmas)
         check_sampler(sampler, noise)
-        scales = forward_scales(len(sigmas) - 1, self.start_step, self.forward_scale)
+        scales = self.scales(len(sigmas) - 1)
         pivot_flow, forward_flow = own_flow(self.pivot_flow), own_flow(self.forward_flow)
         if not any(scales):
             if self.forward_scale:

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from comfy_extras.nodes_custom_sampler import DisableNoise, SamplerCustomAdvanced
 from torch import Tensor
 
-from ..bimd import FlowNorms, flow_shares, forward_scales
+from ..bimd import FlowNorms, flow_shares
 from . import sockets
 from .bimd import CATEGORY, BiMDSampler, BiMDSamplerNode, TripleFlowGuiderNode
 from .triple_flow_guider import TripleFlowGuider
@@ -103,7 +103,7 @@ class TripleFlowSample(io.ComfyNode):
         backward_scale=1.0,
     ):
         guider = TripleFlowGuider(pivot_flow, forward_flow, start_step, forward_scale)
-        both_entered = any(forward_scales(residual_noise.steps, start_step, forward_scale))
+        both_entered = any(guider.scales(residual_noise.steps))
         sampler = WatchedSampler(BiMDSampler(residual_noise, backward_scale), both_entered)
         noise, sigmas = DisableNoise.execute().result[0], residual_noise.sigmas.flip(0).cpu()
         latent = SamplerCustomAdvanced.execute(noise, guider, sampler, sigmas, latent_image).result[0]

@@ -111,6 +111,23 @@ def test_a_run_that_stays_on_the_pivot_has_no_forward_flow(forward_scale):
     torch.testing.assert_close(norms.pivot, predictions, rtol=1e-4, atol=1e-5)
 
 
+def test_how_near_the_recorded_pivot_flow_is_to_the_one_that_was_not_asked(measured):
+    """At the starting step, still on the pivot, it is the very one; later the latent has gone the forward flow's way."""
+    model = gaussian_model()
+    pivot, forward = guider(model, PIVOT), AskedGuider(model, FORWARD)
+    recorded, noisy = invert(pivot, schedule(model, steps=20), picture())
+    norms = joined(pivot, forward, recorded, noisy, 10)[2]
+    exact = []
+    for x, sigma in forward.asked:
+        free, identity = guided(x, sigma, PIVOT), guided(x, sigma, FORWARD)
+        exact.append((rms((x - free) / sigma), rms((free - identity) / sigma)))
+    pivot_norms, forward_norms = torch.tensor(exact).unbind(dim=1)
+    for name, ring, true in (("pivot", norms.pivot[10:], pivot_norms), ("forward", norms.forward[10:], forward_norms)):
+        errors = (ring / true - 1).abs()
+        assert errors[0] < 1e-3
+        measured(f"{name} flow's norm at scale 1, recorded against asked, Gaussian MODEL, largest error", errors.max())
+
+
 def test_a_pivot_flow_that_is_itself_of_two_flows_counts_as_one():
     model = gaussian_model()
     both = TripleFlowGuiderNode.execute(guider(model, PIVOT), guider(model, FORWARD), 0, 0.5).result[0]
