@@ -20,8 +20,9 @@ def stand_ins(at_anchor: torch.Tensor) -> str:
         return "The pivot flow was asked at every step: all values are exact."
     return (
         f"At {int(at_anchor.sum())} of {len(at_anchor)} steps the forward flow alone was asked (its scale is 1). There "
-        "eps_pivot is taken from the recording, at the pivot in place of the step's own latent: these values, drawn as "
-        "rings, are near but not exact. A forward_scale such as 0.99 makes them exact, for another guider call each."
+        "eps_pivot is the one recorded at the pivot, not that of the step's own latent: the rings are exact where the "
+        "forward flow sets in, and the less so the further the latent leaves the pivot. A forward_scale such as 0.99 "
+        "makes all values exact, for another guider call each."
     )
 
 
@@ -61,8 +62,9 @@ class FlowInspector(io.ComfyNode):
                 "(--bf16-unet, --fp32-unet) or lower the guider's cfg."
             )
         rings = flow_norms.at_anchor.nonzero().flatten().tolist()
+        legend = ", rings: eps_pivot as recorded at the pivot" if rings else ""
         plot = draw_steps(
-            f"Flow inspector: {len(flow_norms.pivot)} steps" + (", rings: eps_pivot as recorded" if rings else ""),
+            f"Flow inspector: {len(flow_norms.pivot)} steps{legend}",
             "step, counted from the noisiest",
             "root mean square in the noise prediction, logarithmic",
             {name: norm.tolist() for name, norm in norms.items()},

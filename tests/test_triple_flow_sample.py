@@ -112,7 +112,7 @@ def test_a_run_that_stays_on_the_pivot_has_no_forward_flow(forward_scale):
 
 
 def test_how_near_the_recorded_pivot_flow_is_to_the_one_that_was_not_asked(measured):
-    """At the starting step, still on the pivot, it is the very one; later the latent has gone the forward flow's way."""
+    """At the starting step, still on the pivot, it is the very one; later the latent has gone its own way."""
     model = gaussian_model()
     pivot, forward = guider(model, PIVOT), AskedGuider(model, FORWARD)
     recorded, noisy = invert(pivot, schedule(model, steps=20), picture())
