@@ -35,7 +35,6 @@ class BiMDSampler(comfy.samplers.Sampler):
         """Sample (B, C, H, W). Raises ValueError where the graph does not fit the recording."""
         recorded = self.residual_noise
         self._check(model_wrap.model_patcher, sigmas, noise)
-        curve = curve_values(self.backward_curve, recorded.steps) or [1.0] * recorded.steps
         mask_function = extra_args["model_options"].get("denoise_mask_function")
 
         def mask_at(sigma):
@@ -57,11 +56,21 @@ class BiMDSampler(comfy.samplers.Sampler):
                 recorded.sigmas.flip(0).to(noise.device),
                 extra_args,
                 on_step,
-                backward_scale=[self.backward_scale * factor for factor in curve],
-                backward_mask=region_mask("backward_mask", self.backward_mask, FLOW, noise),
+                backward_scale=self.scales(),
+                backward_mask=self.mask(noise),
                 denoise_mask=None if denoise_mask is None else mask_at,
             )
         return model_wrap.inner_model.model_sampling.inverse_noise_scaling(sigmas[-1], samples)
+
+    def scales(self) -> list[float]:
+        """b at each step, counted from the noisiest, before the mask."""
+        steps = self.residual_noise.steps
+        curve = curve_values(self.backward_curve, steps) or [1.0] * steps
+        return [self.backward_scale * factor for factor in curve]
+
+    def mask(self, latent: torch.Tensor) -> torch.Tensor | None:
+        """What b is multiplied by, place by place, at the size of a latent (B, C, H, W); None is 1 everywhere."""
+        return region_mask("backward_mask", self.backward_mask, FLOW, latent)
 
     def _check(self, model_patcher, sigmas, noise) -> None:
         recorded = self.residual_noise

@@ -2,11 +2,9 @@
 
 import math
 
-import numpy as np
-import torch
 from comfy_api.latest import io, ui
 
-from .step_plot import draw_values
+from .step_plot import as_image, draw_values
 from .sweep_values import CATEGORY
 
 
@@ -53,7 +51,7 @@ class SimilarityPlot(io.ComfyNode):
                 raise ValueError(f"{name}: holds NaN or Inf, which has no place in a plot. Check where it comes from.")
         points = list(zip(values, similarities, strict=True))
         plot = draw_values(f"Identity similarity by {value_name[0]}", value_name[0], "similarity", points)
-        image = torch.from_numpy(np.asarray(plot, dtype=np.float32) / 255)[None]
+        image = as_image(plot)
         return io.NodeOutput(image, ui=ui.PreviewImage(image, cls=cls))
 
 
