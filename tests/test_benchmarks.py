@@ -14,6 +14,7 @@ import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy.samplers import CFGGuider
 from conftest import CHECKOUT, HOST, dev
+from customenhancer.nodes.null_text import NullTextInversion
 from PIL import Image
 from safetensors.torch import save_file
 from standins.analytic import GaussianNetwork, conditioning, gaussian_model
@@ -110,6 +111,18 @@ def test_direct_inversion_walks_the_same_way_in_z_space_and_comes_back():
     assert (samples - subject.latent["samples"]).abs().max() * 0.13025 <= 1e-3
 
 
+def test_the_negative_prompt_row_is_the_nodes_setting():
+    subject = gaussian_subject()
+    sigmas, texts = subject.sigmas(20), (subject.positive, subject.negative)
+    row = METHODS["Negative-prompt inversion"](subject, sigmas, 5.0)
+    guider, latent = NullTextInversion.execute(
+        subject.model, *texts, sigmas, subject.latent, cfg=5.0, start_from="positive", inner_steps=0
+    ).result
+    ours = sample(guider, row.sampler, sigmas, latent)["samples"]
+    theirs = sample(row.guider, row.sampler, sigmas, row.latent)["samples"]
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
+
+
 def test_every_run_of_a_repeat_has_its_turn_and_ratios_are_within_a_repeat():
     turns = []
     seconds = measuring.in_turns({name: lambda name=name: turns.append(name) for name in "abc"}, 6, random.Random(0))
@@ -178,7 +191,7 @@ def test_real_size_is_sdxls_own():
     assert sum(parameter.numel() for parameter in network.parameters()) == 2_567_463_684
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", random_weights.DTYPES.values())
 def test_a_network_with_random_weights_predicts_noise_of_common_size(monkeypatch, dtype):
     monkeypatch.setattr(random_weights, "UNET", {**random_weights.UNET, **TINY})
     subject = gaussian_subject()
