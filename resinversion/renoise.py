@@ -44,8 +44,8 @@ def renoise_inversion(
     iterations: K >= 0, the renoising iterations of each step.
     average: x*_{i+1} is the mean of the last so many estimates, 1 .. iterations + 1; it steadies a row that circles.
     regularisation_steps: of `regularised`, by which the eps of each estimate after the first comes nearer to what the
-        model predicts for the picture under random noise at s_{i+1}. Noise like that edits better, and leads back
-        less well. 0: off.
+        model predicts for the picture under random noise at s_{i+1}. Meant for editing; the way back may be less
+        exact. 0: off.
     seed: of that random noise, 0 .. 2^64 - 1. Global random state is not touched.
     noise_scaling: as in `noise_pivot`, by which the picture is noised.
 
