@@ -47,8 +47,8 @@ class ReNoiseInversion(io.ComfyNode):
                     max=100,
                     optional=True,
                     tooltip="How many steps move the refined predictions towards noise that the model knows: its "
-                    "patches' mean and variance, and no correlation between places. Meant for editing; sampling may lead "
-                    "back less well. One more guider call a step. 0: off. 4: the original's.",
+                    "patches' mean and variance, and no correlation between places. Meant for editing; sampling may "
+                    "lead back less well. One more guider call a step. 0: off. 4: the original's.",
                 ),
                 io.Int.Input(
                     "noise_seed",
