@@ -455,7 +455,12 @@ def test(models: Path | None, more: Sequence[str]) -> int:
 
 
 def bench(models: Path | None, name: str, more: Sequence[str]) -> int:
-    """Run the benchmark benchmarks/<name>.py with the arguments `more`."""
+    """Run the benchmark benchmarks/<name>.py with the arguments `more`.
+
+    Without a models folder it measures the stand-ins, and the pocket world's model where that has landed.
+    """
+    if models is None and (CHECKOUT / "pocket" / "weights" / "unet.safetensors").is_file():
+        more = ["--pocket", *more]
     parts = set_up(models)
     command = [parts["python"], CHECKOUT / "benchmarks" / f"{name}.py", "--models", parts["models"]]
     return run(*command, *more, COMFYUI_PATH=str(parts["comfyui"]))

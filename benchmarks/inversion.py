@@ -1,11 +1,12 @@
 """Measure every inversion method on the same picture and model, and write a table and plots.
 
-python3 dev.py bench inversion [--quick] [--models DIR --size 1024]
+python3 dev.py bench inversion [--quick] [--models DIR --size 1024] [--random-weights fp16]
 """
 
 import loading  # isort: skip  first: it finds host and pack for the others
 
 import argparse
+import dataclasses
 import datetime
 import json
 import platform
@@ -19,7 +20,8 @@ import torch
 from measuring import compare
 from methods import METHODS
 from plots import plot
-from subjects import Subject, from_checkpoint
+from random_weights import DTYPES, random_sdxl
+from subjects import PROMPT, Subject, astronaut, from_checkpoint, from_pocket_world, has_pocket_world
 from support_pack.tiny_sdxl import register_tiny_sdxl
 from tables import markdown
 
@@ -35,12 +37,13 @@ QUICK = {
 }
 
 
-def about(model: str, size: int, repeats: int) -> dict:
+def about(model: str, subject: Subject, repeats: int) -> dict:
     """What a reader has to know of a run."""
     cuda = torch.cuda.is_available()
+    height, width = (8 * side for side in subject.latent["samples"].shape[2:])
     return {
         "model": model,
-        "picture": f"{size} x {size} pixels",
+        "picture": f"{width} x {height} pixels",
         "machine": torch.cuda.get_device_name() if cuda else f"{platform.machine()}, {torch.get_num_threads()} threads",
         "system": platform.platform(),
         "date": datetime.date.today().isoformat(),
@@ -86,12 +89,20 @@ def write(results: dict, folder: Path, name: str) -> None:
         plot(folder / f"{name}-growth-{along}.png", title, along, "seconds", series, lines=True)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command line."""
+def parse(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], prog="dev.py bench inversion")
     parser.add_argument("--models", type=Path, required=True, help="a models folder (dev.py names the stand-ins')")
     parser.add_argument("--checkpoint", help="in its checkpoints/; the first, if not said")
-    parser.add_argument("--size", type=int, help="of the picture, in pixels: 256, or 64 with --quick, if not said")
+    parser.add_argument(
+        "--random-weights",
+        nargs="?",
+        const="fp16",
+        choices=DTYPES,
+        help="a network of SDXL's real size with random weights in place of the checkpoint's; fp16, if not said",
+    )
+    parser.add_argument("--pocket", action="store_true", help="measure the pocket world's model, too")
+    parser.add_argument("--size", type=int, help="of the picture, in pixels: 256, 64 with --quick, 1024 with real size")
     parser.add_argument("--repeats", type=int, help="5, or 2 with --quick, if not said")
     parser.add_argument("--threads", type=int, default=1, help="on a CPU: 1, if not said, enough for the stand-ins")
     parser.add_argument("--seed", type=int, default=0, help="of the order in which methods run")
@@ -99,25 +110,56 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--results", type=Path, default=loading.CHECKOUT / "benchmarks" / "results")
     parser.add_argument("--name", help="of the files; by model and device, if not said")
     options = parser.parse_args(arguments)
+    options.size = options.size or (64 if options.quick else 1024 if options.random_weights else 256)
+    options.repeats = options.repeats or (2 if options.quick else 5)
+    return parser, options
+
+
+def subject_of(parser: argparse.ArgumentParser, options: argparse.Namespace) -> tuple[str, str, Subject]:
+    """What the command line says to measure: the model for people, its name for files, and the subject."""
     checkpoints = options.models / "checkpoints"
     found = sorted(file.name for file in checkpoints.glob("*.safetensors"))
     checkpoint = options.checkpoint or next(iter(found), "")
     if checkpoint not in found:
         parser.error(f"{checkpoints} has {', '.join(found) or 'no safetensors file'}, and not {checkpoint or 'one'}")
-    size, repeats = options.size or (64 if options.quick else 256), options.repeats or (2 if options.quick else 5)
+    subject = from_checkpoint(checkpoints / checkpoint, astronaut(options.size), PROMPT)
+    dtype = options.random_weights
+    if dtype is None:
+        return checkpoint, Path(checkpoint).stem, subject
+    try:
+        network = random_sdxl(DTYPES[dtype], options.size)
+    except MemoryError as error:
+        parser.error(f"--random-weights: {error}")
+    name = f"random weights of SDXL's size in {dtype}, texts and VAE of {checkpoint}"
+    return name, f"random-{dtype}", dataclasses.replace(subject, model=network)
 
-    torch.set_num_threads(options.threads)
-    register_tiny_sdxl()
-    comfy.utils.set_progress_bar_enabled(False)
-    with torch.inference_mode():
-        subject = from_checkpoint(checkpoints / checkpoint, size)
-    results = {"about": about(checkpoint, size, repeats)}
-    results |= run(subject, **(QUICK if options.quick else FULL), repeats=repeats, seed=options.seed)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    name = options.name or f"inversion-{Path(checkpoint).stem}-{device}{'-quick' if options.quick else ''}"
+
+def measure(model: str, name: str, subject: Subject, options: argparse.Namespace) -> None:
+    """Measure a subject, write its files and print its page. model: for people. name: of the files."""
+    results = {"about": about(model, subject, options.repeats)}
+    setting = QUICK if options.quick else FULL
+    results |= run(subject, **setting, repeats=options.repeats, seed=options.seed)
     write(results, options.results, name)
     print(markdown(results))
     print(f"Written to {options.results / name}.md, .json and -*.png")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line."""
+    parser, options = parse(arguments)
+    if options.pocket and not has_pocket_world():
+        parser.error("--pocket: pocket/weights/ lacks unet.safetensors or taesd.safetensors; see pocket/README.md")
+    torch.set_num_threads(options.threads)
+    register_tiny_sdxl()
+    comfy.utils.set_progress_bar_enabled(False)
+    kind = f"{'cuda' if torch.cuda.is_available() else 'cpu'}{'-quick' if options.quick else ''}"
+    with torch.inference_mode():
+        model, name, subject = subject_of(parser, options)
+    measure(model, options.name or f"inversion-{name}-{kind}", subject, options)
+    if options.pocket:
+        with torch.inference_mode():
+            subject = from_pocket_world()
+        measure("the pocket world's model", f"{options.name or 'inversion'}-pocket-{kind}", subject, options)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,14 @@ from functools import partial
 import comfy.k_diffusion.sampling
 import comfy.samplers
 import direct_inversion as direct
+import ledits_pp
 import torch
-from comfy_extras.nodes_custom_sampler import FlipSigmas
+from comfy_extras.nodes_custom_sampler import FlipSigmas, RandomNoise
 from customenhancer.nodes.bimd import BiMDSampler
 from customenhancer.nodes.inversion import DDIMInversion, RecordResidualNoise, ResInversion
 from customenhancer.nodes.null_text import NullTextInversion
 from customenhancer.nodes.renoise import ReNoiseInversion
-from customenhancer.nodes.uninverted import NoisePivot
+from customenhancer.nodes.uninverted import NoisePivot, RecordTrajectory, ShiftPivot
 from subjects import Subject, sample
 from torch import Tensor
 
@@ -57,10 +58,10 @@ def res_inversion(subject: Subject, sigmas: Tensor, cfg: float, **options) -> In
     return Inverted(guider, BiMDSampler(residual_noise, 1.0), latent, residual_noise.anchors)
 
 
-def renoise(subject: Subject, sigmas: Tensor, cfg: float) -> Inverted:
+def renoise(subject: Subject, sigmas: Tensor, cfg: float, **options) -> Inverted:
     """ReNoise with the original's one iteration for SDXL, then Euler."""
     guider = subject.guider(cfg)
-    pivot, latent = ReNoiseInversion.execute(guider, sigmas, subject.latent).result
+    pivot, latent = ReNoiseInversion.execute(guider, sigmas, subject.latent, **options).result
     return Inverted(guider, euler(), latent, pivot.anchors)
 
 
@@ -68,6 +69,17 @@ def noise_pivot(subject: Subject, sigmas: Tensor, cfg: float, steps_per_call: in
     """Residual noise along seeded noise, which takes no inversion, then BiMD."""
     guider = subject.guider(cfg)
     pivot, latent = NoisePivot.execute(subject.model, sigmas, subject.latent).result
+    residual_noise = RecordResidualNoise.execute(guider, pivot, steps_per_call).result[0]
+    return Inverted(guider, BiMDSampler(residual_noise, 1.0), latent, residual_noise.anchors)
+
+
+def trajectory_pivot(subject: Subject, sigmas: Tensor, cfg: float, steps_per_call: int = 1) -> Inverted:
+    """Residual noise along the way on which a scene was generated, moved onto the picture, then BiMD."""
+    guider = subject.guider(cfg)
+    empty = {"samples": torch.zeros_like(subject.latent["samples"])}
+    noise = RandomNoise.execute(0).result[0]
+    trajectory = RecordTrajectory.execute(noise, guider, euler(), sigmas, empty).result[1]
+    pivot, latent = ShiftPivot.execute(subject.model, trajectory, subject.latent).result
     residual_noise = RecordResidualNoise.execute(guider, pivot, steps_per_call).result[0]
     return Inverted(guider, BiMDSampler(residual_noise, 1.0), latent, residual_noise.anchors)
 
@@ -117,6 +129,26 @@ def direct_inversion(subject: Subject, sigmas: Tensor, cfg: float) -> Inverted:
     return Inverted(guider, FunctionSampler(sample_back), latent, pivot)
 
 
+def ledits(subject: Subject, sigmas: Tensor, cfg: float, order: int = 2) -> Inverted:
+    """LEDITS++'s inversion, its sampler's noises recorded under the guidance that samples back."""
+    recorded = {}
+
+    def invert(model, x, sigmas, extra_args):
+        ascending = sigmas.flip(0)
+        recorded["scale"] = (1 + ascending**2).sqrt()
+        recorded["way"], recorded["noises"] = ledits_pp.invert(model, x, ascending, extra_args, order=order)
+        return recorded["way"][-1] * recorded["scale"][-1]
+
+    def sample_back(model, x, sigmas, extra_args):
+        z = x / recorded["scale"][-1]
+        return ledits_pp.sample(model, z, recorded["noises"], sigmas.flip(0), extra_args, order)
+
+    guider = subject.guider(cfg)
+    latent = sample(guider, FunctionSampler(invert), sigmas, subject.latent)
+    pivot = recorded["way"] * recorded["scale"].reshape(-1, 1, 1, 1, 1)
+    return Inverted(guider, FunctionSampler(sample_back), latent, pivot)
+
+
 def flip_sigmas(subject: Subject, sigmas: Tensor, cfg: float) -> Inverted:
     """The host's own unsampling, FlipSigmas and Euler without guidance, then Euler."""
     way = []
@@ -142,9 +174,14 @@ METHODS = {
     OURS: res_inversion,
     "ResInversion, at the target": partial(res_inversion, evaluate_at="target"),
     "ReNoise, 1 iteration": renoise,
+    "ReNoise, 1 iteration, regularised": partial(renoise, regularisation_steps=4),
     "Noise pivot": noise_pivot,
     "Noise pivot, 10 steps a call": partial(noise_pivot, steps_per_call=10),
+    "Trajectory pivot": trajectory_pivot,
+    "Trajectory pivot, 10 steps a call": partial(trajectory_pivot, steps_per_call=10),
     NULL_TEXT: null_text,
     "Direct Inversion": direct_inversion,
+    "LEDITS++": ledits,
+    "LEDITS++, DDIM": partial(ledits, order=1),
     "FlipSigmas and euler": flip_sigmas,
 }

@@ -1,5 +1,8 @@
 """What is inverted: a model with its texts, and a picture in its latent space."""
 
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +12,11 @@ import comfy.sd
 import numpy as np
 import torch
 from comfy_extras.nodes_custom_sampler import DisableNoise, SamplerCustomAdvanced
+from loading import CHECKOUT
 from PIL import Image
 from torch import Tensor
 
+POCKET = CHECKOUT / "pocket"
 PROMPT = "a photograph of an astronaut in an orange suit, smiling, in front of a flag"
 
 
@@ -45,18 +50,41 @@ class Subject:
         return Subject(self.model, self.positive, self.negative, latent, self.decode)
 
 
-def from_checkpoint(path: Path, size: int) -> Subject:
-    """An SDXL checkpoint and scikit-image's astronaut at size x size pixels. path: of the safetensors file."""
-    from skimage import data
-
+def from_checkpoint(path: Path, picture: np.ndarray, prompt: str) -> Subject:
+    """An SDXL checkpoint and a picture. path: of the safetensors file. picture: (H, W, 3) uint8, RGB."""
     model, clip, vae, _ = comfy.sd.load_checkpoint_guess_config(str(path))
-    picture = np.array(Image.fromarray(data.astronaut()).resize((size, size)))
-    pixels = torch.from_numpy(picture).float()[None] / 255
+    pixels = torch.from_numpy(picture.astype(np.float32))[None] / 255
 
     def encode(text: str) -> list:
         return clip.encode_from_tokens_scheduled(clip.tokenize(text))
 
-    return Subject(model, encode(PROMPT), encode(""), {"samples": vae.encode(pixels)}, vae.decode)
+    return Subject(model, encode(prompt), encode(""), {"samples": vae.encode(pixels)}, vae.decode)
+
+
+def astronaut(size: int) -> np.ndarray:
+    """scikit-image's astronaut, (size, size, 3) uint8, RGB; PROMPT describes it."""
+    from skimage import data
+
+    return np.array(Image.fromarray(data.astronaut()).resize((size, size)))
+
+
+def has_pocket_world(weights: Path = POCKET / "weights") -> bool:
+    """Whether the folder has the trained model of the pocket world."""
+    return all((weights / f"{name}.safetensors").is_file() for name in ("unet", "taesd"))
+
+
+def from_pocket_world(weights: Path = POCKET / "weights") -> Subject:
+    """The pocket world's model and a picture of that world which it was not trained on, 128 x 128 pixels."""
+    sys.path.append(str(POCKET))
+    from examples import example, example_caption
+    from world.render import render
+
+    parts = example(0, seed=9, split="heldout")
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = Path(folder) / "pocket_sdxl.safetensors"
+        command = [sys.executable, POCKET / "checkpoint.py", "--weights", weights, "--output", checkpoint]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return from_checkpoint(checkpoint, render(*parts).pixels, example_caption(*parts))
 
 
 def sample(guider, sampler, sigmas: Tensor, latent: dict) -> dict:

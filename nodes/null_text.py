@@ -18,23 +18,34 @@ from .inversion_sampler import InversionSampler, run_inversion
 from .null_text_guider import NullTextGuider, Sides, text_of
 
 
-def check_negative(negative: list, pooled: str) -> int:
-    """Raise ValueError unless a CONDITIONING holds the one text that is to be optimised.
-
-    pooled: "optimised" where its pooled text is to change, too. Returns how much of that is: its width, or 0.
-    """
-    if len(negative) != 1 or negative[0][0] is None:
-        texts = sum(embedding is not None for embedding, _ in negative)
+def check_one_text(name: str, conditioning: list) -> None:
+    """Raise ValueError, naming the input, unless a CONDITIONING holds one text."""
+    if len(conditioning) != 1 or conditioning[0][0] is None:
+        texts = sum(embedding is not None for embedding, _ in conditioning)
         raise ValueError(
-            f"negative: holds {texts} texts, and exactly one can be optimised. Connect one CLIP Text Encode node; its "
-            "text may be empty."
+            f"{name}: holds {texts} texts, and the null text can start from exactly one. Connect one CLIP Text Encode "
+            "node; its text may be empty."
         )
+
+
+def starting_text(positive: list, negative: list, start_from: str) -> list:
+    """The negative CONDITIONING with the text that the null text starts from, and its pooled text; the rest stays."""
+    check_one_text("negative", negative)
+    if start_from == "negative":
+        return negative
+    check_one_text("positive", positive)
+    (embedding, of_positive), (_, of_negative) = positive[0], negative[0]
+    return [[embedding, {**of_negative, "pooled_output": of_positive.get("pooled_output")}]]
+
+
+def optimised_pooled_width(start: list, start_from: str, pooled: str) -> int:
+    """How much of SDXL's vector conditioning is pooled text that is optimised: its width, or 0 where it is frozen."""
     if pooled == "frozen":
         return 0
-    pooled_output = negative[0][1].get("pooled_output")
+    pooled_output = start[0][1].get("pooled_output")
     if pooled_output is None:
         raise ValueError(
-            "pooled: negative has no pooled text that could be optimised. Set pooled to frozen, or connect the "
+            f"pooled: {start_from} has no pooled text that could be optimised. Set pooled to frozen, or connect the "
             "conditioning of an SDXL model."
         )
     return pooled_output.shape[-1]
@@ -82,14 +93,21 @@ def invert(model, positive, negative, cfg, sigmas, latent_image, pooled_width: i
     return sampler.recording, {**latent_image, "samples": noisy}
 
 
-def report(null_text: NullText, inner_steps: int) -> str:
+def report(null_text: NullText, cfg: float, inner_steps: int, start_from: str) -> str:
     """What the inversion took and reached, for the user."""
-    if inner_steps == 0:
+    if math.isclose(cfg, 1.0):
         return "At cfg 1 guidance does not look at the negative text: there is nothing to optimise, and it stays as is."
+    if inner_steps:
+        taken = f"{null_text.inner_steps} inner steps taken, of {inner_steps * null_text.steps} at most"
+        taken += ", from the positive prompt" if start_from == "positive" else ""
+    elif start_from == "positive":
+        taken = "Negative-prompt inversion: the positive prompt stands for the negative, and nothing was optimised"
+    else:
+        taken = "No inner steps: the negative prompt stays as it is, and nothing was optimised"
     error = (null_text.reconstruction.to(null_text.anchors) - null_text.anchors[0]).abs().max().item()
     return (
-        f"{null_text.inner_steps} inner steps taken, of {inner_steps * null_text.steps} at most: {null_text.forwards} "
-        f"forwards, {null_text.inner_steps} backwards. Largest error of the reconstruction: {error:.3g}."
+        f"{taken}: {null_text.forwards} forwards, {null_text.inner_steps} backwards. Largest error of the "
+        f"reconstruction: {error:.3g}."
     )
 
 
@@ -111,8 +129,8 @@ class NullTextInversion(io.ComfyNode):
                 ),
                 io.Conditioning.Input(
                     "negative",
-                    tooltip="One text, often an empty one: where the optimisation starts. Only its embedding is "
-                    "replaced; faces, ControlNets and areas of the conditioning stay.",
+                    tooltip="One text, often an empty one: where the optimisation starts, unless start_from says "
+                    "otherwise. Only the text is replaced; faces, ControlNets and areas of the conditioning stay.",
                 ),
                 io.Float.Input(
                     "cfg",
@@ -127,10 +145,11 @@ class NullTextInversion(io.ComfyNode):
                 io.Int.Input(
                     "inner_steps",
                     default=10,
-                    min=1,
+                    min=0,
                     max=1000,
                     optional=True,
-                    tooltip="How many steps of optimisation each step of the schedule gets at most.",
+                    tooltip="How many steps of optimisation each step of the schedule gets at most. 0: none, which "
+                    "with start_from positive is negative-prompt inversion.",
                 ),
                 io.Float.Input(
                     "learning_rate",
@@ -159,6 +178,14 @@ class NullTextInversion(io.ComfyNode):
                     tooltip="SDXL's second text, one vector for the whole prompt: left as it is, or optimised with the "
                     "embedding.",
                 ),
+                io.Combo.Input(
+                    "start_from",
+                    options=["negative", "positive"],
+                    default="negative",
+                    optional=True,
+                    tooltip="The prompt whose text the null text starts from. positive: guidance has no effect at "
+                    "first, which leads nearer to the picture than an empty text does.",
+                ),
             ],
             outputs=[
                 io.Guider.Output(
@@ -182,12 +209,14 @@ class NullTextInversion(io.ComfyNode):
         learning_rate=0.01,
         early_stop=1e-5,
         pooled="frozen",
+        start_from="negative",
     ):
         check_sigmas(sigmas)
         check_latent("latent_image", latent_image["samples"])
-        pooled_width = check_negative(negative, pooled)
-        if inner_steps < 1:
-            raise ValueError(f"inner_steps: {inner_steps} optimises nothing. Set it to 1 or more.")
+        start = starting_text(positive, negative, start_from)
+        pooled_width = optimised_pooled_width(start, start_from, pooled)
+        if inner_steps < 0:
+            raise ValueError(f"inner_steps: {inner_steps} is below 0. Set it to 0 or more.")
         if learning_rate <= 0:
             raise ValueError(f"learning_rate: {learning_rate:g} is not above 0. 0.01 is the original's.")
         if math.isclose(cfg, 1.0):  # as the host tells it
@@ -195,7 +224,7 @@ class NullTextInversion(io.ComfyNode):
         null_text, latent = invert(
             model,
             positive,
-            negative,
+            start,
             cfg,
             sigmas,
             latent_image,
@@ -204,9 +233,9 @@ class NullTextInversion(io.ComfyNode):
             learning_rate=learning_rate,
             early_stop=early_stop,
         )
-        text = report(null_text, inner_steps)
+        text = report(null_text, cfg, inner_steps, start_from)
         logging.info("CustomEnhancer: %s", text)
-        guider = NullTextGuider(model, positive, negative, cfg, null_text)
+        guider = NullTextGuider(model, positive, start, cfg, null_text)
         return io.NodeOutput(guider, latent, ui=ui.PreviewText(text))
 
 

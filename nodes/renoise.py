@@ -5,6 +5,7 @@ from comfy_api.latest import io, ui
 from ..resinversion import renoise_inversion
 from .inversion import CATEGORY, PICTURE_INPUTS, PIVOT_GUIDANCE_INPUT, invert
 from .sockets import Pivot
+from .uninverted import noise_scaling
 
 
 class ReNoiseInversion(io.ComfyNode):
@@ -39,6 +40,25 @@ class ReNoiseInversion(io.ComfyNode):
                     "last alone. More steadies steps whose estimates go back and forth.",
                 ),
                 PIVOT_GUIDANCE_INPUT,
+                io.Int.Input(
+                    "regularisation_steps",
+                    default=0,
+                    min=0,
+                    max=100,
+                    optional=True,
+                    tooltip="How many steps move the refined predictions towards noise that the model knows: its "
+                    "patches' mean and variance, and no correlation between places. Meant for editing; sampling may "
+                    "lead back less well. One more guider call a step. 0: off. 4: the original's.",
+                ),
+                io.Int.Input(
+                    "noise_seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    optional=True,
+                    tooltip="Of the random noise that regularisation compares with. Without regularisation it changes "
+                    "nothing.",
+                ),
             ],
             outputs=[
                 Pivot.Output(display_name="pivot", tooltip="The trajectory from picture to noise."),
@@ -47,7 +67,17 @@ class ReNoiseInversion(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, guider, sigmas, latent_image, iterations=1, average=1, pivot_guidance="conditional"):
+    def execute(
+        cls,
+        guider,
+        sigmas,
+        latent_image,
+        iterations=1,
+        average=1,
+        pivot_guidance="conditional",
+        regularisation_steps=0,
+        noise_seed=0,
+    ):
         if iterations < 0:
             raise ValueError(f"iterations: {iterations} is below 0. Set it to 0 or more.")
         if not 1 <= average <= iterations + 1:
@@ -55,15 +85,23 @@ class ReNoiseInversion(io.ComfyNode):
                 f"average: {average} is not between 1 and {iterations + 1}, the number of estimates that iterations "
                 f"{iterations} makes of a step. Lower average or raise iterations."
             )
+        if regularisation_steps and not iterations:
+            raise ValueError(
+                f"regularisation_steps: {regularisation_steps} steps, and iterations 0 makes no refined prediction to "
+                "regularise. Set iterations to 1 or more, or regularisation_steps to 0."
+            )
         pivot, latent, warning = invert(
             renoise_inversion,
-            lambda steps: (iterations + 1) * steps,
+            lambda steps: (iterations + 1 + (regularisation_steps > 0)) * steps,
             guider,
             sigmas,
             latent_image,
             pivot_guidance,
             iterations=iterations,
             average=average,
+            regularisation_steps=regularisation_steps,
+            seed=noise_seed,
+            noise_scaling=noise_scaling(guider.model_patcher),
         )
         return io.NodeOutput(pivot, latent, ui=warning and ui.PreviewText(warning))
 

@@ -1,27 +1,35 @@
 """The inversion benchmark: evaluations are the paper's, peers as published, tables and plots are written."""
 
+import dataclasses
 import json
 import random
+import shutil
 import sys
 from pathlib import Path
 
+import comfy.ops
 import comfy.utils
 import pytest
 import torch
+from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy.samplers import CFGGuider
 from conftest import CHECKOUT, HOST, dev
+from customenhancer.nodes.null_text import NullTextInversion
 from PIL import Image
+from safetensors.torch import save_file
 from standins.analytic import GaussianNetwork, conditioning, gaussian_model
+from support_pack.tiny_sdxl import register_tiny_sdxl
 
 sys.path.insert(1, str(CHECKOUT / "benchmarks"))  # after the host, whose modules keep their names
 
 import claims
 import inversion
 import measuring
+import random_weights
 from counting import counted
-from methods import METHODS, NULL_TEXT, ddim, direct_inversion
+from methods import BASELINE, METHODS, NULL_TEXT, ddim, direct_inversion
 from plots import plot
-from subjects import Subject, sample
+from subjects import Subject, from_pocket_world, has_pocket_world, sample
 
 
 @pytest.fixture(autouse=True)
@@ -46,9 +54,14 @@ def gaussian_subject() -> Subject:
         ("ResInversion", 51, 102),
         ("ResInversion, at the target", 100, 200),
         ("ReNoise, 1 iteration", 100, 200),
+        ("ReNoise, 1 iteration, regularised", 150, 300),
         ("Noise pivot", 50, 100),
         ("Noise pivot, 10 steps a call", 5, 100),
+        ("Trajectory pivot", 100, 200),
+        ("Trajectory pivot, 10 steps a call", 55, 200),
         ("Direct Inversion", 100, 150),
+        ("LEDITS++", 50, 100),
+        ("LEDITS++, DDIM", 50, 100),
         ("FlipSigmas and euler", 50, 50),
     ],
 )
@@ -98,6 +111,18 @@ def test_direct_inversion_walks_the_same_way_in_z_space_and_comes_back():
     assert (samples - subject.latent["samples"]).abs().max() * 0.13025 <= 1e-3
 
 
+def test_the_negative_prompt_row_is_the_nodes_setting():
+    subject = gaussian_subject()
+    sigmas, texts = subject.sigmas(20), (subject.positive, subject.negative)
+    row = METHODS["Negative-prompt inversion"](subject, sigmas, 5.0)
+    guider, latent = NullTextInversion.execute(
+        subject.model, *texts, sigmas, subject.latent, cfg=5.0, start_from="positive", inner_steps=0
+    ).result
+    ours = sample(guider, row.sampler, sigmas, latent)["samples"]
+    theirs = sample(row.guider, row.sampler, sigmas, row.latent)["samples"]
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
+
+
 def test_every_run_of_a_repeat_has_its_turn_and_ratios_are_within_a_repeat():
     turns = []
     seconds = measuring.in_turns({name: lambda name=name: turns.append(name) for name in "abc"}, 6, random.Random(0))
@@ -145,8 +170,99 @@ def test_the_quick_run_writes_its_table_and_plots(tmp_path, monkeypatch):
     assert {"model", "machine", "date", "python", "torch", "ComfyUI", "repeats"} <= results["about"].keys()
     table = (tmp_path / "quick.md").read_text()
     assert all(f"| {method} |" in table for method in METHODS) and "R² = " in table
+    numbers = table[table.index("## Numbers") :]
+    assert "| ResInversion, max abs error, 2 steps, cfg 5 | at most 1e-5 | " in numbers
+    assert "| BiMD over the host's euler, 2 steps | at most +3 % | " in numbers and "4 a call, speed-up" in numbers
     plots = sorted(file.name for file in tmp_path.glob("*.png"))
     assert plots == [f"quick-{what}.png" for what in ("cost", "error", "growth-batch", "growth-steps")]
+
+
+TINY = {
+    "model_channels": 32,
+    "transformer_depth": [0, 0, 1, 1, 1, 1],
+    "transformer_depth_middle": 1,
+    "transformer_depth_output": [0, 0, 0, 1, 1, 1, 1, 1, 1],
+}
+
+
+def test_real_size_is_sdxls_own():
+    """As many numbers as a UNet of SDXL has, which its model card gives as 2.6 billion."""
+    network = UNetModel(**random_weights.UNET, device="meta", operations=comfy.ops.disable_weight_init)
+    assert sum(parameter.numel() for parameter in network.parameters()) == 2_567_463_684
+
+
+@pytest.mark.parametrize("dtype", random_weights.DTYPES.values())
+def test_a_network_with_random_weights_predicts_noise_of_common_size(monkeypatch, dtype):
+    monkeypatch.setattr(random_weights, "UNET", {**random_weights.UNET, **TINY})
+    subject = gaussian_subject()
+    text = [[torch.randn(1, 77, 2048), {"pooled_output": torch.randn(1, 1280)}]]
+    model = random_weights.random_sdxl(dtype, 64)
+    subject = dataclasses.replace(subject, model=model, positive=text, negative=text)
+    assert {parameter.dtype for parameter in model.model.diffusion_model.parameters()} == {dtype}
+    sigmas = subject.sigmas(2)
+    inverted = METHODS[BASELINE](subject, sigmas, 1.0)
+    eps = inverted.pivot.diff(dim=0) / sigmas.flip(0).diff().reshape(-1, 1, 1, 1, 1)
+    assert eps.isfinite().all() and 0.1 < eps.std() < 10
+
+
+def test_too_little_memory_for_real_size_is_refused_with_both_numbers(monkeypatch, capsys):
+    monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_ENABLED", False)
+    monkeypatch.setattr(random_weights.comfy.model_management, "get_free_memory", lambda device: 3.5 * 2**30)
+    models = dev.standins(Path(sys.executable), HOST)
+    with pytest.raises(SystemExit):
+        inversion.main(["--models", str(models), "--quick", "--random-weights", "bf16"])
+    error = capsys.readouterr().err
+    assert "--random-weights: cpu has 3.5 GiB free, and the network takes" in error and ": 4.8 for its weights" in error
+
+
+def test_random_weights_stand_in_for_the_checkpoints(monkeypatch):
+    monkeypatch.setattr(random_weights, "UNET", {**random_weights.UNET, **TINY})
+    models = dev.standins(Path(sys.executable), HOST)
+    register_tiny_sdxl()
+    parser, options = inversion.parse(["--models", str(models), "--size", "64", "--random-weights", "fp32"])
+    model, name, subject = inversion.subject_of(parser, options)
+    assert "random weights of SDXL's size in fp32" in model and name == "random-fp32"
+    row = measuring.measure_once(METHODS["ResInversion"], subject, subject.sigmas(3), 5.0)
+    assert row["guider_calls"] == 4 and row["max_error"] <= 1e-4
+    assert inversion.parse(["--models", str(models), "--random-weights"])[1].size == 1024
+
+
+@pytest.fixture
+def pocket_weights(tmp_path):
+    """The pocket world's files with an untrained text-to-image model."""
+    sys.path.append(str(CHECKOUT / "pocket"))
+    import text
+    import unet
+
+    model = unet.TextToImage(text.token_ids(["a man in a library"]).unique())
+    save_file({key: value.contiguous() for key, value in model.state_dict().items()}, tmp_path / "unet.safetensors")
+    shutil.copy(CHECKOUT / "pocket" / "weights" / "taesd.safetensors", tmp_path)
+    return tmp_path
+
+
+def test_the_pocket_world_is_a_subject_where_its_model_has_landed(pocket_weights):
+    register_tiny_sdxl()
+    assert has_pocket_world(pocket_weights)
+    subject = from_pocket_world(pocket_weights)
+    assert subject.latent["samples"].shape == (1, 4, 16, 16)
+    row = measuring.measure_once(METHODS["ResInversion"], subject, subject.sigmas(3), 5.0)
+    assert row["guider_calls"] == 4 and row["max_error"] <= 1e-4
+    (pocket_weights / "unet.safetensors").unlink()
+    assert not has_pocket_world(pocket_weights)
+
+
+def test_without_a_models_folder_the_pocket_world_is_measured_where_it_has_landed(monkeypatch, tmp_path):
+    commands = []
+    monkeypatch.setattr(dev, "set_up", lambda models: {"python": "python", "comfyui": tmp_path, "models": tmp_path})
+    monkeypatch.setattr(dev, "run", lambda *command, **more: commands.append(command) or 0)
+    monkeypatch.setattr(dev, "CHECKOUT", tmp_path)
+    dev.bench(None, "inversion", [])
+    weights = tmp_path / "pocket" / "weights" / "unet.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.touch()
+    dev.bench(None, "inversion", [])
+    dev.bench(tmp_path, "inversion", [])
+    assert ["--pocket" in command for command in commands] == [False, True, False]
 
 
 def test_a_folder_without_a_checkpoint_is_named(tmp_path, capsys):

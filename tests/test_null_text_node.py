@@ -113,6 +113,41 @@ class TestOnAGaussian:
         assert "nothing to optimise" in said(output) and flow.null_text.inner_steps == 0
         assert torch.equal(sample(flow, sigmas, noisy), sample(guider(model, cfg=1.0), sigmas, noisy))
 
+    @pytest.mark.parametrize("cfg", [0.0, 3.0, 7.5])
+    def test_negative_prompt_inversion_is_the_reconstruction_of_cfg_1_whatever_the_cfg(self, cfg):
+        """The prompt on both sides of the guidance, so that it has no effect."""
+        model = gaussian_model()
+        sigmas, latent = schedule(model), picture()
+        output = gaussian_run(model, sigmas, latent, cfg=cfg, start_from="positive", inner_steps=0)
+        flow, noisy = output.result
+        unguided = sample(guider(model, cfg=1.0), sigmas, noisy)
+        torch.testing.assert_close(sample(flow, sigmas, noisy), unguided, rtol=0, atol=1e-4)
+        assert said(output).startswith("Negative-prompt inversion:") and "60 forwards, 0 backwards" in said(output)
+        assert f"error of the reconstruction: {max_error(unguided, latent):.2}"[:-1] in said(output)
+
+    def test_without_inner_steps_the_negative_prompt_stays(self):
+        model = gaussian_model()
+        sigmas, latent = schedule(model), picture()
+        output = gaussian_run(model, sigmas, latent, cfg=3.0, inner_steps=0)
+        flow, noisy = output.result
+        plain = samplers.CFGGuider(model)
+        plain.set_conds(conditioning(0.5, 0.8), conditioning(0.0, 1.0))
+        plain.set_cfg(3.0)
+        torch.testing.assert_close(sample(flow, sigmas, noisy), sample(plain, sigmas, noisy))
+        assert said(output).startswith("No inner steps:") and flow.null_text.inner_steps == 0
+
+    def test_optimisation_from_the_positive_prompt(self):
+        """The first inner step finds guidance without effect; the later ones make what is left of the error less."""
+        model = gaussian_model()
+        sigmas, latent = schedule(model), picture()
+        errors = {}
+        for inner_steps in (0, 10):
+            options = {"inner_steps": inner_steps, "start_from": "positive", "early_stop": -1.0}
+            output = gaussian_run(model, sigmas, latent, **options)
+            flow, noisy = output.result
+            errors[inner_steps] = max_error(sample(flow, sigmas, noisy), latent)
+        assert errors[10] < 0.5 * errors[0] and "200 at most, from the positive prompt" in said(output)
+
     def test_each_picture_of_a_batch_gets_what_it_gets_alone(self):
         model, latent = gaussian_model(), picture(batch=2)
         sigmas = schedule(model, 8)
@@ -207,7 +242,13 @@ class TestBadInput:
         with pytest.raises(ValueError, match=r"^pooled: negative has no pooled text"):
             gaussian_run(model, schedule(model), picture(), pooled="optimised")
 
-    @pytest.mark.parametrize(("name", "value"), [("inner_steps", 0), ("learning_rate", 0.0), ("learning_rate", -1.0)])
+    def test_a_positive_without_one_text_to_start_from(self):
+        model, one = gaussian_model(), conditioning(0.0, 1.0)
+        options = {"sigmas": schedule(model), "latent_image": picture(), "start_from": "positive"}
+        with pytest.raises(ValueError, match=r"^positive: holds 2 texts, .* Connect one CLIP Text Encode"):
+            NullTextInversion.execute(model, ConditioningCombine().combine(one, one)[0], one, **options)
+
+    @pytest.mark.parametrize(("name", "value"), [("inner_steps", -1), ("learning_rate", 0.0), ("learning_rate", -1.0)])
     def test_numbers_that_optimise_nothing(self, name, value):
         model = gaussian_model()
         with pytest.raises(ValueError, match=f"^{name}: {value:g} "):

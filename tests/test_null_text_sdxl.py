@@ -209,6 +209,20 @@ class TestOnSDXL:
         assert torch.equal(seen["optimised"][:, 1280:], seen["plain"][:, 1280:])
         assert torch.equal(seen["optimised"][:, :1280], pooled[-1])
 
+    def test_starting_from_the_positive_takes_its_embedding_and_its_pooled_text(self, sdxl):
+        """With no inner steps guidance has no effect then: sampling is that of cfg 1."""
+        flow, noisy = run(plain_flow(sdxl), start_from="positive", inner_steps=0).result
+        sigmas, embedding = schedule(sdxl, 3), text(1)[0][0]
+        assert all(torch.equal(part, embedding) for part in flow.null_text.texts[0])
+        unguided = samplers.CFGGuider(sdxl)
+        unguided.set_conds(text(1), text(2))
+        unguided.set_cfg(1.0)
+        expected = sample(unguided, sigmas, noisy)
+        torch.testing.assert_close(sample(flow, sigmas, noisy), expected, rtol=1e-4, atol=1e-3)
+        assert torch.equal(vector_conditioning(flow, sigmas)[:, :1280], text(1)[0][1]["pooled_output"])
+        optimised = run(plain_flow(sdxl), start_from="positive", pooled="optimised").result[0].null_text
+        assert (optimised.texts[1][-1] - text(1)[0][1]["pooled_output"]).abs().max() < 0.1
+
     def test_only_the_negatives_text_is_replaced(self, sdxl):
         """The face, the ControlNet and their order stay; the positive side predicts what it did."""
         model, positive, negative = instantid_flow(sdxl)
