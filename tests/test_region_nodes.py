@@ -42,13 +42,15 @@ def curve(*points, interpolation="linear"):
     return CurveEditor.execute({"points": points, "interpolation": interpolation}).result[0]
 
 
-class TestForward:
-    @pytest.fixture(scope="class")
-    def scene(self):
-        model = gaussian_model()
-        pivot, sigmas = guider(model, PIVOT), schedule(model)
-        return model, pivot, sigmas, *invert(pivot, sigmas)
+@pytest.fixture(scope="module")
+def scene():
+    """MODEL, pivot flow, sigmas, and the picture's residual noise and noisy latent."""
+    model = gaussian_model()
+    pivot, sigmas = guider(model, PIVOT), schedule(model)
+    return model, pivot, sigmas, *invert(pivot, sigmas)
 
+
+class TestRegions:
     @pytest.mark.parametrize("forward_scale", [0.5, 1.0])
     def test_outside_the_mask_is_the_pivot_flow_and_inside_the_unmasked_run(self, scene, forward_scale):
         model, pivot, sigmas, residual_noise, noisy = scene
