@@ -116,7 +116,7 @@ def test_each_identity_of_the_fusion_has_a_say(host):
     for title in ("Reference person", "Person of the swapped face"):
         before = prompt[demo.find_title(prompt, title)]["inputs"]["image"]
         set_input(prompt, title, image=other)
-        assert np.abs(fused() - both).max() > 2, title
+        assert np.abs(fused() - both).max() > 0, title
         set_input(prompt, title, image=before)
 
 
