@@ -66,15 +66,20 @@ def check_recogniser(face_analysis, pack: str, purpose: str) -> None:
     pack: a key of RECOGNISERS. purpose: what was trained with it, for the message. The recogniser is told by its file;
     one that does not say which file it came from is trusted.
     """
-    recogniser = face_analysis.models.get("recognition")
-    if recogniser is None:
-        raise ValueError(f"face_analysis: has no recogniser, so it cannot tell who is who. Load the pack {pack}.")
-    model_file = getattr(recogniser, "model_file", None)
+    model_file = getattr(find_recogniser(face_analysis, pack), "model_file", None)
     if model_file is not None and not Path(model_file).name.startswith(RECOGNISERS[pack]):
         raise ValueError(
             f"face_analysis: its recogniser is {model_file}, but {purpose} is trained with {RECOGNISERS[pack]}.onnx "
             f"and would draw a stranger. Load the pack {pack}."
         )
+
+
+def find_recogniser(face_analysis, pack: str = "buffalo_l"):
+    """The model that computes a face_analysis's embeddings. Raises ValueError, recommending `pack`, if it has none."""
+    recogniser = face_analysis.models.get("recognition")
+    if recogniser is None:
+        raise ValueError(f"face_analysis: has no recogniser, so it cannot tell who is who. Load the pack {pack}.")
+    return recogniser
 
 
 def detect_faces(face_analysis, picture: torch.Tensor) -> list:
@@ -88,12 +93,14 @@ def find_face(face_analysis, picture: torch.Tensor, order: str = "large-small", 
     return faces[index] if index < len(faces) else None
 
 
-def embed_faces(face_analysis, images: torch.Tensor, order: str = "large-small", index: int = 0):
+def embed_faces(
+    face_analysis, images: torch.Tensor, order: str = "large-small", index: int = 0, name: str = "reference_images"
+):
     """One face of each reference picture, as its raw embedding.
 
-    images: (N, H, W, C), RGB in 0..1. order, index: which face of a picture counts, see FACE_ORDERS. Returns the
-    numbers of the pictures that show one, and the embeddings, (M, 512) float32. One warning names the pictures that
-    are left out. Raises ValueError, naming the input reference_images, where no picture shows a face.
+    images: (N, H, W, C), RGB in 0..1. order, index: which face of a picture counts, see FACE_ORDERS. name: the input
+    that they came from, for messages. Returns the numbers of the pictures that show one, and the embeddings, (M, 512)
+    float32. One warning names the pictures that are left out. Raises ValueError where no picture shows a face.
     """
     embeddings = {}
     for number, picture in enumerate(images):
@@ -102,11 +109,11 @@ def embed_faces(face_analysis, images: torch.Tensor, order: str = "large-small",
     which = "no face" if index == 0 else f"no face number {index}, counted from 0,"
     if not embeddings:
         raise ValueError(
-            f"reference_images: {which} found in any of its {len(images)} picture(s). Use photographs with one clear "
+            f"{name}: {which} found in any of its {len(images)} picture(s). Use photographs with one clear "
             "face, seen from the front, that fills a good part of each."
         )
     if left_out := [str(number) for number in range(len(images)) if number not in embeddings]:
-        logging.warning("reference_images: %s found in picture %s, which is left out.", which, ", ".join(left_out))
+        logging.warning("%s: %s found in picture %s, which is left out.", name, which, ", ".join(left_out))
     return list(embeddings), torch.stack(list(embeddings.values()))
 
 

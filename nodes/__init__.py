@@ -2,7 +2,22 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import bimd, face, instantid, inversion, inversion_report, null_text, photomaker, recordings, renoise, uninverted
+from . import (
+    bimd,
+    contact_sheet,
+    face,
+    identity_similarity,
+    instantid,
+    inversion,
+    inversion_report,
+    null_text,
+    photomaker,
+    recordings,
+    renoise,
+    similarity_plot,
+    sweep_values,
+    uninverted,
+)
 
 
 class CustomEnhancerExtension(ComfyExtension):
@@ -11,5 +26,6 @@ class CustomEnhancerExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """The pack's node classes, in the order of the method."""
         inversions = inversion, renoise, null_text, uninverted, recordings, inversion_report
-        families = *inversions, bimd, face, photomaker, instantid
+        seeing = identity_similarity, sweep_values, contact_sheet, similarity_plot
+        families = *inversions, bimd, face, photomaker, instantid, *seeing
         return [node for family in families for node in family.NODES]

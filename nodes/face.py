@@ -28,6 +28,29 @@ def _provider_input() -> io.Combo.Input:
     )
 
 
+def face_inputs(part: str, where: str) -> list:
+    """Which face counts, as inputs <part>_order and <part>_face. where: the input with the pictures, for tooltips."""
+    return [
+        io.Combo.Input(
+            f"{part}_order",
+            options=list(FACE_ORDERS),
+            default="large-small",
+            optional=True,
+            advanced=True,
+            tooltip=f"How the faces of {where} are counted. Sizes are those of the faces' boxes.",
+        ),
+        io.Int.Input(
+            f"{part}_face",
+            default=0,
+            min=0,
+            max=99,
+            optional=True,
+            advanced=True,
+            tooltip=f"Which face of {where} to use, counted from 0.",
+        ),
+    ]
+
+
 class FaceAnalysisLoader(io.ComfyNode):
     """`load_face_analysis` as a node."""
 

@@ -3,12 +3,13 @@
 import folder_paths
 from comfy_api.latest import io
 
-from ..identity.face_analysis import FACE_ORDERS, check_recogniser, embed_faces
+from ..identity.face_analysis import check_recogniser, embed_faces
 from ..identity.identity_net import check_identity_net, put_identity_net
 from ..identity.instantid import check_sdxl, encode_faces, find_instantid, load_instantid
 from ..identity.instantid_attention import Face, add_decoupled_attention, face_key, put_face
 from ..identity.keypoints import keypoints_of
 from .checks import check_mask, check_range, missing_file
+from .face import face_inputs
 from .sockets import FaceAnalysis
 
 CATEGORY = "CustomEnhancer/identity"
@@ -61,28 +62,6 @@ def _percent_inputs(part: str, what: str) -> list[io.Float.Input]:
     ]
 
 
-def _face_inputs(part: str, where: str) -> list:
-    return [
-        io.Combo.Input(
-            f"{part}_order",
-            options=list(FACE_ORDERS),
-            default="large-small",
-            optional=True,
-            advanced=True,
-            tooltip=f"How the faces of {where} are counted. Sizes are those of the faces' boxes.",
-        ),
-        io.Int.Input(
-            f"{part}_face",
-            default=0,
-            min=0,
-            max=99,
-            optional=True,
-            advanced=True,
-            tooltip=f"Which face of {where} to use, counted from 0.",
-        ),
-    ]
-
-
 class InstantIDForwardFlowNode(io.ComfyNode):
     """A face in a MODEL's attention and, with IdentityNet, in its CONDITIONING, as a node."""
 
@@ -123,8 +102,8 @@ class InstantIDForwardFlowNode(io.ComfyNode):
                 _strength_input("controlnet_strength", "How much IdentityNet steers, by key points. 0: not at all."),
                 *_percent_inputs("ip_adapter", "The attention to the face"),
                 *_percent_inputs("controlnet", "IdentityNet"),
-                *_face_inputs("reference", "each of reference_images"),
-                *_face_inputs("keypoints", "keypoints_image"),
+                *face_inputs("reference", "each of reference_images"),
+                *face_inputs("keypoints", "keypoints_image"),
                 io.Mask.Input(
                     "mask",
                     optional=True,

@@ -31,6 +31,10 @@ NODES = [
     "CE_PhotoMakerForwardFlow",
     "CE_InstantIDLoader",
     "CE_InstantIDForwardFlow",
+    "CE_IdentitySimilarity",
+    "CE_SweepValues",
+    "CE_ContactSheet",
+    "CE_SimilarityPlot",
 ]
 
 
