@@ -6,16 +6,19 @@ from . import (
     bimd,
     contact_sheet,
     face,
+    flow_inspector,
     identity_similarity,
     instantid,
     inversion,
     inversion_report,
     null_text,
     photomaker,
+    pivot_preview,
     recordings,
     renoise,
     similarity_plot,
     sweep_values,
+    triple_flow_sample,
     uninverted,
 )
 
@@ -25,7 +28,8 @@ class CustomEnhancerExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """The pack's node classes, in the order of the method."""
-        inversions = inversion, renoise, null_text, uninverted, recordings, inversion_report
+        inversions = inversion, renoise, null_text, uninverted, recordings, inversion_report, pivot_preview
+        flows = bimd, triple_flow_sample, flow_inspector
         seeing = identity_similarity, sweep_values, contact_sheet, similarity_plot
-        families = *inversions, bimd, face, photomaker, instantid, *seeing
+        families = *inversions, *flows, face, photomaker, instantid, *seeing
         return [node for family in families for node in family.NODES]

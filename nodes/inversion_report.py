@@ -7,7 +7,6 @@ import comfy.model_management
 import comfy.samplers
 import comfy.utils
 import latent_preview
-import numpy as np
 import torch
 from comfy_api.latest import io, ui
 from torch import Tensor
@@ -16,7 +15,7 @@ from .bimd import BiMDSampler
 from .checks import check_model_kind, check_recording
 from .inversion import CATEGORY
 from .sockets import ResidualNoise
-from .step_plot import draw_steps
+from .step_plot import as_image, draw_steps
 
 
 class CountedModel:
@@ -182,7 +181,7 @@ class InversionReport(io.ComfyNode):
             "model's latent units, logarithmic",
             {name: column.tolist() for name, column in columns.items()},
         )
-        image = torch.from_numpy(np.asarray(plot, dtype=np.float32) / 255)[None]
+        image = as_image(plot)
         report = f"{shown}\n\n{table(residual_noise.sigmas.flip(0), columns)}"
         both = {**ui.PreviewImage(image, cls=cls).as_dict(), **ui.PreviewText(shown).as_dict()}
         return io.NodeOutput({"samples": samples}, image, report, ui=both)

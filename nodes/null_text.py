@@ -56,7 +56,8 @@ def invert(model, positive, negative, cfg, sigmas, latent_image, pooled_width: i
     def run(guider, x, sigmas, extra_args, callback, device):
         def on_call(call: dict) -> None:
             comfy.model_management.throw_exception_if_processing_interrupted()
-            callback(call)
+            with torch.inference_mode():  # as the host runs previewers, whose weights take no part in the gradient
+                callback(call)
 
         sides = Sides(guider)
         networks = [patcher.model for patcher in (guider.model_patcher, *guider.loaded_models)]

@@ -2,8 +2,10 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont
 
 SIZE = (768, 512)
@@ -16,12 +18,18 @@ MOST_TICKS = 10
 MOST_NUMBERS = 20  # of points that have their number written beside them
 
 
-def draw_steps(title: str, step_name: str, value_name: str, curves: dict[str, Sequence[float]]) -> Image.Image:
+def draw_steps(
+    title: str,
+    step_name: str,
+    value_name: str,
+    curves: dict[str, Sequence[float]],
+    rings: dict[str, Collection[int]] | None = None,
+) -> Image.Image:
     """Plot curves over steps 0, 1, 2, ...; the picture is RGB, of SIZE.
 
     title, step_name, value_name: of the picture and its axes. curves: by what the legend calls them, at most as many
     as COLOURS, drawn in this order; finite values >= 0, of which one curve may have fewer than another. Values of 0
-    go to a row of their own below the axis.
+    go to a row of their own below the axis. rings: by the curve's name, the steps whose points are rings, not dots.
     """
     values = [value for curve in curves.values() for value in curve]
     low, high = _decades(values)
@@ -42,7 +50,8 @@ def draw_steps(title: str, step_name: str, value_name: str, curves: dict[str, Se
     pen.text((LEFT, TOP - 10), value_name, "lb")
 
     for row, (colour, (name, curve)) in enumerate(zip(COLOURS, curves.items(), strict=False)):
-        pen.curve([place(step, value) for step, value in enumerate(curve)], colour)
+        rung = (rings or {}).get(name, ())
+        pen.curve([place(step, value) for step, value in enumerate(curve)], colour, rung)
         pen.legend(row, name, colour)
     return pen.picture()
 
@@ -76,6 +85,11 @@ def draw_values(title: str, x_name: str, y_name: str, points: Sequence[tuple[flo
         for (x, y), (_, number) in zip(placed, points, strict=True):
             pen.text((x, y - 8), f"{number:.3g}", "lb" if x == LEFT else "mb")  # clear of the axis
     return pen.picture()
+
+
+def as_image(picture: Image.Image) -> torch.Tensor:
+    """An RGB picture as the host's IMAGE, (1, H, W, 3) float32, 0 .. 1."""
+    return torch.from_numpy(np.asarray(picture, dtype=np.float32) / 255)[None]
 
 
 def _decades(values: Sequence[float]) -> tuple[int, int]:
@@ -112,8 +126,8 @@ class _Pen:
     def line(self, points, colour: str, width: int = 1) -> None:
         self._draw.line(_scaled(points), colour, width * SCALE, joint="curve")
 
-    def dot(self, point, colour: str, radius: float = 2.5) -> None:
-        self._draw.circle(_scaled([point])[0], radius * SCALE, colour)
+    def dot(self, point, colour: str, radius: float = 2.5, ring: bool = False) -> None:
+        self._draw.circle(_scaled([point])[0], radius * SCALE, "white" if ring else colour, colour, SCALE)
 
     def text(self, point, text: str, anchor: str, size: int = 14) -> None:
         font = ImageFont.load_default(size * SCALE)
@@ -134,10 +148,11 @@ class _Pen:
         self.text((LEFT, 12), title, "lt", size=18)
         self.text(((LEFT + RIGHT) / 2, SIZE[1] - 14), x_name, "mb")
 
-    def curve(self, points, colour: str) -> None:
+    def curve(self, points, colour: str, rings: Collection[int] = ()) -> None:
+        """Points joined by a line; those at the indices `rings` are rings, not dots."""
         self.line(points, colour, width=2)
-        for point in points:
-            self.dot(point, colour)
+        for index, point in enumerate(points):
+            self.dot(point, colour, ring=index in rings)
 
     def legend(self, row: int, name: str, colour: str) -> None:
         """The curve's name, in the given row between title and axes."""

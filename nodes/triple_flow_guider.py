@@ -31,6 +31,7 @@ class TripleFlowModel:
 
     pivot_wrap, forward_wrap: the entered guiders. pivot_options, forward_options: the model options of each.
     sigmas: (N + 1,), descending. scales: N forward scales. entered_flows: readies a model that both guiders share.
+    pivot_denoised: what the pivot flow predicted in the last call, (B, C, H, W); None where it was not asked.
     """
 
     def __init__(self, pivot_wrap, forward_wrap, pivot_options, forward_options, sigmas, scales, entered_flows):
@@ -39,7 +40,8 @@ class TripleFlowModel:
         self._inherited_post_cfg = pivot_options.get("sampler_post_cfg_function", [])
         self._forward_options = forward_options
         self._entered_flows = entered_flows
-        self._flows = TripleFlow(self._pivot_denoised, self._forward_denoised, sigmas, scales)
+        self.pivot_denoised = None
+        self._flows = TripleFlow(self._ask_pivot, self._ask_forward, sigmas, scales)
 
     def __getattr__(self, name):
         return getattr(self._pivot_wrap, name)
@@ -47,6 +49,7 @@ class TripleFlowModel:
     def __call__(self, x, sigma, model_options=None, seed=None):
         """Denoised (B, C, H, W) of both flows at sigma (B,). model_options: the pivot's, as the sampler has them."""
         model_options = model_options or {}
+        self.pivot_denoised = None
         # What the sampler itself wants to hear of a call (cfg_pp samplers do), it hears of the forward flow, if that
         # acts: which of the two is asked last changes with the steps.
         functions = model_options.get("sampler_post_cfg_function", [])
@@ -62,11 +65,12 @@ class TripleFlowModel:
         pass_time(self._pivot_wrap, x, sigma, model_options)
         pass_time(self._forward_wrap, x, sigma, self._forward_options)
 
-    def _pivot_denoised(self, x, sigma, model_options, heard, seed):
+    def _ask_pivot(self, x, sigma, model_options, heard, seed):
         self._entered_flows.set_up_for(self._pivot_wrap)
-        return self._pivot_wrap(x, sigma, model_options=model_options, seed=seed)
+        self.pivot_denoised = self._pivot_wrap(x, sigma, model_options=model_options, seed=seed)
+        return self.pivot_denoised
 
-    def _forward_denoised(self, x, sigma, model_options, heard, seed):
+    def _ask_forward(self, x, sigma, model_options, heard, seed):
         self._entered_flows.set_up_for(self._forward_wrap)
         options = self._forward_options
         if heard:
@@ -124,6 +128,10 @@ class TripleFlowGuider:
         """The pivot flow's MODEL, which the host asks for previews and latent formats."""
         return self.pivot_flow.model_patcher
 
+    def scales(self, steps: int) -> list[float]:
+        """The forward scale of each of so many steps, counted from the noisiest."""
+        return forward_scales(steps, self.start_step, self.forward_scale)
+
     def sample(
         self,
         noise,
@@ -138,7 +146,7 @@ class TripleFlowGuider:
         """Sample with both flows entered; arguments and result as of the host's CFGGuider.sample."""
         check_has_steps(sigmas)
         check_sampler(sampler, noise)
-        scales = forward_scales(len(sigmas) - 1, self.start_step, self.forward_scale)
+        scales = self.scales(len(sigmas) - 1)
         pivot_flow, forward_flow = own_flow(self.pivot_flow), own_flow(self.forward_flow)
         if not any(scales):
             if self.forward_scale:

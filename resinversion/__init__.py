@@ -1,6 +1,7 @@
 """Inversion of a picture: pivots (DDIM inversion, ReNoise), residual noise along them, null text. Torch only."""
 
 from .ddim import EVALUATE_AT, ddim_inversion
+from .estimates import denoised_estimates
 from .normal_tensors import NormalTensors
 from .null_text import NullText, null_text_inversion
 from .renoise import renoise_inversion
@@ -15,6 +16,7 @@ __all__ = [
     "Pivot",
     "ResidualNoise",
     "ddim_inversion",
+    "denoised_estimates",
     "noise_pivot",
     "null_text_inversion",
     "record_residual_noise",

@@ -32,7 +32,8 @@ def test_the_page_lists_the_schemas_inputs_and_outputs(node_id):
     inputs = rows(page, "Inputs")
     assert list(inputs) == [entry.id for entry in schema.inputs]
     for entry in schema.inputs:
-        kind = "choice" if entry.io_type == "COMBO" else entry.io_type
+        io_type = entry.get_io_type()
+        kind = "choice" if io_type == "COMBO" else io_type
         default = getattr(entry, "default", None)
         assert inputs[entry.id].startswith(f"{kind}. " if default is None else f"{kind}, default `{default}`. ")
     outputs = rows(page, "Outputs")
