@@ -61,7 +61,7 @@ def widget_names(node_class: type) -> list[str | None]:
     """The inputs that are widgets, in the order of `widgets_values`; None for a widget that the frontend adds."""
     names = []
     for name, (kind, options) in schema_inputs(node_class).items():
-        if kind in WIDGET_TYPES:
+        if kind in WIDGET_TYPES and not options.get("forceInput"):
             names.append(name)
             if options.get("control_after_generate") or options.get("image_upload"):
                 names.append(None)
