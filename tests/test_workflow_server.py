@@ -1,5 +1,7 @@
 """The shipped workflows that show one figure each, over the HTTP API of a real server, on the tiny stand-in models."""
 
+import copy
+import io
 from pathlib import Path
 
 import demo
@@ -29,6 +31,8 @@ def load(host, name, steps=STEPS):
     for node in prompt.values():
         if not isinstance(node["inputs"].get("start_step", []), list):
             node["inputs"]["start_step"] = START
+        if node["class_type"] == "CE_SweepValues":
+            node["inputs"]["values"] = f"0, {START}, {steps}"
     prompt[demo.find_title(prompt, "DDIM schedule, 50 steps")]["inputs"]["steps"] = steps
     return prompt
 
@@ -51,12 +55,11 @@ def difference(run, name):
 def test_every_workflow_runs_and_shows_pictures(host, name):
     prompt = load(host, name)
     run = host.run(prompt)
-    showing = [node_id for node_id, node in prompt.items() if node["class_type"] in ("PreviewImage", "SaveImage")]
-    for node_id in showing:
-        for picture in run.outputs[node_id]["images"]:
+    for node_id, output in run.outputs.items():
+        for picture in output.get("images", []):
             pixels = np.asarray(host.picture(picture), float)
             assert pixels.std() > 1, prompt[node_id]["_meta"]["title"]
-    assert demo.find_title(prompt, "Save the final picture") in showing
+    assert run.outputs[demo.find_title(prompt, "Save the final picture")]["images"]
 
 
 def test_the_ablation_leaves_out_one_flow_at_a_time(host):
@@ -130,3 +133,51 @@ def test_many_identities_cost_one_inversion(host, measured):
     persons = {f"Sample the {number} person": 50 for number in ("first", "second", "third")}
     assert calls == {"ResInversion": 51, **persons}
     measured("guider calls of three identities on one scene, after the scene", sum(calls.values()))
+
+
+@pytest.mark.parametrize("name", ["customenhancer_pose_control", "customenhancer_scene_control"])
+def test_control_reaches_the_scene_and_the_final_picture_keeps_it(host, name, measured):
+    """Beside the workflow the same scene is drawn without control."""
+    prompt = load(host, name)
+
+    def add(node_id, like, **inputs):
+        prompt[node_id] = copy.deepcopy(prompt[demo.find_title(prompt, like)])
+        prompt[node_id]["_meta"]["title"] = node_id
+        prompt[node_id]["inputs"].update(inputs)
+
+    control = prompt[demo.find_title(prompt, "Control of the scene alone")]["inputs"]
+    add("free_guider", "Stock SDXL", positive=control["positive"], negative=control["negative"])
+    add("free_sample", "Sample the scene", guider=["free_guider", 0])
+    add("free_picture", "Scene", samples=["free_sample", 0])
+    add("free", "Scene with an anonymous person", images=["free_picture", 0])
+    run = host.run(prompt)
+    titles = ("Scene with an anonymous person", "Save the final picture", "free")
+    outputs = [run.outputs[demo.find_title(prompt, title)]["images"][0] for title in titles]
+    controlled, final, free = (np.asarray(host.picture(output), float) for output in outputs)
+    to_controlled, to_free = np.abs(final - controlled).mean(), np.abs(final - free).mean()
+    measured(f"{name}: final picture to the controlled scene over to the uncontrolled", to_controlled / to_free)
+    assert np.abs(controlled - free).mean() > 1 and to_controlled < to_free
+
+
+def test_the_sweep_inverts_once_and_samples_for_each_value(host):
+    prompt = load(host, "customenhancer_mss_sweep")
+    run = host.run(prompt)
+    counts = host.get_json("/customenhancer_test/counts", prompt_id=run.prompt_id)
+    calls = {prompt[node_id]["_meta"]["title"]: count["guider_calls"] for node_id, count in counts.items()}
+    assert calls == {"Sample the scene": STEPS, "ResInversion": STEPS + 1, "Sample the three flows": 3 * STEPS}
+    (plot,) = run.outputs[demo.find_title(prompt, "Likeness by start_step")]["images"]
+    assert host.picture(plot).size == (768, 512)
+
+
+def test_each_step_of_the_transformation_is_a_frame(host):
+    """The last one is the final picture."""
+    prompt = load(host, "customenhancer_transformation_frames")
+    set_input(prompt, "Save the transformation", lossless=True)
+    run = host.run(prompt)
+    (movie,) = run.outputs[demo.find_title(prompt, "Save the transformation")]["images"]
+    (final,) = run.outputs[demo.find_title(prompt, "Save the final picture")]["images"]
+    with Image.open(io.BytesIO(host.get("/view", **movie))) as frames:
+        assert frames.n_frames == STEPS
+        frames.seek(STEPS - 1)
+        last = np.asarray(frames.convert("RGB"), float)
+    assert np.abs(last - np.asarray(host.picture(final), float)).max() <= 1
