@@ -127,8 +127,8 @@ def test_two_modules_in_a_chain_both_act(model):
 def test_a_control_acts_between_its_percents(model, start, end, acts_early, acts_late):
     positive, negative = apply(control_net(), start=start, end=end)
     for sigma, acts in ((10.0, acts_early), (0.2, acts_late)):
-        same = torch.equal(predict(model, positive, negative, sigma=sigma), predict(model, PROMPT, NEGATIVE, sigma=sigma))
-        assert same != acts
+        controlled, free = (predict(model, *conds, sigma=sigma) for conds in ((positive, negative), (PROMPT, NEGATIVE)))
+        assert torch.equal(controlled, free) != acts
 
 
 def test_a_masked_control_acts_in_its_region_alone(model):
