@@ -10,8 +10,9 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 def check_control_family(guider, name: str) -> None:
     """Raise ValueError if a ControlNet or T2I-Adapter wired into a GUIDER was made for a UNet of another shape.
 
-    The host fails inside the first layer that does not fit, with the sizes of two matrices; what a T2I-Adapter of
-    another family gives, it drops with a line in the log. name: of the input that the guider came from.
+    The host fails inside the first layer of a ControlNet that does not fit, with the sizes of two matrices. Of a
+    T2I-Adapter it drops the layers that do not fit, with lines in the log, and adds the others. name: of the input
+    that the guider came from.
     """
     network = getattr(guider.model_patcher.model, "diffusion_model", None)
     if not isinstance(network, UNetModel):
