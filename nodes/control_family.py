@@ -44,7 +44,7 @@ def _check_control(control, network: UNetModel, name: str) -> None:
 
 def _copied_shape(module, network: UNetModel) -> str:
     """What a ControlNet has in common with its UNet, in words. One without attention reads no text."""
-    context = next(chain(_contexts(module), _contexts(network)))
+    context = next(chain(_contexts(module), _contexts(network)), 0)
     vector = "no pooled text" if module.num_classes is None else "pooled text"
     return f"{module.model_channels} channels, text {context} wide, {vector}"
 
