@@ -4,6 +4,7 @@ import comfy.cldm.cldm
 import comfy.controlnet
 import comfy.ops
 import torch
+from comfy.cldm.cldm import ResBlockUnionControlnet
 from comfy.t2i_adapter.adapter import Adapter
 from comfy_extras.nodes_controlnet import SetUnionControlNetType
 from standins.instantid_host import sdxl_control_net
@@ -27,6 +28,12 @@ def control_net(seed: int = 0):
 def union_control_net():
     """A Union ControlNet of six types, set to the first."""
     union = sdxl_control_net(3, union_controlnet_num_control_type=6, **SHALLOW)
+    # The host makes the layers that tell the types apart 320 wide, as SDXL's own are, whatever the network's width.
+    network, width, operations = union.control_model, SDXL_UNET["model_channels"], comfy.ops.disable_weight_init
+    network.task_embedding = torch.nn.Parameter(torch.empty(6, width))
+    network.transformer_layes = torch.nn.Sequential(ResBlockUnionControlnet(width, 8, operations=operations))
+    network.spatial_ch_projs = operations.Linear(width, width)
+    _randomise(network, 3)
     return SetUnionControlNetType.execute(union, "openpose").result[0]
 
 
