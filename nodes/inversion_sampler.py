@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from ..resinversion import Pivot
 from .checks import check_recording
+from .control_family import check_control_family
 
 
 class ConditionalPivot:
@@ -97,8 +98,9 @@ def run_inversion(guider, latent_image: Tensor, sigmas: Tensor, sampler: Inversi
     """Run an inversion inside the guider's own `sample`, with the host's preview and progress. Returns x*_N.
 
     latent_image: (B, C, H, W) in the host's latent space. sigmas: (N + 1,), ascending.
-    Raises ValueError where the guider's model predicts NaN or Inf.
+    Raises ValueError where the guider's model predicts NaN or Inf, or a control module does not suit it.
     """
+    check_control_family(guider, "guider")
     callback = latent_preview.prepare_callback(guider.model_patcher, sampler.model_calls)
     noisy = guider.sample(
         torch.zeros_like(latent_image),

@@ -149,9 +149,10 @@ class _Pen:
         self.text(((LEFT + RIGHT) / 2, SIZE[1] - 14), x_name, "mb")
 
     def curve(self, points, colour: str, rings: Collection[int] = ()) -> None:
+        """Points joined by a line; those at the indices `rings` are rings, not dots."""
         self.line(points, colour, width=2)
-        for number, point in enumerate(points):
-            self.dot(point, colour, ring=number in rings)
+        for index, point in enumerate(points):
+            self.dot(point, colour, ring=index in rings)
 
     def legend(self, row: int, name: str, colour: str) -> None:
         """The curve's name, in the given row between title and axes."""

@@ -21,11 +21,11 @@ from world.pose import SHOTS, sample_pose
 from world.render import render
 from world.scene import sample_scene
 
-STEPS = 2000
+STEPS = 4500
 RATE = 1e-3
 PAIRS = 10  # a step
 POOL, FRESH = 200, 2  # pairs, and how many of them are new each step
-LIKENESS = 0.1  # weight of the recogniser's judgement beside the difference in pixels
+LIKENESS = 0.3  # weight of the recogniser's judgement beside the difference in pixels
 CHANGED = 3.0  # how much more a pixel counts that is to change
 
 

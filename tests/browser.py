@@ -65,12 +65,24 @@ class Frontend:
         self.page.get_by_role("button", name="Templates").first.click()
         self.page.get_by_role("button", name=pack).click()
         card = self.page.get_by_test_id(f"template-workflow-{name}")
+        self._scroll_to(card, self.page.locator("[data-testid^=template-workflow-]"))
         picture = card.locator("img").first
         picture.wait_for()
         size = picture.evaluate("async img => { await img.decode(); return [img.naturalWidth, img.naturalHeight]; }")
         card.click()
         self.wait_until("name => app.extensionManager.workflow.activeWorkflow?.filename === name", name)
         return tuple(size)
+
+    def _scroll_to(self, card, cards) -> None:
+        """Turn the wheel over the template browser's cards, of which it makes more as one gets there."""
+        cards.first.wait_for()
+        for _ in range(20):
+            if card.count():
+                break
+            cards.last.hover()
+            self.page.mouse.wheel(0, 2000)
+            self.page.wait_for_timeout(500)
+        card.scroll_into_view_if_needed()
 
     def prompt(self) -> dict:
         """The graph in API format, as the frontend exports it."""

@@ -36,9 +36,9 @@ dev = load("dev", CHECKOUT / "dev.py")
 
 def pytest_collection_modifyitems(items):
     """What needs no server runs first, so that a failure shows early; the browser comes last."""
-    named = "test_server.py", "test_flow_server.py", "test_recording_server.py"
-    servers = (*named, "test_seeing_server.py", "test_sweep_server.py")
-    slow = (*servers, "test_real_models.py", "test_browser.py")
+    servers = ("test_server.py", "test_flow_server.py", "test_recording_server.py", "test_sweep_server.py")
+    figures = ("test_seeing_server.py", "test_workflow_server.py")
+    slow = (*servers, *figures, "test_real_models.py", "test_browser.py")
     items.sort(key=lambda item: slow.index(item.path.name) if item.path.name in slow else -1)
 
 

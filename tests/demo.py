@@ -26,12 +26,16 @@ FLOWS = {
     "lora": "customenhancer_a_lora.json",
 }
 SIZE = 256
-# The stand-ins that the inputs of loader nodes may choose from.
+# The stand-in for each model file that a workflow names.
 STAND_INS = {
-    ("CheckpointLoaderSimple", "ckpt_name"): "tiny_sdxl.safetensors",
-    ("CE_InstantIDLoader", "instantid_name"): "tiny_instantid.safetensors",
-    ("ControlNetLoader", "control_net_name"): "tiny_identity_net.safetensors",
-    ("LoraLoader", "lora_name"): "tiny_lora.safetensors",
+    "sd_xl_base_1.0.safetensors": "tiny_sdxl.safetensors",
+    "photomaker-v1.bin": "tiny_photomaker_v1.safetensors",
+    "photomaker-v2.bin": "tiny_photomaker_v2.safetensors",
+    "ip-adapter.bin": "tiny_instantid.safetensors",
+    "instantid_identity_net.safetensors": "tiny_identity_net.safetensors",
+    "controlnet-openpose-sdxl-1.0.safetensors": "tiny_identity_net.safetensors",
+    "controlnet-canny-sdxl-1.0.safetensors": "tiny_identity_net.safetensors",
+    "my_person.safetensors": "tiny_lora.safetensors",
 }
 LABELS = {
     "reference": "reference",
@@ -43,22 +47,20 @@ LABELS = {
 }
 
 
-def stand_in_models(prompt: dict, flow: str) -> None:
+def stand_in_models(prompt: dict) -> None:
     """Choose the tiny stand-ins, and a picture size that suits them, in the nodes that load model files."""
-    version = flow.rpartition("-")[2]
-    chosen = {**STAND_INS, ("CE_PhotoMakerLoader", "photomaker_name"): f"tiny_photomaker_{version}.safetensors"}
     for node in prompt.values():
-        for (class_type, name), choice in chosen.items():
-            if node["class_type"] == class_type:
-                node["inputs"][name] = choice
-    prompt[find(prompt, "EmptyLatentImage")]["inputs"].update(width=SIZE, height=SIZE)
+        for name, value in node["inputs"].items():
+            if isinstance(value, str):
+                node["inputs"][name] = STAND_INS.get(value, value)
+    prompt[find_title(prompt, "Picture size")]["inputs"].update(width=SIZE, height=SIZE)
 
 
-def load_workflow(flow: str, real_models: bool) -> dict:
-    """The API prompt of one of FLOWS, on the models that its files name or on the stand-ins."""
-    prompt = json.loads((WORKFLOWS / FLOWS[flow]).read_text(encoding="utf-8"))
+def load_workflow(file: str, real_models: bool) -> dict:
+    """The API prompt of a file of WORKFLOWS, on the models that it names or on the stand-ins."""
+    prompt = json.loads((WORKFLOWS / file).read_text(encoding="utf-8"))
     if not real_models:
-        stand_in_models(prompt, flow)
+        stand_in_models(prompt)
     return prompt
 
 
@@ -136,7 +138,7 @@ def show_progress(title: str, value: int, maximum: int) -> None:
 
 def run_demo(host: Host, flow: str, real_models: bool) -> tuple[dict[str, Image.Image], dict]:
     """Run the workflow of one of FLOWS with its branches. Returns the pictures by name, and the report."""
-    prompt = load_workflow(flow, real_models)
+    prompt = load_workflow(FLOWS[flow], real_models)
     reference = Image.fromarray(skimage.data.astronaut())
     prompt[find(prompt, "LoadImage")]["inputs"]["image"] = host.upload("astronaut.png", reference)
     outputs = add_branches(prompt)

@@ -8,22 +8,13 @@ import pytest
 import skimage.data
 from browser import Frontend, find_chromium, launch
 from conftest import CHECKOUT
+from demo import STAND_INS
 from PIL import Image
 from test_workflows import api_twin
 
 PACK = "ComfyUI-CustomEnhancer"
 WORKFLOWS = CHECKOUT / "workflows"
-# What each workflow asks a person for: the node, its widget, and the stand-in to choose there.
-CHECKPOINT = ("SDXL checkpoint", "ckpt_name", "tiny_sdxl.safetensors")
-CHOICES = {
-    "CustomEnhancer with PhotoMaker": [("PhotoMaker file", "photomaker_name", "tiny_photomaker_v1.safetensors")],
-    "CustomEnhancer with PhotoMaker V2": [("PhotoMaker file", "photomaker_name", "tiny_photomaker_v2.safetensors")],
-    "CustomEnhancer with InstantID": [
-        ("InstantID file", "instantid_name", "tiny_instantid.safetensors"),
-        ("IdentityNet", "control_net_name", "tiny_identity_net.safetensors"),
-    ],
-    "CustomEnhancer with a LoRA": [("LoRA of the person", "lora_name", "tiny_lora.safetensors")],
-}
+NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
 PICTURES = CHECKOUT / "output" / "browser"
 # Small enough for a busy CPU.
 SIZE, STEPS, START_STEP = 256, 4, 2
@@ -64,9 +55,25 @@ def close_welcome(frontend: Frontend) -> None:
     welcome.wait_for(state="hidden")
 
 
-@pytest.mark.parametrize("name", CHOICES)
+def titles_with(prompt: dict, name: str) -> list[str]:
+    """The titles of the nodes of an API prompt that have a widget of this name, not fed by a link."""
+    nodes = [node for node in prompt.values() if not isinstance(node["inputs"].get(name, []), list)]
+    return [node["_meta"]["title"] for node in nodes]
+
+
+def choices(prompt: dict) -> list[tuple[str, str, str]]:
+    """What a workflow asks a person for: the title of the node, its widget, and the stand-in to choose there."""
+    return [
+        (node["_meta"]["title"], name, STAND_INS[value])
+        for node in prompt.values()
+        for name, value in node["inputs"].items()
+        if isinstance(value, str) and value in STAND_INS
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_person_loads_the_template_and_runs_it(browser, server, name):
-    first_visit = name == next(iter(CHOICES))
+    first_visit = name == NAMES[0]
     frontend = Frontend(browser, server.url, first_visit=first_visit)
     if first_visit:
         close_welcome(frontend)
@@ -75,24 +82,28 @@ def test_a_person_loads_the_template_and_runs_it(browser, server, name):
     with Image.open(workflow.with_suffix(".jpg")) as picture:
         assert frontend.load_template(PACK, name) == picture.size
     assert not frontend.unknown_nodes()
-    assert frontend.prompt() == json.loads(api_twin(workflow).read_text(encoding="utf-8"))
+    prompt = json.loads(api_twin(workflow).read_text(encoding="utf-8"))
+    assert frontend.prompt() == prompt
 
-    # The real models' files and the picture are not here: that, and nothing else, is marked.
-    choices = [CHECKPOINT, *CHOICES[name]]
-    wanting = {title for title, _, _ in choices} | {"Reference person"}
+    # The real models' files and the pictures are not here: that, and nothing else, is marked.
+    loaded_pictures = titles_with(prompt, "image")
+    wanting = {title for title, _, _ in choices(prompt)} | set(loaded_pictures)
     frontend.wait_until("count => app.graph.nodes.filter(node => node.has_errors).length >= count", len(wanting))
     assert frontend.red_nodes() == wanting
-    for choice in choices:
+    for choice in choices(prompt):
         frontend.choose(*choice)
-    frontend.upload("Reference person", "astronaut.png", astronaut())
+    for title in loaded_pictures:
+        frontend.upload(title, "astronaut.png", astronaut())
     frontend.enter("Picture size", "width", SIZE)
     frontend.enter("Picture size", "height", SIZE)
     frontend.enter("DDIM schedule, 50 steps", "steps", STEPS)
-    frontend.enter("Pivot and forward flow", "start_step", START_STEP)
+    for title in titles_with(prompt, "start_step"):
+        frontend.enter(title, "start_step", START_STEP)
     frontend.wait_until("() => !app.graph.nodes.some(node => node.has_errors)")
     frontend.page.get_by_test_id("error-overlay").wait_for(state="hidden")
 
-    assert frontend.run("Save the final picture") == (SIZE, SIZE)
+    # Several pictures lie side by side in one.
+    assert min(frontend.run("Save the final picture")) >= SIZE
     assert not frontend.red_nodes()
     frontend.show_all(3600, 1900)
     frontend.page.screenshot(path=PICTURES / f"{workflow.stem}.png")
@@ -100,12 +111,8 @@ def test_a_person_loads_the_template_and_runs_it(browser, server, name):
     frontend.page.close()
 
 
-def test_every_workflow_is_run():
-    assert {path.stem for path in WORKFLOWS.glob("*.json")} == set(CHOICES)
-
-
 def test_node_help_opens_beside_the_graph(browser, server):
-    workflow = json.loads((WORKFLOWS / f"{next(iter(CHOICES))}.json").read_text(encoding="utf-8"))
+    workflow = json.loads((WORKFLOWS / "CustomEnhancer with PhotoMaker.json").read_text(encoding="utf-8"))
     frontend = Frontend(browser, server.url)
     frontend.ask("async graph => { await app.loadGraphData(graph) }", workflow)
     frontend.page.mouse.click(*frontend.spot("ResInversion"))

@@ -278,7 +278,7 @@ class TestBadInput:
         assert "target_faces: index 3 is out of range" in self.refused(host, prompt)
 
     def photomaker_prompt(self, host, text):
-        prompt = demo.load_workflow("photomaker-v1", real_models=False)
+        prompt = demo.load_workflow(demo.FLOWS["photomaker-v1"], real_models=False)
         prompt[find(prompt, "LoadImage")]["inputs"]["image"] = host.upload(
             "grey.png", Image.new("RGB", (64, 64), "grey")
         )
@@ -287,7 +287,7 @@ class TestBadInput:
 
     def flow_prompt(self, host, flow, pack=None):
         """A shipped workflow of two steps, with one face pack for everything if any is named."""
-        prompt = demo.load_workflow(flow, real_models=False)
+        prompt = demo.load_workflow(demo.FLOWS[flow], real_models=False)
         picture = Image.fromarray(skimage.data.astronaut())
         prompt[find(prompt, "LoadImage")]["inputs"]["image"] = host.upload("astronaut.png", picture)
         prompt[find(prompt, "BasicScheduler")]["inputs"]["steps"] = 2

@@ -13,7 +13,8 @@ from PIL import Image
 
 UI_FILES = sorted((CHECKOUT / "workflows").glob("*.json"))
 API_FILES = sorted((CHECKOUT / "workflows" / "api").glob("*.json"))
-STOCK_FILES = ["nodes_custom_sampler.py"]  # of comfy_extras, beside what the host's nodes.py has
+# Of comfy_extras, beside what the host's nodes.py has.
+STOCK_FILES = ["nodes_custom_sampler.py", "nodes_images.py", "nodes_canny.py"]
 WIDGET_TYPES = {"COMBO", "INT", "FLOAT", "STRING", "BOOLEAN"}
 NOTE = "MarkdownNote"  # the frontend's own: no part of a prompt
 TITLE_HEIGHT = 30
@@ -61,7 +62,7 @@ def widget_names(node_class: type) -> list[str | None]:
     """The inputs that are widgets, in the order of `widgets_values`; None for a widget that the frontend adds."""
     names = []
     for name, (kind, options) in schema_inputs(node_class).items():
-        if kind in WIDGET_TYPES:
+        if kind in WIDGET_TYPES and not options.get("forceInput"):
             names.append(name)
             if options.get("control_after_generate") or options.get("image_upload"):
                 names.append(None)

@@ -1,0 +1,172 @@
+"""Training-free control: any SDXL control module on the scene branch, and what becomes of it in the final picture."""
+
+import comfy.samplers
+import nodes as host_nodes
+import pytest
+import torch
+from comfy_extras.nodes_custom_sampler import DisableNoise, RandomNoise, SamplerCustomAdvanced
+from customenhancer.nodes.bimd import BiMDSamplerNode, TripleFlowGuiderNode
+from customenhancer.nodes.inversion import DDIMInversion, ResInversion
+from standins.control import MODULES, control_net, sd15_control_net, shallow_sdxl, t2i_adapter
+from standins.instantid_host import predict, text
+
+STEPS = 4
+PROMPT, NEGATIVE, PERSON = text(1), text(2), text(3)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return shallow_sdxl()
+
+
+def hint(seed=0):
+    """A picture of random stripes, (1, 64, 64, 3)."""
+    stripes = (torch.rand(1, 1, 64, 1, generator=torch.Generator().manual_seed(seed)) > 0.5).float()
+    return stripes.expand(1, 64, 64, 3)
+
+
+def apply(module, positive=PROMPT, negative=NEGATIVE, strength=1.0, start=0.0, end=1.0, picture=None):
+    """Stock Apply ControlNet: (positive, negative)."""
+    picture = hint() if picture is None else picture
+    return host_nodes.ControlNetApplyAdvanced().apply_controlnet(
+        positive, negative, module, picture, strength, start, end
+    )
+
+
+def guider(model, positive=PROMPT, negative=NEGATIVE, cfg=3.0):
+    flow = comfy.samplers.CFGGuider(model)
+    flow.set_conds(positive, negative)
+    flow.set_cfg(cfg)
+    return flow
+
+
+def schedule(model):
+    return comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "ddim_uniform", STEPS)
+
+
+def sample(flow, sampler, latent, seed=None):
+    noise = DisableNoise.execute() if seed is None else RandomNoise.execute(seed)
+    sigmas = schedule(flow.model_patcher)
+    return SamplerCustomAdvanced.execute(noise.result[0], flow, sampler, sigmas, latent).result[0]["samples"]
+
+
+def draw_scene(model, positive=PROMPT, negative=NEGATIVE):
+    """The scene branch: (1, 4, 8, 8)."""
+    empty = {"samples": torch.zeros(1, 4, 8, 8)}
+    return sample(guider(model, positive, negative), comfy.samplers.sampler_object("euler"), empty, seed=5)
+
+
+def enhance(model, scene, start_step=2):
+    """The method from the scene on, without a swap: inverted, then sampled along three flows, no control anywhere."""
+    pivot, forward = guider(model), guider(model, PERSON)
+    residual_noise, noisy = ResInversion.execute(pivot, schedule(model), {"samples": scene}).result
+    flow = TripleFlowGuiderNode.execute(pivot, forward, start_step=start_step).result[0]
+    return sample(flow, BiMDSamplerNode.execute(residual_noise).result[0], noisy)
+
+
+def distance(a, b):
+    return (a - b).pow(2).mean().sqrt().item()
+
+
+@pytest.mark.parametrize("kind", MODULES)
+def test_every_kind_of_module_reaches_the_scene_and_the_final_picture_keeps_it(model, kind, measured):
+    positive, negative = apply(MODULES[kind]())
+    free, controlled = draw_scene(model), draw_scene(model, positive, negative)
+    final = enhance(model, controlled)
+    to_controlled, to_free = distance(final, controlled), distance(final, free)
+    measured(f"{kind}: scene moved by control", distance(free, controlled))
+    measured(f"{kind}: final picture to the controlled scene over to the uncontrolled", to_controlled / to_free)
+    assert distance(free, controlled) > 0.01 * free.std()
+    assert 0 < to_controlled < to_free
+
+
+def test_another_hint_makes_another_scene(model):
+    scenes = [draw_scene(model, *apply(control_net(), picture=hint(seed))) for seed in (0, 1)]
+    assert distance(*scenes) > 0
+
+
+@pytest.mark.parametrize("kind", MODULES)
+def test_the_identity_flow_does_not_know_of_the_scenes_control(model, kind):
+    """Bit-identical predictions before and after a controlled scene was drawn from the same MODEL and prompt."""
+    before = predict(model, PERSON, NEGATIVE), predict(model, PROMPT, NEGATIVE)
+    draw_scene(model, *apply(MODULES[kind]()))
+    after = predict(model, PERSON, NEGATIVE), predict(model, PROMPT, NEGATIVE)
+    assert all(map(torch.equal, before, after))
+    assert all("control" not in options for _, options in (*PROMPT, *NEGATIVE, *PERSON))
+
+
+def test_control_may_steer_the_forward_flow_by_choice(model):
+    scene = draw_scene(model)
+    pivot, sigmas = guider(model), schedule(model)
+    residual_noise, noisy = ResInversion.execute(pivot, sigmas, {"samples": scene}).result
+    finals = []
+    for forward in (guider(model, PERSON), guider(model, *apply(control_net(), PERSON))):
+        flow = TripleFlowGuiderNode.execute(pivot, forward, start_step=2).result[0]
+        finals.append(sample(flow, BiMDSamplerNode.execute(residual_noise).result[0], noisy))
+    assert distance(*finals) > 0
+
+
+@pytest.mark.parametrize("kind", MODULES)
+def test_a_control_of_no_strength_equals_none(model, kind):
+    """Difference 0.0, by the stock node, which leaves it out, and by the module itself."""
+    free = draw_scene(model)
+    assert torch.equal(draw_scene(model, *apply(MODULES[kind](), strength=0)), free)
+    silent = MODULES[kind]().copy().set_cond_hint(hint().movedim(-1, 1), 0.0)
+    positive = [[PROMPT[0][0], {**PROMPT[0][1], "control": silent, "control_apply_to_uncond": True}]]
+    assert torch.equal(draw_scene(model, positive), free)
+
+
+def test_two_modules_in_a_chain_both_act(model):
+    first = apply(control_net(0))
+    both = apply(t2i_adapter(), *first)
+    scenes = [draw_scene(model, *conds) for conds in (first, apply(t2i_adapter()), both)]
+    assert min(distance(scenes[2], scenes[0]), distance(scenes[2], scenes[1])) > 0
+
+
+@pytest.mark.parametrize(("start", "end", "acts_early", "acts_late"), [(0, 0.5, True, False), (0.5, 1, False, True)])
+def test_a_control_acts_between_its_percents(model, start, end, acts_early, acts_late):
+    positive, negative = apply(control_net(), start=start, end=end)
+    for sigma, acts in ((10.0, acts_early), (0.2, acts_late)):
+        controlled, free = (predict(model, *conds, sigma=sigma) for conds in ((positive, negative), (PROMPT, NEGATIVE)))
+        assert torch.equal(controlled, free) != acts
+
+
+def test_a_masked_control_acts_in_its_region_alone(model):
+    left = torch.zeros(1, 64, 64)
+    left[..., :32] = 1
+    mask = host_nodes.ConditioningSetMask().append
+    (controlled,) = mask(apply(control_net())[0], left, "default", 1.0)
+    (plain,) = mask(PROMPT, 1 - left, "default", 1.0)
+    (without,) = mask(PROMPT, left, "default", 1.0)
+    moved = predict(model, controlled + plain, NEGATIVE) - predict(model, without + plain, NEGATIVE)
+    assert moved[..., :4].abs().max() > 0 and not moved[..., 4:].any()
+
+
+class TestAnotherFamily:
+    """A module made for SD 1.5, on SDXL."""
+
+    @pytest.mark.parametrize("module", [sd15_control_net, lambda: t2i_adapter(xl=False)])
+    def test_our_nodes_name_the_input_and_the_remedy(self, model, module):
+        wrong = guider(model, *apply(module()))
+        right, sigmas, latent = guider(model), schedule(model), {"samples": torch.zeros(1, 4, 8, 8)}
+        for node in (ResInversion, DDIMInversion):
+            with pytest.raises(ValueError, match="guider: a .* in its conditioning was made for .* another family"):
+                node.execute(wrong, sigmas, latent)
+        with pytest.raises(ValueError, match="pivot_flow: a .* for SDXL an SDXL"):
+            TripleFlowGuiderNode.execute(wrong, right)
+        with pytest.raises(ValueError, match="forward_flow: a "):
+            TripleFlowGuiderNode.execute(right, wrong)
+
+    def test_it_is_found_behind_another_in_the_chain(self, model):
+        conds = apply(control_net(), *apply(sd15_control_net()))
+        with pytest.raises(ValueError, match="text 768 wide"):
+            TripleFlowGuiderNode.execute(guider(model), guider(model, *conds))
+
+    @pytest.mark.parametrize("kind", MODULES)
+    def test_the_models_own_family_is_welcome(self, model, kind):
+        TripleFlowGuiderNode.execute(guider(model), guider(model, *apply(MODULES[kind]())))
+
+    def test_what_the_host_says_by_itself(self, model):
+        """In the scene branch no node of ours runs: the host stops at two sizes that do not match."""
+        with pytest.raises(RuntimeError, match="mat1 and mat2 shapes cannot be multiplied"):
+            draw_scene(model, *apply(sd15_control_net()))
