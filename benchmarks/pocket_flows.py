@@ -86,7 +86,7 @@ def flows_of(models: Models, case: Case, settings: Settings) -> Flows:
             models.model,
             models.clip,
             models.photomaker,
-            case.reference,
+            case.person.reference,
             text,
             trigger=TRIGGER,
             face_analysis=models.face_analysis,
@@ -144,7 +144,7 @@ def invert(models: Models, case: Case, settings: Settings, swap_in: Tensor | Non
     scene = from_noise(models, case, flows.stock, flows.sigmas)
     pictures = FaceSwap.execute(
         scene.pictures,
-        case.reference if swap_in is None else swap_in,
+        case.person.reference if swap_in is None else swap_in,
         models.face_analysis,
         models.face_swapper,
         target_order="large-small",

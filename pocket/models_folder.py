@@ -19,21 +19,21 @@ def write_models_folder(weights: Path, models: Path) -> None:
 
     weights: a folder like WEIGHTS. What it does not have yet is left out, and a line says so.
     """
-    if _has(weights, "a checkpoint", "unet.safetensors", "taesd.safetensors"):
+    if _has(weights, "The checkpoint", "unet.safetensors", "taesd.safetensors"):
         parts = (load_file(weights / f"{name}.safetensors") for name in ("unet", "taesd"))
         _save(checkpoint_tensors(*parts), models / "checkpoints" / CHECKPOINT)
-    if _has(weights, "a PhotoMaker file", "photomaker.safetensors"):
+    if _has(weights, "The PhotoMaker file", "photomaker.safetensors"):
         from photomaker import photomaker_tensors
 
         _save(photomaker_tensors(load_file(weights / "photomaker.safetensors")), models / "photomaker" / PHOTOMAKER)
-    if _has(weights, "face models", "insightface"):
+    if _has(weights, "What finds and swaps faces", "insightface"):
         shutil.copytree(weights / "insightface", models / "insightface", dirs_exist_ok=True)
 
 
 def _has(weights: Path, what: str, *names: str) -> bool:
     missing = [name for name in names if not (weights / name).exists()]
     if missing:
-        print(f"No {what}: {', '.join(missing)} is not in {weights}", flush=True)
+        print(f"{what} is left out: {' and '.join(missing)} not in {weights} yet", flush=True)
     return not missing
 
 
