@@ -66,4 +66,5 @@ def _claims(claims: list[dict]) -> str:
 
 def _points(points: list[dict]) -> str:
     names = list(points[0])
-    return table([name.replace("_", " ") for name in names], [[f"{point[name]:.4g}" for name in names] for point in points])
+    lines = [[f"{point[name]:.4g}" for name in names] for point in points]
+    return table([name.replace("_", " ") for name in names], lines)

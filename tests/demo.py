@@ -1,6 +1,6 @@
 """The demo: runs a shipped workflow in a running ComfyUI and writes its pictures and its numbers.
 
-python tests/demo.py --server http://127.0.0.1:8188 --output output/demo/photomaker-v1 --flow photomaker-v1
+python tests/demo.py --server http://127.0.0.1:8188 --output output/demo/photomaker-v2 --flow photomaker-v2 --pocket
 """
 
 import argparse
@@ -17,11 +17,20 @@ import skimage.data
 from host import Host, PromptError, find
 from PIL import Image, ImageDraw, ImageFont
 
-WORKFLOWS = Path(__file__).resolve().parent.parent / "workflows" / "api"
+CHECKOUT = Path(__file__).resolve().parent.parent
+sys.path.append(str(CHECKOUT / "pocket"))  # last: the other modules keep their names
+
+from world.caption import caption  # noqa: E402
+from world.identity import sample_identity  # noqa: E402
+from world.pose import Pose, sample_pose  # noqa: E402
+from world.render import render  # noqa: E402
+from world.scene import Scene, sample_scene  # noqa: E402
+
+WORKFLOWS = CHECKOUT / "workflows" / "api"
 # The forward flows: each one's workflow.
 FLOWS = {
-    "photomaker-v1": "customenhancer_photomaker.json",
     "photomaker-v2": "customenhancer_photomaker_v2.json",
+    "photomaker-v1": "customenhancer_photomaker.json",
     "instantid": "customenhancer_instantid.json",
     "lora": "customenhancer_a_lora.json",
 }
@@ -33,6 +42,14 @@ STAND_INS = {
     ("ControlNetLoader", "control_net_name"): "tiny_identity_net.safetensors",
     ("LoraLoader", "lora_name"): "tiny_lora.safetensors",
 }
+# The pocket world's models in the same inputs, and the held-out scene that its prompt tells of.
+POCKET_SIZE = 128
+POCKET_MODELS = {
+    ("CheckpointLoaderSimple", "ckpt_name"): "pocket_sdxl.safetensors",
+    ("CE_PhotoMakerLoader", "photomaker_name"): "pocket_photomaker.safetensors",
+}
+POCKET_SCENE = Scene("beach", "at sunset", " sunny", "a parasol", seed=0)
+POCKET_POSE = Pose(x=0.5, y=0.4, face_width=0.26, gesture="waving", garment_colour="teal")
 LABELS = {
     "reference": "reference",
     "scene": "1  stock SDXL's scene",
@@ -46,12 +63,29 @@ LABELS = {
 def stand_in_models(prompt: dict, flow: str) -> None:
     """Choose the tiny stand-ins, and a picture size that suits them, in the nodes that load model files."""
     version = flow.rpartition("-")[2]
-    chosen = {**STAND_INS, ("CE_PhotoMakerLoader", "photomaker_name"): f"tiny_photomaker_{version}.safetensors"}
+    photomaker = {("CE_PhotoMakerLoader", "photomaker_name"): f"tiny_photomaker_{version}.safetensors"}
+    choose(prompt, STAND_INS | photomaker, SIZE)
+
+
+def choose(prompt: dict, models: dict, size: int) -> None:
+    """Set the inputs of loader nodes, (class, name), and the size of pictures."""
     for node in prompt.values():
-        for (class_type, name), choice in chosen.items():
+        for (class_type, name), choice in models.items():
             if node["class_type"] == class_type:
                 node["inputs"][name] = choice
-    prompt[find(prompt, "EmptyLatentImage")]["inputs"].update(width=SIZE, height=SIZE)
+    prompt[find(prompt, "EmptyLatentImage")]["inputs"].update(width=size, height=size)
+
+
+def pocket_world(prompt: dict) -> Image.Image:
+    """Choose the pocket world's models, and a prompt in its words. Returns the reference: someone held out."""
+    choose(prompt, POCKET_MODELS, POCKET_SIZE)
+    rng = np.random.default_rng(0)
+    person = sample_identity(rng, "heldout")
+    text = caption(POCKET_SCENE, POCKET_POSE, f"{person.word} img")
+    prompt[find(prompt, "CE_PhotoMakerForwardFlow")]["inputs"]["text"] = text
+    prompt[find_title(prompt, "Negative prompt")]["inputs"]["text"] = ""
+    pose = sample_pose(rng, "close-up", person.word)
+    return Image.fromarray(render(sample_scene(rng, "heldout"), pose, person, POCKET_SIZE).pixels)
 
 
 def load_workflow(flow: str, real_models: bool) -> dict:
@@ -134,11 +168,16 @@ def show_progress(title: str, value: int, maximum: int) -> None:
     sys.stderr.flush()
 
 
-def run_demo(host: Host, flow: str, real_models: bool) -> tuple[dict[str, Image.Image], dict]:
-    """Run the workflow of one of FLOWS with its branches. Returns the pictures by name, and the report."""
+def run_demo(
+    host: Host, flow: str, real_models: bool, pocket: bool = False
+) -> tuple[dict[str, Image.Image], dict]:
+    """Run the workflow of one of FLOWS with its branches. Returns the pictures by name, and the report.
+
+    pocket: on the pocket world's models and one of its people.
+    """
     prompt = load_workflow(flow, real_models)
-    reference = Image.fromarray(skimage.data.astronaut())
-    prompt[find(prompt, "LoadImage")]["inputs"]["image"] = host.upload("astronaut.png", reference)
+    reference = pocket_world(prompt) if pocket else Image.fromarray(skimage.data.astronaut())
+    prompt[find(prompt, "LoadImage")]["inputs"]["image"] = host.upload("reference.png", reference)
     outputs = add_branches(prompt)
 
     started = time.perf_counter()
@@ -168,7 +207,7 @@ def run_demo(host: Host, flow: str, real_models: bool) -> tuple[dict[str, Image.
             "python": platform.python_version(),
             "torch": system["pytorch_version"],
         },
-        "models": "real" if real_models else "tiny stand-ins with random weights",
+        "models": "real" if real_models else "the pocket world's" if pocket else "tiny stand-ins with random weights",
     }
     pictures = {name: host.picture(run.outputs[node_id]["images"][0]) for name, node_id in outputs.items()}
     return {"reference": reference, **pictures}, report
@@ -191,11 +230,14 @@ def main() -> None:
     parser.add_argument("--server", required=True, help="URL of the running ComfyUI")
     parser.add_argument("--output", type=Path, required=True, help="folder for the pictures and report.json")
     parser.add_argument("--flow", choices=FLOWS, required=True, help="the forward flow")
-    parser.add_argument("--models", help="the real models folder that the server uses in place of the stand-ins")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--models", help="the real models folder that the server uses in place of the stand-ins")
+    which.add_argument("--pocket", action="store_true", help="the server uses the pocket world's models")
     arguments = parser.parse_args()
 
     try:
-        pictures, report = run_demo(Host(arguments.server), arguments.flow, real_models=bool(arguments.models))
+        host = Host(arguments.server)
+        pictures, report = run_demo(host, arguments.flow, bool(arguments.models), arguments.pocket)
     except PromptError as error:
         sys.exit(f"\n{error}")
     arguments.output.mkdir(parents=True, exist_ok=True)
