@@ -6,10 +6,11 @@
     python3 dev.py test      run every check; what follows is for pytest, as in `test -k bimd -x`
     python3 dev.py serve     start ComfyUI with this pack and look around
     python3 dev.py bench inversion, or bench pocket
-                             measure inversions, or the method on the pocket world, into benchmarks/results/
+                             measure inversions, or the method on the pocket world, into benchmarks/results/; what
+                             follows is for it, as in `bench pocket --quick`
 
-Each sets up first: a virtual environment as requirements-dev.lock pins it, an unmodified ComfyUI, and tiny models. All
-of it lies in one cache folder outside the checkout, which may be deleted at any time.
+Each sets up first: an environment as requirements-dev.lock pins it, an unmodified ComfyUI, and tiny models, all in one
+cache folder outside the checkout, which may be deleted at any time.
 
     --models DIR             demo, serve and bench: use this models folder, with the real files in it
     COMFYUI_PATH=DIR         use this ComfyUI, 0.30 or newer
@@ -428,7 +429,7 @@ class Server:
 
 
 def set_up(models: Path | None, make: Callable[[Path, Path], Path] = standins) -> dict:
-    """Make what a server needs, and return it as Server's arguments. `models`: real ones, in place of what `make` does."""
+    """Make what a server needs, and return it as Server's arguments. `models`: a folder in place of `make`'s."""
     python = environment()
     comfyui = host(python)
     return {"python": python, "comfyui": comfyui, "models": models or make(python, comfyui), "packs": PACKS}
@@ -436,12 +437,11 @@ def set_up(models: Path | None, make: Callable[[Path, Path], Path] = standins) -
 
 def demo(models: Path | None, flow: str, output: Path) -> int:
     """Run the pipeline in a server of its own. tests/demo.py is the client. flow: one of FLOWS."""
-    pocket = not models and flow == FLOWS[0]
-    parts = set_up(models, pocket_world if pocket else standins)
+    parts = set_up(models, pocket_world if flow == FLOWS[0] else standins)
     output = output / flow
     output.mkdir(parents=True, exist_ok=True)
     client = [parts["python"], CHECKOUT / "tests" / "demo.py", "--output", output, "--flow", flow]
-    client += ["--models", models] if models else ["--pocket"] if pocket else []
+    client += ["--models", models] if models else []
     temporary = tempfile.TemporaryDirectory(prefix="customenhancer-", ignore_cleanup_errors=True)
     with temporary as base, Server(Path(base), log=output / "comfyui.log", **parts) as server:
         return run(*client, "--server", server.url)
@@ -453,8 +453,7 @@ def test(models: Path | None, more: Sequence[str]) -> int:
     if status := run(parts["python"], "-m", "ruff", "check", "."):
         return status
     places = {"COMFYUI_PATH": str(parts["comfyui"]), "CUSTOMENHANCER_CACHE": str(cache())}
-    if models:
-        places["CUSTOMENHANCER_MODELS"] = str(models)
+    places |= {"CUSTOMENHANCER_MODELS": str(models)} if models else {}
     return run(parts["python"], "-m", "pytest", "-c", "tests/pytest.ini", "tests", *more, **places)
 
 
@@ -499,9 +498,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     # Whatever ends us, `finally` must run, or a server stays behind.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
+    for name in {"SIGTERM", "SIGHUP"} & vars(signal).keys():
+        signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
     try:
         if options.command == "test":
             return test(options.models, more)

@@ -101,7 +101,7 @@ def diversity(classifier: SceneClassifier, seen: Seen) -> float:
     x = F.avg_pool2d((seen.pictures * (1 - heads) + 0.5 * heads).movedim(-1, 1), 2) - 0.5
     distances = []
     for layer in classifier.layers:
-        x = F.relu(layer(x))
+        x = layer(x)
         features = F.normalize(x, dim=1).flatten(2)
         products = torch.einsum("acp,bcp->abp", features, features)
         distances.append((2 - 2 * products).mean(dim=2))

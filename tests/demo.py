@@ -1,6 +1,6 @@
 """The demo: runs a shipped workflow in a running ComfyUI and writes its pictures and its numbers.
 
-python tests/demo.py --server http://127.0.0.1:8188 --output output/demo/photomaker-v2 --flow photomaker-v2 --pocket
+python tests/demo.py --server http://127.0.0.1:8188 --output output/demo/photomaker-v2 --flow photomaker-v2
 """
 
 import argparse
@@ -42,7 +42,8 @@ STAND_INS = {
     ("ControlNetLoader", "control_net_name"): "tiny_identity_net.safetensors",
     ("LoraLoader", "lora_name"): "tiny_lora.safetensors",
 }
-# The pocket world's models in the same inputs, and the held-out scene that its prompt tells of.
+# The flow for which the pocket world has models: their files in the same inputs, and the held-out scene of its prompt.
+POCKET_FLOW = "photomaker-v2"
 POCKET_SIZE = 128
 POCKET_MODELS = {
     ("CheckpointLoaderSimple", "ckpt_name"): "pocket_sdxl.safetensors",
@@ -230,14 +231,12 @@ def main() -> None:
     parser.add_argument("--server", required=True, help="URL of the running ComfyUI")
     parser.add_argument("--output", type=Path, required=True, help="folder for the pictures and report.json")
     parser.add_argument("--flow", choices=FLOWS, required=True, help="the forward flow")
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--models", help="the real models folder that the server uses in place of the stand-ins")
-    which.add_argument("--pocket", action="store_true", help="the server uses the pocket world's models")
+    parser.add_argument("--models", help="the real models folder that the server uses in place of tiny ones")
     arguments = parser.parse_args()
 
+    pocket = arguments.flow == POCKET_FLOW and not arguments.models
     try:
-        host = Host(arguments.server)
-        pictures, report = run_demo(host, arguments.flow, bool(arguments.models), arguments.pocket)
+        pictures, report = run_demo(Host(arguments.server), arguments.flow, bool(arguments.models), pocket)
     except PromptError as error:
         sys.exit(f"\n{error}")
     arguments.output.mkdir(parents=True, exist_ok=True)
