@@ -1,13 +1,11 @@
 #!/usr/bin/env python3
 """Try, test and serve CustomEnhancer with nothing but Python 3.10 or newer.
 
-    python3 dev.py demo      run the triple-flow pipeline in a real ComfyUI and write the pictures to output/demo/
-                             (--flow photomaker-v2, the default, photomaker-v1, instantid or lora)
+    python3 dev.py demo      run the pipeline in a real ComfyUI, pictures to output/demo/ (demo --help lists the flows)
     python3 dev.py test      run every check; what follows is for pytest, as in `test -k bimd -x`
     python3 dev.py serve     start ComfyUI with this pack and look around
     python3 dev.py bench inversion, or bench pocket
-                             measure inversions, or the method on the pocket world, into benchmarks/results/; what
-                             follows is for it, as in `bench pocket --quick`
+                             measure inversions, or the method on the pocket world, into benchmarks/results/ (--quick)
 
 Each sets up first: an environment as requirements-dev.lock pins it, an unmodified ComfyUI, and tiny models, all in one
 cache folder outside the checkout, which may be deleted at any time.
