@@ -16,8 +16,7 @@ SCALES = (1.0, 2.0)  # of the forward flow; 2 is the paper's doubled manipulatio
 def over_starts(models: Models, inverted: Inverted, steps: int, starts: Sequence[float]) -> list[tuple[dict, Drawn]]:
     """The pictures of every scale and MSS, each with {"scale", "start_step"}."""
     drawn = []
-    for scale, share in product(SCALES, starts):
-        start_step = round(share * steps)
+    for scale, start_step in product(SCALES, sorted({round(share * steps) for share in starts})):
         forward_scale = scale if start_step < steps else 0.0
         drawn.append(({"scale": scale, "start_step": start_step}, mixed(models, inverted, start_step, forward_scale)))
     return drawn

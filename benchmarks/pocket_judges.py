@@ -94,8 +94,7 @@ def background_distance(pictures: Tensor, scene: Seen) -> Tensor:
 def diversity(classifier: SceneClassifier, seen: Seen) -> float:
     """The mean perceptual distance between two of the pictures, heads greyed out: the paper's Scene Diversity.
 
-    In place of LPIPS: the same distance on the scene classifier's layers, each position's features at length 1, with
-    no learnt weights, averaged over the layers.
+    In place of LPIPS: 1 - the cosine of the features in the scene classifier's layers, averaged over places and layers.
     """
     heads = head_masks(seen)[..., None]
     x = F.avg_pool2d((seen.pictures * (1 - heads) + 0.5 * heads).movedim(-1, 1), 2) - 0.5
@@ -104,7 +103,7 @@ def diversity(classifier: SceneClassifier, seen: Seen) -> float:
         x = layer(x)
         features = F.normalize(x, dim=1).flatten(2)
         products = torch.einsum("acp,bcp->abp", features, features)
-        distances.append((2 - 2 * products).mean(dim=2))
+        distances.append((1 - products).mean(dim=2))
     return _between(torch.stack(distances).mean(dim=0))
 
 

@@ -10,7 +10,7 @@ NOTES = """\
   recogniser. A picture in which no face is found counts as 0; the next column says how many do.
 - Scene accuracy: the share of pictures in which the scene classifier sees the kind that the prompt names.
 - Scene diversity: the paper's measure, the mean perceptual distance (×100) between two pictures of a person, the head
-  left out. In place of LPIPS: the same distance on the scene classifier's four layers, without learnt weights.
+  left out. In place of LPIPS: 1 − the cosine of the features in the scene classifier's four layers.
 - Prompt fidelity, in place of CLIP-T: the mean of the classifier's probability of the kind of scene and of whether the
   colour below the face is nearest to that of the clothes which the prompt names.
 - Background distance: the root mean square (×100, of pictures 0 to 1) of the difference to the scene's picture, outside
