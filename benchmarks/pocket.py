@@ -92,9 +92,8 @@ def run(models, judges: Judges, numbers: dict, settings: Settings, seed: int) ->
     return results, examples
 
 
-def about(folder: Path, numbers: dict, settings: Settings, seed: int, seconds: float) -> dict:
-    """What a reader has to know of a run. folder: of the trained weights."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
+def about(files: list[Path], numbers: dict, settings: Settings, seed: int, seconds: float) -> dict:
+    """What a reader has to know of a run. files: of the models."""
     return {
         "models": ", ".join(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()[:8]}" for file in files),
         **{name.replace("_", " "): value for name, value in (numbers | asdict(settings) | {"seed": seed}).items()},
@@ -158,7 +157,9 @@ def main(arguments: list[str] | None = None) -> None:
         judges = Judges(models.judge, load_classifier(options.weights))
         results, examples = run(models, judges, numbers, settings, options.seed)
     seconds = time.monotonic() - started
-    results = {"about": about(options.weights, numbers, settings, options.seed, seconds), **results}
+    files = sorted(file for file in options.models.rglob("*") if file.suffix in (".safetensors", ".onnx"))
+    files += [options.weights / "scenes.safetensors"]
+    results = {"about": about(files, numbers, settings, options.seed, seconds), **results}
     name = options.name or f"pocket{'-quick' if options.quick else ''}"
     write(results, examples, options.results, name)
     print(markdown(results))

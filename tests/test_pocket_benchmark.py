@@ -5,6 +5,7 @@ import json
 import sys
 
 import comfy.utils
+import demo
 import numpy as np
 import pytest
 import torch
@@ -222,6 +223,17 @@ class TestPipeline:
         conds = [[[torch.full((1, 77, 4), n), {"pooled_output": torch.full((1, 3), -n)}]] for n in (1.0, 2.0)]
         ((cond, extras),) = stacked(conds)
         assert cond[:, 0, 0].tolist() == [1, 2] and extras["pooled_output"][:, 0].tolist() == [-1, -2]
+
+
+def test_the_demos_prompt_and_person_are_the_pocket_worlds_and_held_out():
+    prompt = demo.load_workflow(demo.POCKET_FLOW, real_models=False)
+    reference = demo.pocket_world(prompt)
+    inputs = {node["class_type"]: node["inputs"] for node in prompt.values()}
+    assert inputs["CheckpointLoaderSimple"]["ckpt_name"] == models_folder.CHECKPOINT
+    assert inputs["CE_PhotoMakerLoader"]["photomaker_name"] == models_folder.PHOTOMAKER
+    assert reference.size == (inputs["EmptyLatentImage"]["width"], inputs["EmptyLatentImage"]["height"])
+    assert inputs["CE_PhotoMakerForwardFlow"]["text"].split().count("img") == 1
+    assert demo.POCKET_SCENE.split == "heldout" and demo.POCKET_POSE.shot == SHOT
 
 
 def test_what_is_not_trained_yet_is_left_out_and_named(tmp_path, capsys):
