@@ -13,6 +13,7 @@ import os
 import platform
 import sys
 import time
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 
@@ -148,6 +149,7 @@ def main(arguments: list[str] | None = None) -> None:
     start_step = round(MSS_SHARE * steps) if options.start_step is None else options.start_step
     settings = Settings(steps, options.cfg, start_step)
 
+    warnings.simplefilter("ignore", FutureWarning)  # InsightFace's alignment uses what scikit-image deprecates
     torch.set_num_threads(options.threads)
     register_tiny_sdxl()
     comfy.utils.set_progress_bar_enabled(False)
