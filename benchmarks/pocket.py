@@ -1,20 +1,23 @@
 """The paper's tables in miniature: the method and its parts on people and scenes of the pocket world.
 
-python3 dev.py bench pocket [--quick] [--identities 20 --prompts 8 --seeds 2 --steps 25]
+python3 dev.py bench pocket [--quick] [--identities 20 --prompts 8 --seeds 2 --steps 20]
 """
 
 import loading  # isort: skip  first: it finds host and pack for the others
 
 import argparse
+import contextlib
 import datetime
 import hashlib
 import json
+import multiprocessing
 import os
 import platform
 import sys
 import time
 import warnings
-from dataclasses import asdict
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import comfy.utils
@@ -31,74 +34,120 @@ from pocket_claims import judged
 from pocket_curves import STARTS, fusion_curve, mean_curve, mss_curve, partner, series
 from pocket_flows import Settings
 from pocket_judges import Judges, views_of
-from pocket_models import load, missing
+from pocket_models import Models, load, missing
 from pocket_rows import FULL, PERSONALISED, SCENE, SWAPPED, draw_rows
 from pocket_sheet import contact_sheet
 from pocket_statistics import summary
 from pocket_tables import markdown
 from train_scenes import load_classifier
 
-DEFAULT = {"identities": 20, "prompts": 8, "seeds": 2, "steps": 25, "curve_identities": 4}
-QUICK = {"identities": 2, "prompts": 2, "seeds": 1, "steps": 4, "curve_identities": 1}
+DEFAULT = {"identities": 20, "prompts": 8, "seeds": 2, "steps": 20, "curve_identities": 4, "curve_prompts": 4}
+QUICK = {"identities": 2, "prompts": 2, "seeds": 1, "steps": 4, "curve_identities": 1, "curve_prompts": 2}
 MSS_SHARE = 0.2  # the nodes' own default, 10 of 50 steps
 EXAMPLES = 6  # rows of the contact sheet
 SHOWN = {SCENE: "scene", SWAPPED: "face swapped in", PERSONALISED: "personalised model alone", FULL: "full method"}
 
 
-class Progress:
-    """Says after each of `total` parts what is left; the parts take about as long as each other."""
+@dataclass(frozen=True)
+class Bench:
+    """All that a part of the benchmark needs: models, judges, how many of what, and the seed of people and noise."""
 
-    def __init__(self, total: int):
-        self._total, self._done, self._started = total, 0, time.monotonic()
+    models: Models
+    judges: Judges
+    numbers: dict
+    settings: Settings
+    seed: int
 
-    def step(self, what: str) -> None:
-        """A part is done."""
-        self._done += 1
-        passed = (time.monotonic() - self._started) / 60
-        left = passed * (self._total / self._done - 1)
-        print(f"{what}: {self._done} of {self._total} parts, {passed:.1f} min, {left:.1f} min left", flush=True)
+    def person(self, number: int) -> dict:
+        """A person's rows: {"columns", "guider_calls"} by row, and "example", labelled pictures."""
+        case = held_out_case(number, self.numbers["prompts"], self.numbers["seeds"], self.seed)
+        drawn = draw_rows(self.models, case, self.settings)
+        views, scene = views_of(self.judges, case.person), self.judges.look(drawn[SCENE].pictures)
+        place = number % self.numbers["prompts"] * self.numbers["seeds"]
+        shown = {"reference": case.person.reference[0]}
+        shown |= {label: drawn[row].pictures[place] for row, label in SHOWN.items()}
+        return {
+            "columns": {
+                row: self.judges.measure(self.judges.look(one.pictures), case, views, scene)
+                for row, one in drawn.items()
+            },
+            "guider_calls": {row: one.guider_calls for row, one in drawn.items()},
+            "example": {label: (255 * picture).round().byte().numpy() for label, picture in shown.items()},
+        }
+
+    def mss(self, number: int) -> list[dict]:
+        """A person's `mss_curve`."""
+        case = held_out_case(number, self.numbers["curve_prompts"], 1, self.seed)
+        return mss_curve(self.models, self.judges, case, self.settings, STARTS)
+
+    def fusion(self, number: int) -> list[dict]:
+        """A person's `fusion_curve`."""
+        case = held_out_case(number, self.numbers["curve_prompts"], 1, self.seed)
+        return fusion_curve(self.models, self.judges, case, partner(case, self.seed), self.settings, STARTS)
 
 
-def run(models, judges: Judges, numbers: dict, settings: Settings, seed: int) -> tuple[dict, list[dict]]:
-    """All measurements, as the JSON file has them, and the rows of the contact sheet. numbers: see DEFAULT."""
-    people, calls, examples, mss, fusion = [], {}, [], [], []
-    progress = Progress(numbers["identities"] + 2 * numbers["curve_identities"])
-    for number in range(numbers["identities"]):
-        case = held_out_case(number, numbers["prompts"], numbers["seeds"], seed)
-        drawn = draw_rows(models, case, settings)
-        views, scene = views_of(judges, case.person), judges.look(drawn[SCENE].pictures)
-        people.append(
-            {row: judges.measure(judges.look(one.pictures), case, views, scene) for row, one in drawn.items()}
-        )
-        calls = {row: one.guider_calls for row, one in drawn.items()}
-        if number < EXAMPLES:
-            place = number % numbers["prompts"] * numbers["seeds"]
-            shown = {label: drawn[row].pictures[place] for row, label in SHOWN.items()}
-            examples.append({"reference": case.person.reference[0], **shown})
-        progress.step(f"person {number + 1}")
-    for number in range(numbers["curve_identities"]):
-        case = held_out_case(number, numbers["prompts"], 1, seed)
-        mss.append(mss_curve(models, judges, case, settings, STARTS))
-        progress.step("MSS")
-        fusion.append(fusion_curve(models, judges, case, partner(case, seed), settings, STARTS))
-        progress.step("fusion")
-    results = {
+_bench: Bench | None = None  # this process's
+
+
+def set_up(models: Path, weights: Path, numbers: dict, settings: Settings, seed: int, threads: int) -> None:
+    """Load everything in this process, for `part`."""
+    global _bench
+    warnings.simplefilter("ignore", FutureWarning)  # InsightFace's alignment uses what scikit-image deprecates
+    torch.set_num_threads(threads)
+    register_tiny_sdxl()
+    comfy.utils.set_progress_bar_enabled(False)
+    with torch.inference_mode():
+        loaded = load(models)
+        _bench = Bench(loaded, Judges(loaded.judge, load_classifier(weights)), numbers, settings, seed)
+
+
+def part(what: str, number: int):
+    """One part of the benchmark: a method of Bench, by its name, for a person."""
+    with torch.inference_mode():  # as the host's executor has it
+        return getattr(_bench, what)(number)
+
+
+def run(workers: int, *set_up_with) -> dict[str, list]:
+    """All parts, by what they are: {"person", "mss", "fusion"}. workers: processes; 0: this one. Says what is left."""
+    numbers = set_up_with[2]
+    counts = {"person": numbers["identities"], **dict.fromkeys(("mss", "fusion"), numbers["curve_identities"])}
+    jobs = [(what, number) for what, count in counts.items() for number in range(count)]
+    found, started = {what: [] for what in counts}, time.monotonic()
+    with contextlib.ExitStack() as stack:
+        if workers:
+            context = multiprocessing.get_context("spawn")
+            pool = stack.enter_context(ProcessPoolExecutor(workers, context, set_up, set_up_with))
+            parts = pool.map(part, *zip(*jobs, strict=True))
+        else:
+            set_up(*set_up_with)
+            parts = (part(*job) for job in jobs)
+        for done, (made, (what, number)) in enumerate(zip(parts, jobs, strict=True), 1):
+            found[what].append(made)
+            passed = (time.monotonic() - started) / 60
+            left = passed * (len(jobs) / done - 1)
+            print(f"{what} {number + 1}: {done} of {len(jobs)}, {passed:.1f} min, {left:.1f} min left", flush=True)
+    return found
+
+
+def results_of(parts: dict[str, list], seed: int) -> dict:
+    """All measurements, as the JSON file has them. parts: from `run`."""
+    people = [person["columns"] for person in parts["person"]]
+    return {
         "rows": summary(people, seed),
-        "guider_calls": calls,
+        "guider_calls": parts["person"][0]["guider_calls"],
         "claims": judged(people, seed),
-        "mss": mean_curve(mss),
-        "fusion": mean_curve(fusion),
+        "mss": mean_curve(parts["mss"]),
+        "fusion": mean_curve(parts["fusion"]),
         "people": people,
     }
-    return results, examples
 
 
-def about(files: list[Path], numbers: dict, settings: Settings, seed: int, seconds: float) -> dict:
-    """What a reader has to know of a run. files: of the models."""
+def about(files: list[Path], numbers: dict, machine: str) -> dict:
+    """What a reader has to know of a run. files: of the models. numbers: all that was chosen."""
     return {
         "models": ", ".join(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()[:8]}" for file in files),
-        **{name.replace("_", " "): value for name, value in (numbers | asdict(settings) | {"seed": seed}).items()},
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {seconds / 60:.0f} min",
+        **{name.replace("_", " "): value for name, value in numbers.items()},
+        "machine": machine,
         "system": platform.platform(),
         "date": datetime.date.today().isoformat(),
         "python": platform.python_version(),
@@ -134,7 +183,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--cfg", type=float, default=5.0)
     parser.add_argument("--start-step", type=int, help="MSS; a fifth of the steps, if not said")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--workers", type=int, default=min(os.cpu_count(), 8), help="processes; 0: this one alone")
+    parser.add_argument("--threads", type=int, default=1, help="of each process")
     parser.add_argument("--quick", action="store_true", help="a few pictures of a few steps: to see that it works")
     parser.add_argument("--results", type=Path, default=loading.CHECKOUT / "benchmarks" / "results")
     parser.add_argument("--name", help="of the files; pocket, or pocket-quick with --quick, if not said")
@@ -149,19 +199,15 @@ def main(arguments: list[str] | None = None) -> None:
     start_step = round(MSS_SHARE * steps) if options.start_step is None else options.start_step
     settings = Settings(steps, options.cfg, start_step)
 
-    warnings.simplefilter("ignore", FutureWarning)  # InsightFace's alignment uses what scikit-image deprecates
-    torch.set_num_threads(options.threads)
-    register_tiny_sdxl()
-    comfy.utils.set_progress_bar_enabled(False)
     started = time.monotonic()
-    with torch.inference_mode():  # as the host's executor has it
-        models = load(options.models)
-        judges = Judges(models.judge, load_classifier(options.weights))
-        results, examples = run(models, judges, numbers, settings, options.seed)
-    seconds = time.monotonic() - started
+    parts = run(options.workers, options.models, options.weights, numbers, settings, options.seed, options.threads)
+    minutes = (time.monotonic() - started) / 60
+    examples = [person["example"] for person in parts["person"][:EXAMPLES]]
     files = sorted(file for file in options.models.rglob("*") if file.suffix in (".safetensors", ".onnx"))
     files += [options.weights / "scenes.safetensors"]
-    results = {"about": about(files, numbers, settings, options.seed, seconds), **results}
+    machine = f"{platform.machine()}, {options.workers or 1} processes of {options.threads} threads, {minutes:.0f} min"
+    results = {"about": about(files, numbers | asdict(settings) | {"seed": options.seed}, machine)}
+    results |= results_of(parts, options.seed)
     name = options.name or f"pocket{'-quick' if options.quick else ''}"
     write(results, examples, options.results, name)
     print(markdown(results))

@@ -15,6 +15,7 @@ NOTES = """\
   colour below the face is nearest to that of the clothes which the prompt names.
 - Background distance: the root mean square (×100, of pictures 0 to 1) of the difference to the scene's picture, outside
   of the box of its head.
+- The paper samples in 50 steps; a run of fewer says so above. MSS is a fifth of the steps, as the nodes' default is.
 - Guider calls: of one picture, from its prompt on.
 - Intervals: 95 %, bootstrapped over people, each with all its pictures. A claim holds where the interval of its
   difference within people is above 0, is reversed where it is below, and is undecided otherwise.

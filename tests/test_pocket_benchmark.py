@@ -247,7 +247,7 @@ def test_what_is_not_trained_yet_is_left_out_and_named(tmp_path, capsys):
 def test_the_quick_run_writes_its_tables_plots_and_pictures(folder, weights, tmp_path, monkeypatch):
     monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_ENABLED", False)  # the run switches it off; this switches it back
     monkeypatch.setattr(pocket, "STARTS", (0.0, 1.0))
-    size = ["--identities", "1", "--prompts", "2", "--steps", "2", "--threads", "1"]
+    size = ["--identities", "1", "--prompts", "2", "--steps", "2", "--workers", "0"]
     places = ["--models", str(folder), "--weights", str(weights), "--results", str(tmp_path)]
     pocket.main([*places, "--quick", *size])
     results = json.loads((tmp_path / "pocket-quick.json").read_text())
