@@ -107,19 +107,21 @@ def part(what: str, number: int):
         return getattr(_bench, what)(number)
 
 
-def run(workers: int, *set_up_with) -> dict[str, list]:
-    """All parts, by what they are: {"person", "mss", "fusion"}. workers: processes; 0: this one. Says what is left."""
-    numbers = set_up_with[2]
+def run(workers: int, numbers: dict, arguments: tuple) -> dict[str, list]:
+    """All parts, by what they are: {"person", "mss", "fusion"}; says after each what is left.
+
+    workers: processes; 0: this one. arguments: of `set_up`.
+    """
     counts = {"person": numbers["identities"], **dict.fromkeys(("mss", "fusion"), numbers["curve_identities"])}
     jobs = [(what, number) for what, count in counts.items() for number in range(count)]
     found, started = {what: [] for what in counts}, time.monotonic()
     with contextlib.ExitStack() as stack:
         if workers:
             context = multiprocessing.get_context("spawn")
-            pool = stack.enter_context(ProcessPoolExecutor(workers, context, set_up, set_up_with))
+            pool = stack.enter_context(ProcessPoolExecutor(workers, context, set_up, arguments))
             parts = pool.map(part, *zip(*jobs, strict=True))
         else:
-            set_up(*set_up_with)
+            set_up(*arguments)
             parts = (part(*job) for job in jobs)
         for done, (made, (what, number)) in enumerate(zip(parts, jobs, strict=True), 1):
             found[what].append(made)
@@ -200,7 +202,8 @@ def main(arguments: list[str] | None = None) -> None:
     settings = Settings(steps, options.cfg, start_step)
 
     started = time.monotonic()
-    parts = run(options.workers, options.models, options.weights, numbers, settings, options.seed, options.threads)
+    loaded_from = options.models, options.weights
+    parts = run(options.workers, numbers, (*loaded_from, numbers, settings, options.seed, options.threads))
     minutes = (time.monotonic() - started) / 60
     examples = [person["example"] for person in parts["person"][:EXAMPLES]]
     files = sorted(file for file in options.models.rglob("*") if file.suffix in (".safetensors", ".onnx"))
