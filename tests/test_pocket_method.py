@@ -21,7 +21,7 @@ from pocket_models import load
 from pocket_rows import FULL, NO_FORWARD, PERSONALISED, SCENE, SWAPPED, draw_rows
 from train_scenes import load_classifier
 
-PEOPLE, PROMPTS, STEPS = 4, 4, 20
+PEOPLE, PROMPTS, STEPS = 3, 4, 15
 UNTRAINED = [name for name in ("unet", "photomaker", "scenes") if not (WEIGHTS / f"{name}.safetensors").exists()]
 
 pytestmark = pytest.mark.skipif(bool(UNTRAINED), reason=f"not trained yet: {', '.join(UNTRAINED)}")
