@@ -174,6 +174,13 @@ def write(results: dict, examples: list[dict], folder: Path, name: str) -> None:
         plot(folder / f"{name}-{figure}.png", "Pocket world, full method", step, label, lines, lines=True)
 
 
+def at_least_one(text: str) -> int:
+    """Read a number of people, prompts or steps."""
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return int(text)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], prog="dev.py bench pocket")
@@ -181,7 +188,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="where scenes.safetensors is")
     for name, value in DEFAULT.items():
         help_text = f"{value}, or {QUICK[name]} with --quick, if not said"
-        parser.add_argument(f"--{name.replace('_', '-')}", type=int, help=help_text)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=at_least_one, help=help_text)
     parser.add_argument("--cfg", type=float, default=5.0)
     parser.add_argument("--start-step", type=int, help="MSS; a fifth of the steps, if not said")
     parser.add_argument("--seed", type=int, default=0)

@@ -260,6 +260,12 @@ def test_the_quick_run_writes_its_tables_plots_and_pictures(folder, weights, tmp
     assert pictures == [f"pocket-quick-{what}.png" for what in ("background", "examples", "fusion", "similarity")]
 
 
+def test_a_run_of_nobody_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        pocket.main(["--models", str(tmp_path), "--curve-identities", "0"])
+    assert "--curve-identities: 0 is less than 1" in capsys.readouterr().err
+
+
 def test_a_models_folder_that_lacks_something_is_refused(tmp_path, capsys):
     with pytest.raises(SystemExit):
         pocket.main(["--models", str(tmp_path)])
