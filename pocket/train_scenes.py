@@ -4,13 +4,14 @@ nice python pocket/train_scenes.py     writes scenes.safetensors; four minutes
 """
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from examples import example, stream
 from face_crops import Pool
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 from train_vae import as_tensor
 from training import Training, arguments
@@ -56,6 +57,13 @@ def softened(pictures: torch.Tensor) -> torch.Tensor:
     blurred = F.avg_pool2d(F.pad(pictures, (2, 2, 2, 2), mode="replicate"), 5, 1)
     chosen = torch.rand(len(pictures), 1, 1, 1) < BLUR
     return torch.where(chosen, blurred, pictures) + NOISE * torch.randn_like(pictures)
+
+
+def load_classifier(folder: Path) -> SceneClassifier:
+    """The trained classifier in `folder`, in float32."""
+    classifier = SceneClassifier().eval()
+    classifier.load_state_dict({key: value.float() for key, value in load_file(folder / "scenes.safetensors").items()})
+    return classifier
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """The demo: runs a shipped workflow in a running ComfyUI and writes its pictures and its numbers.
 
-python tests/demo.py --server http://127.0.0.1:8188 --output output/demo/photomaker-v1 --flow photomaker-v1
+python tests/demo.py --server http://127.0.0.1:8188 --output output/demo/photomaker-v2 --flow photomaker-v2
 """
 
 import argparse
@@ -17,11 +17,20 @@ import skimage.data
 from host import Host, PromptError, find
 from PIL import Image, ImageDraw, ImageFont
 
-WORKFLOWS = Path(__file__).resolve().parent.parent / "workflows" / "api"
+CHECKOUT = Path(__file__).resolve().parent.parent
+sys.path.append(str(CHECKOUT / "pocket"))  # last: the other modules keep their names
+
+from world.caption import caption  # noqa: E402
+from world.identity import sample_identity  # noqa: E402
+from world.pose import Pose, sample_pose  # noqa: E402
+from world.render import render  # noqa: E402
+from world.scene import Scene, sample_scene  # noqa: E402
+
+WORKFLOWS = CHECKOUT / "workflows" / "api"
 # The forward flows: each one's workflow.
 FLOWS = {
-    "photomaker-v1": "customenhancer_photomaker.json",
     "photomaker-v2": "customenhancer_photomaker_v2.json",
+    "photomaker-v1": "customenhancer_photomaker.json",
     "instantid": "customenhancer_instantid.json",
     "lora": "customenhancer_a_lora.json",
 }
@@ -37,6 +46,15 @@ STAND_INS = {
     "controlnet-canny-sdxl-1.0.safetensors": "tiny_identity_net.safetensors",
     "my_person.safetensors": "tiny_lora.safetensors",
 }
+# The flow for which the pocket world has models: its file in the place of each, and the held-out scene of its prompt.
+POCKET_FLOW = "photomaker-v2"
+POCKET_SIZE = 128
+POCKET_MODELS = {
+    "sd_xl_base_1.0.safetensors": "pocket_sdxl.safetensors",
+    "photomaker-v2.bin": "pocket_photomaker.safetensors",
+}
+POCKET_SCENE = Scene("beach", "at sunset", " sunny", "a parasol", seed=0)
+POCKET_POSE = Pose(x=0.5, y=0.4, face_width=0.26, gesture="waving", garment_colour="teal")
 LABELS = {
     "reference": "reference",
     "scene": "1  stock SDXL's scene",
@@ -49,11 +67,28 @@ LABELS = {
 
 def stand_in_models(prompt: dict) -> None:
     """Choose the tiny stand-ins, and a picture size that suits them, in the nodes that load model files."""
+    choose_models(prompt, STAND_INS, SIZE)
+
+
+def choose_models(prompt: dict, files: dict[str, str], size: int) -> None:
+    """Put other files in the place of those that a workflow names, and set the size of its pictures."""
     for node in prompt.values():
         for name, value in node["inputs"].items():
             if isinstance(value, str):
-                node["inputs"][name] = STAND_INS.get(value, value)
-    prompt[find_title(prompt, "Picture size")]["inputs"].update(width=SIZE, height=SIZE)
+                node["inputs"][name] = files.get(value, value)
+    prompt[find_title(prompt, "Picture size")]["inputs"].update(width=size, height=size)
+
+
+def pocket_world(prompt: dict) -> Image.Image:
+    """Choose the pocket world's models, and a prompt in its words. Returns the reference: someone held out."""
+    choose_models(prompt, POCKET_MODELS, POCKET_SIZE)
+    rng = np.random.default_rng(0)
+    person = sample_identity(rng, "heldout")
+    text = caption(POCKET_SCENE, POCKET_POSE, f"{person.word} img")
+    prompt[find(prompt, "CE_PhotoMakerForwardFlow")]["inputs"]["text"] = text
+    prompt[find_title(prompt, "Negative prompt")]["inputs"]["text"] = ""
+    pose = sample_pose(rng, "close-up", person.word)
+    return Image.fromarray(render(sample_scene(rng, "heldout"), pose, person, POCKET_SIZE).pixels)
 
 
 def load_workflow(file: str, real_models: bool) -> dict:
@@ -136,11 +171,16 @@ def show_progress(title: str, value: int, maximum: int) -> None:
     sys.stderr.flush()
 
 
-def run_demo(host: Host, flow: str, real_models: bool) -> tuple[dict[str, Image.Image], dict]:
-    """Run the workflow of one of FLOWS with its branches. Returns the pictures by name, and the report."""
-    prompt = load_workflow(FLOWS[flow], real_models)
-    reference = Image.fromarray(skimage.data.astronaut())
-    prompt[find(prompt, "LoadImage")]["inputs"]["image"] = host.upload("astronaut.png", reference)
+def run_demo(
+    host: Host, flow: str, real_models: bool, pocket: bool = False
+) -> tuple[dict[str, Image.Image], dict]:
+    """Run the workflow of one of FLOWS with its branches. Returns the pictures by name, and the report.
+
+    pocket: on the pocket world's models and one of its people.
+    """
+    prompt = load_workflow(FLOWS[flow], real_models or pocket)
+    reference = pocket_world(prompt) if pocket else Image.fromarray(skimage.data.astronaut())
+    prompt[find(prompt, "LoadImage")]["inputs"]["image"] = host.upload("reference.png", reference)
     outputs = add_branches(prompt)
 
     started = time.perf_counter()
@@ -170,7 +210,7 @@ def run_demo(host: Host, flow: str, real_models: bool) -> tuple[dict[str, Image.
             "python": platform.python_version(),
             "torch": system["pytorch_version"],
         },
-        "models": "real" if real_models else "tiny stand-ins with random weights",
+        "models": "real" if real_models else "the pocket world's" if pocket else "tiny stand-ins with random weights",
     }
     pictures = {name: host.picture(run.outputs[node_id]["images"][0]) for name, node_id in outputs.items()}
     return {"reference": reference, **pictures}, report
@@ -193,11 +233,12 @@ def main() -> None:
     parser.add_argument("--server", required=True, help="URL of the running ComfyUI")
     parser.add_argument("--output", type=Path, required=True, help="folder for the pictures and report.json")
     parser.add_argument("--flow", choices=FLOWS, required=True, help="the forward flow")
-    parser.add_argument("--models", help="the real models folder that the server uses in place of the stand-ins")
+    parser.add_argument("--models", help="the real models folder that the server uses in place of tiny ones")
     arguments = parser.parse_args()
 
+    pocket = arguments.flow == POCKET_FLOW and not arguments.models
     try:
-        pictures, report = run_demo(Host(arguments.server), arguments.flow, real_models=bool(arguments.models))
+        pictures, report = run_demo(Host(arguments.server), arguments.flow, bool(arguments.models), pocket)
     except PromptError as error:
         sys.exit(f"\n{error}")
     arguments.output.mkdir(parents=True, exist_ok=True)

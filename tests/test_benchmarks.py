@@ -273,7 +273,8 @@ def test_a_folder_without_a_checkpoint_is_named(tmp_path, capsys):
 
 def test_dev_hands_the_arguments_on(monkeypatch, tmp_path):
     commands = []
-    monkeypatch.setattr(dev, "set_up", lambda models: {"python": "python", "comfyui": tmp_path, "models": models})
+    parts = {"python": "python", "comfyui": tmp_path, "models": tmp_path}
+    monkeypatch.setattr(dev, "set_up", lambda models, make: parts)
     monkeypatch.setattr(dev, "run", lambda *command, **more: commands.append((command, more)) or 0)
     assert dev.bench(tmp_path, "inversion", ["--quick"]) == 0
     ((command, more),) = commands

@@ -80,6 +80,18 @@ class TestCacheFolder:
         dev.environment()
         assert names[0] == names[1] and len(set(names)) == 3
 
+    def test_the_pocket_worlds_folder_is_for_one_set_of_weights_and_of_scripts(self, cache, monkeypatch, tmp_path):
+        names, pocket = [], tmp_path / "pocket"
+        monkeypatch.setattr(dev, "ensure", lambda name, *_: names.append(name) or cache / name)
+        monkeypatch.setattr(dev, "POCKET", pocket)
+        (pocket / "weights" / "deep").mkdir(parents=True)
+        for file in (pocket / "script.py", pocket / "weights" / "one", pocket / "weights" / "deep" / "other"):
+            dev.pocket_world(Path("python"), Path("comfyui"))
+            dev.pocket_world(Path("python"), Path("comfyui"))
+            file.write_bytes(b"new")
+        dev.pocket_world(Path("python"), Path("comfyui"))
+        assert names[::2] == [*names[1::2], names[-1]] and len(set(names)) == 4
+
 
 class TestEnsure:
     """A folder of the cache is whole, or it is made again."""

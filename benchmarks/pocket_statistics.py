@@ -1,0 +1,36 @@
+"""Means over people with their confidence intervals: a cluster bootstrap, a person with all its pictures at a time."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+RESAMPLES, LEVEL = 4000, 95
+
+
+def interval(values: Sequence[float], seed: int = 0) -> dict[str, float]:
+    """Mean of one number for each person, and the bounds of its LEVEL % interval: {mean, low, high}."""
+    values = np.asarray(values, float)
+    chosen = np.random.default_rng(seed).integers(len(values), size=(RESAMPLES, len(values)))
+    tail = (100 - LEVEL) / 2
+    low, high = np.percentile(values[chosen].mean(axis=1), [tail, 100 - tail])
+    return {"mean": float(values.mean()), "low": float(low), "high": float(high)}
+
+
+def summary(people: Sequence[dict[str, dict[str, float]]], seed: int = 0) -> dict[str, dict[str, dict[str, float]]]:
+    """`interval` of each column of each row. people: for each person the columns of each row, by their names."""
+    return {
+        row: {column: interval([person[row][column] for person in people], seed) for column in columns}
+        for row, columns in people[0].items()
+    }
+
+
+def difference(people: Sequence[dict], column: str, higher: str, lower: str, seed: int = 0) -> dict[str, float]:
+    """`interval` of how much higher one row is than another, within each person."""
+    return interval([person[higher][column] - person[lower][column] for person in people], seed)
+
+
+def verdict(difference: dict[str, float]) -> str:
+    """Whether a claimed difference is there: its interval is above 0, below it, or on both sides."""
+    if difference["low"] > 0:
+        return "holds"
+    return "reversed" if difference["high"] < 0 else "undecided"
