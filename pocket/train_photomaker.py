@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from sampling import load_model
 from text import TextEncoders, token_ids
 from torch.func import functional_call
-from train_unet import noise_weights
+from train_unet import noise_weights, square_error
 from training import Training, arguments
 from unet import TIMESTEPS, TextToImage, alphas_bar
 
@@ -71,7 +71,7 @@ def main() -> None:
         noisy, texts = signal.sqrt() * x + (1 - signal).sqrt() * noise, {"context": context, "y": pooled}
         predicted = functional_call(model.unet, photomaker.lora_weights(weights), (noisy, timesteps.float()), texts)
         weight = noise_weights(signal) * (1 + HEAD * heads[:, None].float())
-        return {"eps": (weight * (predicted.float() - noise).square()).mean()}
+        return {"eps": square_error(weight.sqrt() * (predicted.float() - noise))}
 
     training.run(loss)
     tensors = {key: value.half() for key, value in photomaker.state_dict().items()}
