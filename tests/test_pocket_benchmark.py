@@ -118,6 +118,12 @@ class TestCases:
         assert all(text.split().count("img") == 1 for text in case.texts)
         assert all(f"{case.person.identity.word} img" in text for text in case.texts)
 
+    def test_the_prompts_ask_for_a_shot(self):
+        case = held_out_case(0, 4, 1, shot="close-up")
+        assert all("close-up" in text for text in case.texts)
+        assert all(pose.shot == "close-up" for _, pose in case.described)
+        assert all(pose.shot == SHOT for _, pose in held_out_case(0, 4, 1).described)
+
     def test_the_same_number_gives_the_same_case(self):
         one, other = held_out_case(2, 2, 1), held_out_case(2, 2, 1)
         assert one.texts == other.texts and torch.equal(one.person.views, other.person.views)
