@@ -11,7 +11,7 @@ from world.pose import Pose, sample_pose
 from world.render import render
 from world.scene import KINDS, Scene, sample_scene
 
-SHOT = "half figure"  # unless another is asked for: faces as large as they get while a scene is still a scene
+SHOT = "close-up"  # unless another is asked for: the detector finds no face in the model's half figures
 TRIGGER = "img"
 VIEWS = 4  # other pictures of a person, which likeness is measured against
 
