@@ -29,7 +29,7 @@ sys.path.append(str(loading.CHECKOUT / "pocket"))  # last: the other modules kee
 
 from models_folder import WEIGHTS
 from plots import plot
-from pocket_cases import held_out_case
+from pocket_cases import SHOT, held_out_case
 from pocket_claims import judged
 from pocket_curves import STARTS, fusion_curve, mean_curve, mss_curve, partner, series
 from pocket_flows import Settings
@@ -40,6 +40,7 @@ from pocket_sheet import contact_sheet
 from pocket_statistics import summary
 from pocket_tables import markdown
 from train_scenes import load_classifier
+from world.pose import SHOTS
 
 DEFAULT = {"identities": 20, "prompts": 8, "seeds": 2, "steps": 20, "curve_identities": 4, "curve_prompts": 4}
 QUICK = {"identities": 2, "prompts": 2, "seeds": 1, "steps": 4, "curve_identities": 1, "curve_prompts": 2}
@@ -50,17 +51,18 @@ SHOWN = {SCENE: "scene", SWAPPED: "face swapped in", PERSONALISED: "personalised
 
 @dataclass(frozen=True)
 class Bench:
-    """All that a part of the benchmark needs: models, judges, how many of what, and the seed of people and noise."""
+    """All that a part of the benchmark needs: models, judges, how many of what, seed of people and noise, and shot."""
 
     models: Models
     judges: Judges
     numbers: dict
     settings: Settings
     seed: int
+    shot: str
 
     def person(self, number: int) -> dict:
         """A person's rows: {"columns", "guider_calls"} by row, and "example", labelled pictures."""
-        case = held_out_case(number, self.numbers["prompts"], self.numbers["seeds"], self.seed)
+        case = held_out_case(number, self.numbers["prompts"], self.numbers["seeds"], self.seed, self.shot)
         drawn = draw_rows(self.models, case, self.settings)
         views, scene = views_of(self.judges, case.person), self.judges.look(drawn[SCENE].pictures)
         place = number % self.numbers["prompts"] * self.numbers["seeds"]
@@ -77,20 +79,20 @@ class Bench:
 
     def mss(self, number: int) -> list[dict]:
         """A person's `mss_curve`."""
-        case = held_out_case(number, self.numbers["curve_prompts"], 1, self.seed)
+        case = held_out_case(number, self.numbers["curve_prompts"], 1, self.seed, self.shot)
         return mss_curve(self.models, self.judges, case, self.settings, STARTS)
 
     def fusion(self, number: int) -> list[dict]:
         """A person's `fusion_curve`."""
-        case = held_out_case(number, self.numbers["curve_prompts"], 1, self.seed)
+        case = held_out_case(number, self.numbers["curve_prompts"], 1, self.seed, self.shot)
         return fusion_curve(self.models, self.judges, case, partner(case, self.seed), self.settings, STARTS)
 
 
 _bench: Bench | None = None  # this process's
 
 
-def set_up(models: Path, weights: Path, numbers: dict, settings: Settings, seed: int, threads: int) -> None:
-    """Load everything in this process, for `part`."""
+def set_up(models: Path, weights: Path, threads: int, *chosen) -> None:
+    """Load everything in this process, for `part`. chosen: what Bench has beside models and judges."""
     global _bench
     warnings.simplefilter("ignore", FutureWarning)  # InsightFace's alignment uses what scikit-image deprecates
     torch.set_num_threads(threads)
@@ -98,7 +100,7 @@ def set_up(models: Path, weights: Path, numbers: dict, settings: Settings, seed:
     comfy.utils.set_progress_bar_enabled(False)
     with torch.inference_mode():
         loaded = load(models)
-        _bench = Bench(loaded, Judges(loaded.judge, load_classifier(weights)), numbers, settings, seed)
+        _bench = Bench(loaded, Judges(loaded.judge, load_classifier(weights)), *chosen)
 
 
 def part(what: str, number: int):
@@ -189,6 +191,7 @@ def main(arguments: list[str] | None = None) -> None:
     for name, value in DEFAULT.items():
         help_text = f"{value}, or {QUICK[name]} with --quick, if not said"
         parser.add_argument(f"--{name.replace('_', '-')}", type=at_least_one, help=help_text)
+    parser.add_argument("--shot", choices=SHOTS, default=SHOT, help="that the prompts ask for")
     parser.add_argument("--cfg", type=float, default=5.0)
     parser.add_argument("--start-step", type=int, help="MSS; a fifth of the steps, if not said")
     parser.add_argument("--seed", type=int, default=0)
@@ -209,14 +212,15 @@ def main(arguments: list[str] | None = None) -> None:
     settings = Settings(steps, options.cfg, start_step)
 
     started = time.monotonic()
-    loaded_from = options.models, options.weights
-    parts = run(options.workers, numbers, (*loaded_from, numbers, settings, options.seed, options.threads))
+    chosen = numbers, settings, options.seed, options.shot
+    parts = run(options.workers, numbers, (options.models, options.weights, options.threads, *chosen))
     minutes = (time.monotonic() - started) / 60
     examples = [person["example"] for person in parts["person"][:EXAMPLES]]
     files = sorted(file for file in options.models.rglob("*") if file.suffix in (".safetensors", ".onnx"))
     files += [options.weights / "scenes.safetensors"]
     machine = f"{platform.machine()}, {options.workers or 1} processes of {options.threads} threads, {minutes:.0f} min"
-    results = {"about": about(files, numbers | asdict(settings) | {"seed": options.seed}, machine)}
+    said = numbers | asdict(settings) | {"seed": options.seed, "shot": options.shot}
+    results = {"about": about(files, said, machine)}
     results |= results_of(parts, options.seed)
     name = options.name or f"pocket{'-quick' if options.quick else ''}"
     write(results, examples, options.results, name)

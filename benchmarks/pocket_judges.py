@@ -17,7 +17,7 @@ from world.colours import CLOTHES
 from world.pose import Pose
 from world.scene import KINDS
 
-HEAD = 0.5  # hair is within so many widths and heights of a face's box around it
+HEAD = 0.3  # hair is within so many widths and heights of a face's box around it
 # Where the clothes are, in a face's widths from its middle, and in its heights below the chin.
 CHEST = 0.45, (0.45, 1.0)
 

@@ -3,8 +3,8 @@
 from pocket_judges import COLUMNS
 
 NOTES = """\
-- People, scenes and their combinations are held out of every training. Each person has prompts of its own, half figures
-  in the eight kinds of scene in turn; the same prompts, and the scene's own noise, go into every row.
+- People, scenes and their combinations are held out of every training. Each person has prompts of its own, in the
+  eight kinds of scene in turn; the same prompts, and the scene's own noise, go into every row.
 - Face similarity: the mean cosine, ×100, of antelopev2's embedding with those of four other close-ups of the person, as
   the paper averages over a person's other pictures. Neither swapper nor identity encoder was trained with that
   recogniser. A picture in which no face is found counts as 0; the next column says how many do.

@@ -54,7 +54,7 @@ POCKET_MODELS = {
     "photomaker-v2.bin": "pocket_photomaker.safetensors",
 }
 POCKET_SCENE = Scene("beach", "at sunset", " sunny", "a parasol", seed=0)
-POCKET_POSE = Pose(x=0.5, y=0.4, face_width=0.26, gesture="waving", garment_colour="teal")
+POCKET_POSE = Pose(x=0.5, y=0.48, face_width=0.36, garment_colour="teal")
 LABELS = {
     "reference": "reference",
     "scene": "1  stock SDXL's scene",

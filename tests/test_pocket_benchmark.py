@@ -97,7 +97,7 @@ def classifier(weights):
 
 def rendered(count=12):
     """Held-out half figures: the Seen with the renderer's own boxes, and their poses and kinds."""
-    drawn = [example(number, seed=3, split="heldout", shot=SHOT) for number in range(count)]
+    drawn = [example(number, seed=3, split="heldout", shot="half figure") for number in range(count)]
     pictures = [render(*parts) for parts in drawn]
     pixels = torch.from_numpy(np.stack([picture.pixels for picture in pictures])).float() / 255
     seen = Seen(pixels, [picture.box for picture in pictures], torch.zeros(count, 512))
@@ -118,6 +118,12 @@ class TestCases:
         assert all(text.split().count("img") == 1 for text in case.texts)
         assert all(f"{case.person.identity.word} img" in text for text in case.texts)
 
+    def test_the_prompts_ask_for_a_shot(self):
+        case = held_out_case(0, 4, 1, shot="half figure")
+        assert all("half figure" in text for text in case.texts)
+        assert all(pose.shot == "half figure" for _, pose in case.described)
+        assert all(pose.shot == SHOT for _, pose in held_out_case(0, 4, 1).described)
+
     def test_the_same_number_gives_the_same_case(self):
         one, other = held_out_case(2, 2, 1), held_out_case(2, 2, 1)
         assert one.texts == other.texts and torch.equal(one.person.views, other.person.views)
@@ -132,7 +138,7 @@ class TestJudges:
         assert judges.likeness(seen, person).tolist() == [0.5, 0.5, 0.0]
 
     def test_the_kind_of_scene_is_seen_in_the_renderers_pictures(self, classifier, measured):
-        drawn = [example(number, seed=3, split="heldout", shot=SHOT) for number in range(24)]
+        drawn = [example(number, seed=3, split="heldout", shot="half figure") for number in range(24)]
         seen, _, _ = rendered(24)
         kinds = [list(judges.KINDS).index(scene.kind) for scene, _, _ in drawn]
         right = (judges.kind_probabilities(classifier, seen.pictures).argmax(dim=1) == torch.tensor(kinds)).float()
