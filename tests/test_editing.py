@@ -13,12 +13,12 @@ SOURCE, TARGET = (0.5, 0.8), (-1.0, 0.3)  # mean and standard deviation of what 
 STEPS = 20
 
 
-def edit(model, start_step=5, **options):
+def edit(model, start_step=5, cfg=5.0, **options):
     """The workflow on a photograph's latent: (photograph, what came of it), both (1, 4, 8, 8) in the model's space."""
     process = model.model.process_latent_in, model.model.process_latent_out
     photograph = SOURCE[0] + SOURCE[1] * torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "normal", STEPS)
-    pivot, forward = guider(model, SOURCE), guider(model, TARGET)
+    pivot, forward = guider(model, SOURCE, cfg=cfg), guider(model, TARGET, cfg=cfg)
     residual_noise, noisy = ResInversion.execute(pivot, sigmas, {"samples": process[1](photograph)}).result
     flow = TripleFlowGuiderNode.execute(pivot, forward, start_step=start_step, **options).result[0]
     sampler, noise = BiMDSamplerNode.execute(residual_noise).result[0], DisableNoise.execute().result[0]
@@ -41,10 +41,10 @@ def test_without_the_target_prompt_the_photograph_comes_back(prediction, chaotic
 
 
 def test_the_target_prompt_moves_the_photograph_the_more_the_earlier_it_sets_in(prediction):
-    """Towards the target's mean, which lies below the source's; set in after the last step, not at all."""
+    """Unguided, towards the target's mean, which lies below the source's; set in after the last step, not at all."""
     means = []
     for start_step in (0, 5, 10, STEPS):
-        photograph, edited = edit(gaussian_model(prediction), start_step)
+        photograph, edited = edit(gaussian_model(prediction), start_step, cfg=1.0)
         means.append((edited - photograph).mean().item())
     assert means == sorted(means)
     assert means[0] < means[-2] < -0.01 and abs(means[-1]) <= 1e-5
