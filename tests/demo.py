@@ -233,12 +233,13 @@ def main() -> None:
     parser.add_argument("--server", required=True, help="URL of the running ComfyUI")
     parser.add_argument("--output", type=Path, required=True, help="folder for the pictures and report.json")
     parser.add_argument("--flow", choices=FLOWS, required=True, help="the forward flow")
-    parser.add_argument("--models", help="the real models folder that the server uses in place of tiny ones")
+    models = parser.add_mutually_exclusive_group()
+    models.add_argument("--models", help="the real models folder that the server uses in place of tiny ones")
+    models.add_argument("--pocket", action="store_true", help=f"the server has the pocket world's: {POCKET_FLOW}")
     arguments = parser.parse_args()
 
-    pocket = arguments.flow == POCKET_FLOW and not arguments.models
     try:
-        pictures, report = run_demo(Host(arguments.server), arguments.flow, bool(arguments.models), pocket)
+        pictures, report = run_demo(Host(arguments.server), arguments.flow, bool(arguments.models), arguments.pocket)
     except PromptError as error:
         sys.exit(f"\n{error}")
     arguments.output.mkdir(parents=True, exist_ok=True)
