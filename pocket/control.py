@@ -15,6 +15,7 @@ import comfyui  # noqa: F401  puts the host on sys.path
 import torch
 from checkpoint import padded, part, widened
 from comfy.cldm.cldm import ControlNet
+from models_folder import KINDS
 from photomaker import reach
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -22,7 +23,6 @@ from torch.func import functional_call
 from training import OUTPUT
 from unet import ENCODER
 
-KINDS = ("pose", "edges")
 RANK = 4
 # Outputs of the convolutions that bring the hint to an eighth of its size; the file has (16, 16, 32, 32, 96, 96, 256).
 HINT_CHANNELS, HINT_STRIDES = (16, 16, 32, 32, 32, 32, 64), (1, 1, 2, 1, 2, 1, 2)

@@ -27,6 +27,9 @@ import encode_hints
 import encode_latents
 import hints
 import instantid
+import measure_control
+import measure_instantid
+import models_folder
 import text
 import train_control
 import train_instantid
@@ -178,6 +181,13 @@ def test_key_points_look_as_the_node_and_the_host_show_them(points):
     assert torch.equal(hints.as_hint(hints.keypoints_picture(points)[None]), shown)
 
 
+def test_edges_are_those_that_the_canny_node_finds():
+    pixels = np.stack([encode_hints.render(*example(number, 5)).pixels for number in range(3)])
+    expected = Canny.execute(torch.tensor(pixels).float() / 255, 0.4, 0.8).result[0]
+    assert torch.equal(hints.as_hint(hints.edges_picture(pixels)), expected.movedim(-1, 1))
+    assert all(0.005 < edges.mean() < 0.3 for edges in expected)
+
+
 def test_hints_are_those_of_the_encoded_pictures(tmp_path, monkeypatch):
     latents = torch.zeros(20, 4, 16, 16)
     save_file({"latents": latents}, tmp_path / "latents.safetensors")
@@ -189,9 +199,8 @@ def test_hints_are_those_of_the_encoded_pictures(tmp_path, monkeypatch):
     assert [len(tensor) for tensor in found.values()] == [17] * 3
     scene, pose, identity = example(16, encode_latents.SEED)
     pixels, _ = encode_latents.pixels_and_captions(scene, pose, identity)
-    expected = Canny.execute(torch.tensor(pixels)[None].float() / 255, 0.4, 0.8).result[0]
     edges = train_control.hint_pictures(found, "edges", np.array([16]))
-    assert torch.equal(edges, expected.movedim(-1, 1)) and 0.005 < edges.mean() < 0.3
+    assert torch.equal(edges, hints.as_hint(hints.edges_picture(pixels[None])))
     points = encode_hints.render(scene, pose, identity).keypoints
     pose_hint = train_control.hint_pictures(found, "pose", np.array([16, 3]))
     assert torch.equal(pose_hint[0], hints.as_hint(hints.keypoints_picture(points)[None])[0])
@@ -207,3 +216,60 @@ def test_a_step_shows_other_pictures_of_the_person_that_it_draws():
         drawn, heads, points, ids, faces = train_instantid.draw(np.random.default_rng(step), data)
         assert all(torch.equal(each, drawn) for each in (heads, points, ids)) and len(drawn) == 32
         assert ((faces[:, 0] // views).int() == drawn // views).all() and (faces[:, 0] != drawn).any()
+
+
+def test_the_models_folder_has_the_files_where_the_loaders_look(model, trained, tmp_path, files):
+    weights, models = tmp_path / "weights", tmp_path / "models"
+    weights.mkdir()
+    save_file(model.state_dict(), weights / "unet.safetensors")
+    save_file(trained[0].state_dict(), weights / "control_pose.safetensors")
+    save_file(trained[1].state_dict(), weights / "instantid.safetensors")
+    models_folder.write_models_folder(weights, models)
+    written = {
+        "controlnet/pocket_pose": "control",
+        f"instantid/{models_folder.INSTANTID.removesuffix('.safetensors')}": "instantid",
+        f"controlnet/{models_folder.IDENTITY_NET.removesuffix('.safetensors')}": "identity_net",
+    }
+    assert sorted(path.relative_to(models).as_posix() for path in models.rglob("*.safetensors")) == sorted(
+        f"{name}.safetensors" for name in written
+    )
+    for name, same in written.items():
+        places = models / f"{name}.safetensors", files / f"{same}.safetensors"
+        one, other = map(train_control.load_file, places)
+        assert one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+@torch.no_grad()
+def test_sampling_shows_each_prompt_its_hint_and_the_negative_prompt_nobody(model, trained):
+    x, timesteps = torch.randn(4, 4, 16, 16), torch.full((4,), 300.0)
+    ids = text.token_ids([PROMPT, PROMPT, "", ""])
+    hint, face = torch.rand(2, 3, hints.SIZE, hints.SIZE), torch.randn(512)
+    steered = measure_control.Steered(model, trained[0], hint)(x, timesteps, ids)
+    rows = (1, 3)
+    for row in rows:
+        alone = measure_control.Steered(model, trained[0], hint[1:])
+        assert torch.allclose(alone(x[[row] * 2], timesteps[:2], ids[[row] * 2])[:1], steered[row : row + 1], atol=1e-4)
+    personalised = measure_instantid.Personalised(model, trained[1], face, hint[:1])(x, timesteps, ids)
+    for row, shown in zip(rows, (face, torch.zeros(512)), strict=True):
+        one = slice(row, row + 1)
+        inputs = x[one], timesteps[one], *model.text(ids[one])
+        assert torch.allclose(trained[1](model.unet, shown[None], hint[:1], *inputs), personalised[one], atol=1e-4)
+
+
+def test_agreement_with_a_hint_is_1_for_itself_and_less_the_further_off():
+    asked = np.zeros((32, 32), bool)
+    asked[8, 4:28] = True
+    agreement = [measure_control.edge_agreement(asked, np.roll(asked, by, axis=0)) for by in (0, 1, 5)]
+    assert agreement[:2] == [1, 1] and agreement[2] == 0
+    assert 0.4 < measure_control.edge_agreement(asked, asked | asked.T) < 1
+    assert measure_control.edge_agreement(asked, np.zeros_like(asked)) == 0
+
+
+def test_points_are_off_in_widths_of_the_face():
+    asked = SimpleNamespace(keypoints=POINTS, box=np.array([40, 40, 80, 85]))
+    found = [SimpleNamespace(kps=POINTS + np.array([3, 4]), bbox=np.array([0, 0, 9, 9]))]
+    analysis = SimpleNamespace(get=lambda _: found)
+    assert measure_control.points_off(analysis, asked, np.zeros((9, 9, 3), np.uint8)) == pytest.approx(5 / 40)
+    found.clear()
+    off = measure_control.points_off(analysis, asked, np.zeros((9, 9, 3), np.uint8))
+    assert np.isnan(off) and "no face in 50%" in measure_control.summary("pose", [off, 0.1])
