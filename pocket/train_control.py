@@ -14,7 +14,7 @@ from train_unet import noise_weights
 from training import Training, arguments
 from unet import TIMESTEPS, alphas_bar
 
-STEPS, BATCH, RATE = 1_500, 32, 2e-3
+STEPS, BATCH, RATE = 1_200, 32, 2e-3
 EMPTY = 0.2  # share of the examples with the empty prompt, so that the hint alone means something
 HEAD = 2.0  # how much more an error on the head counts
 

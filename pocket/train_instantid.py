@@ -15,7 +15,7 @@ from train_unet import noise_weights
 from training import Training, arguments
 from unet import TIMESTEPS, alphas_bar
 
-STEPS, RATE = 1_500, 2e-3
+STEPS, RATE = 1_000, 2e-3
 # A step's examples with the person, and with nobody under the empty prompt, as the negative one is sampled.
 SHOWN, NOBODY = 27, 5
 REFERENCES = 2  # at most
