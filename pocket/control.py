@@ -98,7 +98,7 @@ def control_tensors(compact: dict[str, torch.Tensor], unet: dict[str, torch.Tens
 
 
 def main() -> None:
-    """Write the file at its full widths: 6 MB."""
+    """Write the file at its full widths: 11 MB."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kind", choices=KINDS, required=True)
     parser.add_argument("--weights", type=Path, default=OUTPUT, help="the folder of the trained weights")

@@ -40,7 +40,7 @@ def edges_picture(pixels: np.ndarray) -> np.ndarray:
     The node lets strong edges spread along weak ones a pixel at a time, which takes most of its time; here a connected
     piece counts as a whole.
     """
-    pictures = torch.from_numpy(pixels).movedim(-1, 1).float() / 255
+    pictures = torch.tensor(pixels).movedim(-1, 1).float() / 255
     strengths = canny(pictures, *THRESHOLDS, hysteresis=False)[1][:, 0].numpy()  # 0, 0.5 for a weak edge, 1
     found = []
     for strength in strengths:

@@ -129,7 +129,7 @@ def _attention(place: tuple[str, int, int]) -> str:
 
 
 def main() -> None:
-    """Write both files at their full widths: 6 MB."""
+    """Write both files at their full widths: 21 MB."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path, default=OUTPUT, help="the folder of the trained weights")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="the folder of the two files")

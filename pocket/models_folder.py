@@ -17,7 +17,7 @@ KINDS = ("pose", "edges")  # of control modules
 
 
 def write_models_folder(weights: Path, models: Path) -> None:
-    """Write the trained models below `models`: 250 MB, the same bytes every time.
+    """Write the trained models below `models`: 300 MB, the same bytes every time.
 
     weights: a folder like WEIGHTS. What it does not have yet is left out, and a line says so.
     """
