@@ -37,6 +37,7 @@ def main() -> None:
     weights = model.unet.state_dict()
     torch.manual_seed(options.seed)
     control = Control(weights)
+    control.fit_to(hint_pictures(hints, options.kind, np.arange(BATCH)))
     training = Training(name, control, options, RATE)
 
     def loss(step):

@@ -34,6 +34,11 @@ def draw(rng: np.random.Generator, data: dict[str, torch.Tensor]) -> tuple[torch
     return data["latents"][drawn], data["heads"][drawn], data["keypoints"][drawn], ids, faces
 
 
+def hint_pictures(points: torch.Tensor) -> torch.Tensor:
+    """Key-point pictures of points (B, 5, 2): (B, 3, 128, 128), 0 to 1."""
+    return as_hint(np.stack([keypoints_picture(each) for each in points.numpy()]))
+
+
 def main() -> None:
     """Train, and write instantid.safetensors beside the checkpoint: an InstantID's state, float16."""
     options = arguments(__doc__.splitlines()[0], STEPS).parse_args()
@@ -41,6 +46,7 @@ def main() -> None:
     empty, signals = token_ids([""]), alphas_bar()
     torch.manual_seed(options.seed)
     instantid = InstantID(model.unet.state_dict())
+    instantid.identity_net.fit_to(hint_pictures(data["keypoints"][: SHOWN + NOBODY, 0]))
     training = Training("instantid", instantid, options, RATE)
 
     def loss(step):
@@ -49,7 +55,7 @@ def main() -> None:
         ids[SHOWN:], faces[SHOWN:] = empty, 0
         with torch.autocast("cpu", enabled=False):
             context, pooled = model.text(ids)
-        hint = as_hint(np.stack([keypoints_picture(each) for each in points.numpy()]))
+        hint = hint_pictures(points)
         timesteps = torch.from_numpy(rng.integers(TIMESTEPS, size=len(x)))
         signal = signals[timesteps][:, None, None, None]
         x, noise = x.float(), torch.randn(x.shape)

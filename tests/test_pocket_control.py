@@ -159,6 +159,16 @@ def test_fresh_ones_leave_the_model_as_it_is(model):
     assert torch.allclose(fresh(model.unet, torch.randn(1, 512), hint, *x), plain, atol=1e-5)
 
 
+def test_a_thin_hint_reaches_the_copy_as_strong_as_the_copys_own_features(model):
+    torch.manual_seed(9)
+    module = control.Control(model.unet.state_dict())
+    shown = hints.as_hint(np.stack([hints.keypoints_picture(POINTS + by) for by in range(8)]))
+    assert module.input_hint_block(shown).std() < 0.05
+    module.fit_to(shown)
+    features = module.input_hint_block(shown).movedim(1, -1)
+    assert features[features.abs().amax(dim=-1) > 0].std() == pytest.approx(1, rel=1e-3)
+
+
 def test_all_that_is_trained_learns_and_nothing_else(model):
     """Gradients pass the host's UNet, which adds control in place."""
     model.requires_grad_(False)
