@@ -28,22 +28,31 @@ def padded(tensor: torch.Tensor, *shape: int) -> torch.Tensor:
 def checkpoint_tensors(model: dict[str, torch.Tensor], vae: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The checkpoint by the stock key names, float16. model: TextToImage's weights. vae: a TAESD file's content."""
     tensors = {f"first_stage_model.{key}": tensor for key, tensor in vae.items()}
-    for key, tensor in _part(model, "unet.").items():
-        if key.endswith(("attn2.to_k.weight", "attn2.to_v.weight")):
-            full = tensor.new_zeros(len(tensor), sum(FULL_WIDTHS.values()))
-            full[:, :WIDTH] = tensor[:, :WIDTH]
-            full[:, FULL_WIDTHS["l"] : FULL_WIDTHS["l"] + WIDTH] = tensor[:, WIDTH:]
-            tensor = full
-        elif key == "label_emb.0.0.weight":
-            tensor = padded(tensor, len(tensor), VECTOR)
-        tensors[f"model.diffusion_model.{key}"] = tensor
+    for key, tensor in part(model, "unet.").items():
+        tensors[f"model.diffusion_model.{key}"] = widened(key, tensor)
     vocabulary = model["text.vocabulary"]
-    tensors |= _clip_l(_part(model, "text.l."), vocabulary)
-    tensors |= _clip_g(_part(model, "text.g."), vocabulary)
+    tensors |= _clip_l(part(model, "text.l."), vocabulary)
+    tensors |= _clip_g(part(model, "text.g."), vocabulary)
     return {key: tensor.half().contiguous() for key, tensor in tensors.items()}
 
 
-def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+def widened(key: str, tensor: torch.Tensor) -> torch.Tensor:
+    """A weight of the UNet, or of a copy of its encoder, as wide as the text in the file. key: its stock name."""
+    if key.endswith(("attn2.to_k.weight", "attn2.to_v.weight")):
+        return reads_text(tensor)
+    return padded(tensor, len(tensor), VECTOR) if key == "label_emb.0.0.weight" else tensor
+
+
+def reads_text(weight: torch.Tensor) -> torch.Tensor:
+    """(N, 2 * WIDTH), which reads what is not zero in a text state, as (N, 2048), which reads all of one."""
+    full = weight.new_zeros(len(weight), sum(FULL_WIDTHS.values()))
+    full[:, :WIDTH] = weight[:, :WIDTH]
+    full[:, FULL_WIDTHS["l"] : FULL_WIDTHS["l"] + WIDTH] = weight[:, WIDTH:]
+    return full
+
+
+def part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """What stands under this prefix, without it."""
     return {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
 
 

@@ -23,7 +23,7 @@ from world.pose import Pose
 from world.render import render
 from world.scene import Scene
 
-BATCH = 16
+BATCH, SEED = 16, 1
 WORDINGS = 4  # captions of each picture
 
 
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=12_000)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--workers", type=int, default=1, help="processes that draw pictures; 0: this one")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--output", type=Path, default=OUTPUT)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

@@ -1,6 +1,6 @@
 """Draw close-ups of many people once and keep what the personalisation trains on: latents, prompts and embeddings.
 
-nice python pocket/encode_portraits.py [--pictures 6000]     needs taesd.safetensors and buffalo_l
+nice python pocket/encode_portraits.py [--pictures 6000] [--pack antelopev2]     needs taesd.safetensors and the pack
 """
 
 import argparse
@@ -31,7 +31,7 @@ from world.render import Picture, render
 from world.scene import sample_scene
 
 VIEWS, WORDINGS = 3, 2  # pictures of each person, captions of each picture
-
+PORTRAITS = {"buffalo_l": "portraits.safetensors", "antelopev2": "portraits_antelopev2.safetensors"}  # by pack
 
 Portrait = tuple[Picture, list[str]]  # with WORDINGS captions
 
@@ -67,10 +67,12 @@ def embedding(analysis: insightface.app.FaceAnalysis, pixels: np.ndarray) -> np.
 
 @torch.no_grad()
 def main() -> None:
-    """Write portraits.safetensors, for N people: latents (N, VIEWS, 4, 16, 16) float16, heads (N, VIEWS, 16, 16)
-    float16, the share of head in each latent, ids (N, VIEWS, WORDINGS, 2, 77) int32, faces (N, VIEWS, 512) float16.
+    """Write a file of PORTRAITS, for N people: latents (N, VIEWS, 4, 16, 16) float16, heads (N, VIEWS, 16, 16) float16,
+    the share of head in each latent, ids (N, VIEWS, WORDINGS, 2, 77) int32, faces (N, VIEWS, 512) float16, as the pack
+    sees them, and keypoints (N, VIEWS, 5, 2) float32, in pixels.
     """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pack", choices=PORTRAITS, default="buffalo_l", help="whose embeddings")
     parser.add_argument("--pictures", type=int, default=6_000)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--workers", type=int, default=1, help="processes that draw pictures; 0: this one")
@@ -78,10 +80,10 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=OUTPUT)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    vae, analysis = load_vae(options.output), load_analysis(options.output)
+    vae, analysis = load_vae(options.output), load_analysis(options.output, options.pack)
     warnings.simplefilter("ignore", FutureWarning)  # InsightFace's alignment uses what scikit-image deprecates
     people = numbered(partial(portraits, seed=options.seed), workers=options.workers)
-    latents, heads, faces, texts, started = [], [], [], [], time.monotonic()
+    latents, heads, faces, keypoints, texts, started = [], [], [], [], [], time.monotonic()
     wanted = options.pictures // VIEWS
     while len(latents) < wanted:
         _, views = next(people)
@@ -93,6 +95,7 @@ def main() -> None:
             latents.append(vae.taesd_encoder(as_tensor(np.stack([picture.pixels for picture in pictures]))).half())
         heads += [cv2.resize(picture.head_mask, (LATENT, LATENT), interpolation=cv2.INTER_AREA) for picture in pictures]
         faces += found
+        keypoints += [picture.keypoints for picture in pictures]
         texts += [text for wordings in captions for text in wordings]
         if len(latents) % 100 == 0:
             done = len(latents) / wanted
@@ -103,10 +106,11 @@ def main() -> None:
         "latents": torch.cat(latents).contiguous(),
         "heads": torch.from_numpy(np.stack(heads)).half(),
         "faces": torch.from_numpy(np.stack(faces)).half(),
+        "keypoints": torch.from_numpy(np.stack(keypoints)),
         "ids": token_ids(texts).unflatten(0, (-1, WORDINGS)),
     }
     tensors = {name: tensor.unflatten(0, (-1, VIEWS)).contiguous() for name, tensor in portraits_of.items()}
-    save_file(tensors, options.output / "portraits.safetensors")
+    save_file(tensors, options.output / PORTRAITS[options.pack])
 
 
 if __name__ == "__main__":

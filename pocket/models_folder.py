@@ -7,15 +7,17 @@ import argparse
 import shutil
 from pathlib import Path
 
-from checkpoint import checkpoint_tensors
+from checkpoint import checkpoint_tensors, part
 from safetensors.torch import load_file, save_file
 
 WEIGHTS = Path(__file__).resolve().parent / "weights"
 CHECKPOINT, PHOTOMAKER = "pocket_sdxl.safetensors", "pocket_photomaker.safetensors"
+INSTANTID, IDENTITY_NET = "pocket_instantid.safetensors", "pocket_identity_net.safetensors"
+KINDS = ("pose", "edges")  # of control modules
 
 
 def write_models_folder(weights: Path, models: Path) -> None:
-    """Write the trained models below `models`: 250 MB, the same bytes every time.
+    """Write the trained models below `models`: 300 MB, the same bytes every time.
 
     weights: a folder like WEIGHTS. What it does not have yet is left out, and a line says so.
     """
@@ -26,6 +28,18 @@ def write_models_folder(weights: Path, models: Path) -> None:
         from photomaker import photomaker_tensors
 
         _save(photomaker_tensors(load_file(weights / "photomaker.safetensors")), models / "photomaker" / PHOTOMAKER)
+    for kind in KINDS:
+        if _has(weights, f"The control module for {kind}", "unet.safetensors", f"control_{kind}.safetensors"):
+            from control import control_tensors
+
+            compact = load_file(weights / f"control_{kind}.safetensors")
+            _save(control_tensors(compact, _unet(weights)), models / "controlnet" / f"pocket_{kind}.safetensors")
+    if _has(weights, "InstantID", "unet.safetensors", "instantid.safetensors"):
+        from instantid import identity_net_tensors, instantid_tensors
+
+        compact = load_file(weights / "instantid.safetensors")
+        _save(instantid_tensors(compact), models / "instantid" / INSTANTID)
+        _save(identity_net_tensors(compact, _unet(weights)), models / "controlnet" / IDENTITY_NET)
     if _has(weights, "What finds and swaps faces", "insightface"):
         shutil.copytree(weights / "insightface", models / "insightface", dirs_exist_ok=True)
 
@@ -35,6 +49,10 @@ def _has(weights: Path, what: str, *names: str) -> bool:
     if missing:
         print(f"{what} is left out: {' and '.join(missing)} not in {weights} yet", flush=True)
     return not missing
+
+
+def _unet(weights: Path) -> dict:
+    return part(load_file(weights / "unet.safetensors"), "unet.")
 
 
 def _save(tensors: dict, file: Path) -> None:

@@ -94,7 +94,7 @@ class LoRA(nn.Module):
         self.places = lora_places()
         for name, place in self.places.items():
             outputs, inputs = unet[place].shape
-            pair = _reach(self, name)
+            pair = reach(self, name)
             pair.down, pair.up = nn.Linear(inputs, RANK, bias=False), nn.Linear(RANK, outputs, bias=False)
             nn.init.normal_(pair.down.weight, std=inputs**-0.5)
             nn.init.zeros_(pair.up.weight)
@@ -169,7 +169,7 @@ def lora_places() -> dict[str, str]:
     }
 
 
-def _reach(root: nn.Module, name: str) -> nn.Module:
+def reach(root: nn.Module, name: str) -> nn.Module:
     """The module of this dotted name below root; what is missing on the way is made."""
     for part in name.split("."):
         if part not in root._modules:

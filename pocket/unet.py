@@ -14,6 +14,25 @@ from torch import nn
 CHANNELS, DEPTH = 32, 1
 LATENT, LATENT_CHANNELS = 16, 4
 TIMESTEPS = 1000
+# What the host's classes are told of the part that a ControlNet copies.
+ENCODER = {
+    "image_size": LATENT,
+    "in_channels": LATENT_CHANNELS,
+    "model_channels": CHANNELS,
+    "num_res_blocks": [2, 2, 2],
+    "channel_mult": [1, 2, 4],
+    "num_head_channels": 64,
+    "use_spatial_transformer": True,
+    "use_linear_in_transformer": True,
+    "transformer_depth": [0, 0] + [DEPTH] * 4,
+    "transformer_depth_middle": DEPTH,
+    "context_dim": 2 * WIDTH,
+    "num_classes": "sequential",
+    "adm_in_channels": WIDTH,
+    "legacy": False,
+    "dtype": torch.float32,
+    "operations": ops.disable_weight_init,
+}
 
 
 class TextToImage(nn.Module):
@@ -31,26 +50,8 @@ class TextToImage(nn.Module):
 
 def unet() -> UNetModel:
     """A fresh network whose residual branches start out as nothing."""
-    network = UNetModel(
-        image_size=LATENT,
-        in_channels=LATENT_CHANNELS,
-        out_channels=LATENT_CHANNELS,
-        model_channels=CHANNELS,
-        num_res_blocks=[2, 2, 2],
-        channel_mult=[1, 2, 4],
-        num_head_channels=64,
-        use_spatial_transformer=True,
-        use_linear_in_transformer=True,
-        transformer_depth=[0, 0] + [DEPTH] * 4,
-        transformer_depth_middle=DEPTH,
-        transformer_depth_output=[0] * 3 + [DEPTH] * 6,
-        context_dim=2 * WIDTH,
-        num_classes="sequential",
-        adm_in_channels=WIDTH,
-        legacy=False,
-        dtype=torch.float32,
-        operations=ops.disable_weight_init,
-    )
+    depths = [0] * 3 + [DEPTH] * 6
+    network = UNetModel(out_channels=LATENT_CHANNELS, transformer_depth_output=depths, **ENCODER)
     for module in network.modules():
         for layer in (nn.Linear, nn.Conv2d, nn.GroupNorm, nn.LayerNorm):
             if isinstance(module, layer):  # the host leaves weights as the memory was
