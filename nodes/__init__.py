@@ -6,6 +6,7 @@ from . import (
     bimd,
     contact_sheet,
     face,
+    face_keypoints,
     flow_inspector,
     identity_similarity,
     instantid,
@@ -31,5 +32,5 @@ class CustomEnhancerExtension(ComfyExtension):
         inversions = inversion, renoise, null_text, uninverted, recordings, inversion_report, pivot_preview
         flows = bimd, triple_flow_sample, flow_inspector
         seeing = identity_similarity, sweep_values, contact_sheet, similarity_plot
-        families = *inversions, *flows, face, photomaker, instantid, *seeing
+        families = *inversions, *flows, face, face_keypoints, photomaker, instantid, *seeing
         return [node for family in families for node in family.NODES]

@@ -7,6 +7,7 @@ import pytest
 import torch
 from customenhancer.identity.face_analysis import find_face, load_face_analysis
 from customenhancer.identity.keypoints import draw_keypoints, keypoints_of
+from customenhancer.nodes.face_keypoints import FaceKeypoints
 from skimage import data
 from standins.faces import ASTRONAUT_FACE, FixturePicture, as_image, make_face_models, random_picture, upright_face
 
@@ -111,3 +112,46 @@ def test_photographs_and_key_point_pictures_of_two_sizes_are_refused(analysis):
     mixed = torch.stack([as_image(data.astronaut()), drawn.movedim(0, -1)])
     with pytest.raises(ValueError, match=r"^keypoints_image: mixes photographs and key-point pictures"):
         keypoints_of("keypoints_image", mixed, analysis, "large-small", 0)
+
+
+class TestNode:
+    @pytest.fixture(autouse=True)
+    def previews(self, tmp_path):
+        """The host's folder for previews."""
+        before = folder_paths.get_temp_directory()
+        folder_paths.set_temp_directory(str(tmp_path))
+        yield tmp_path
+        folder_paths.set_temp_directory(before)
+
+    def test_it_draws_the_chosen_face_of_each_picture_and_shows_it(self, analysis, previews):
+        pictures = as_image(GROUP)[None].repeat(2, 1, 1, 1)
+        before = pictures.clone()
+        drawn = {}
+        for order, index in (("left-right", 0), ("left-right", 1), ("right-left", 0)):
+            output = FaceKeypoints.execute(pictures, analysis, image_order=order, image_face=index)
+            drawn[order, index] = output.result[0]
+            expected = draw_keypoints(find_face(analysis, pictures[0], order, index).kps, 480, 640)
+            assert len(output.result[0]) == 2 and all(torch.equal(picture, expected) for picture in output.result[0])
+            shown = output.ui.as_dict()["images"]
+            assert [(previews / picture["filename"]).is_file() for picture in shown] == [True] * 2
+        assert not torch.equal(drawn["left-right", 0], drawn["left-right", 1])
+        assert torch.equal(drawn["left-right", 1], drawn["right-left", 0])
+        assert torch.equal(pictures, before)
+
+    def test_the_points_lie_within_the_face(self, analysis):
+        """Of a picture of 512 pixels, drawn at 1280."""
+        photograph = as_image(data.astronaut())
+        (drawn,) = FaceKeypoints.execute(photograph[None], analysis).result[0]
+        left, top, right, bottom = find_face(analysis, photograph).bbox * 1280 / 512
+        y, x = torch.nonzero(drawn.any(dim=-1), as_tuple=True)
+        assert left <= x.min() and x.max() <= right and top <= y.min() and y.max() <= bottom
+
+    def test_what_it_draws_it_takes_as_it_is(self, analysis):
+        drawn = FaceKeypoints.execute(as_image(data.astronaut())[None], analysis).result[0]
+        assert torch.equal(FaceKeypoints.execute(drawn, analysis).result[0], drawn)
+
+    def test_errors_name_its_own_input(self, analysis):
+        with pytest.raises(ValueError, match=r"^image: no face found in picture 0"):
+            FaceKeypoints.execute(torch.zeros(1, 512, 512, 3), analysis)
+        with pytest.raises(ValueError, match=r"^image: no face number 2, counted from 0, found in picture 0"):
+            FaceKeypoints.execute(as_image(GROUP)[None], analysis, image_face=2)

@@ -30,6 +30,7 @@ NODES = [
     "CE_FaceAnalysisLoader",
     "CE_FaceSwapperLoader",
     "CE_FaceSwap",
+    "CE_FaceKeypoints",
     "CE_PhotoMakerLoader",
     "CE_PhotoMakerForwardFlow",
     "CE_InstantIDLoader",

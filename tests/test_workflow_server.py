@@ -123,6 +123,31 @@ def test_each_identity_of_the_fusion_has_a_say(host):
         set_input(prompt, title, image=before)
 
 
+def test_the_fusion_inverts_once_and_samples_each_pair_of_the_two_sweeps(host):
+    """The first pair has no forward flow, and in the last it never sets in: both give the second person's face back."""
+    prompt = load(host, "customenhancer_identity_fusion")
+    starts, scales = (0, 0, START, START, STEPS), (0, 1, 1, 2, 2)
+    set_input(prompt, "Seed of the scene", noise_seed=7)  # the host has nothing of it from an earlier prompt
+    set_input(prompt, "Values of start_step", values=", ".join(map(str, starts)))
+    set_input(prompt, "Values of forward_scale", values=", ".join(map(str, scales)))
+    add_difference(prompt, "changed", ("Sample the three flows", 0), ("Picture to invert", 0))
+    labels = [demo.find_title(prompt, "Label: starting step and scale"), 0]
+    prompt["labels"] = {"class_type": "PreviewAny", "inputs": {"source": labels}, "_meta": {"title": "labels"}}
+    run = host.run(prompt)
+    counts = host.get_json("/customenhancer_test/counts", prompt_id=run.prompt_id)
+    calls = {prompt[node_id]["_meta"]["title"]: count["guider_calls"] for node_id, count in counts.items()}
+    sampled = 5 * STEPS + (STEPS - START)  # at scale 2 a step that the forward flow acts on takes a call of each flow
+    assert calls == {"Sample the scene": STEPS, "ResInversion": STEPS + 1, "Sample the three flows": sampled}
+    pairs = zip(starts, scales, strict=True)
+    assert run.outputs["labels"]["text"] == [f"MSS {start}, scale {scale}" for start, scale in pairs]
+    off, *fused, never = map(float, run.outputs["changed"]["text"])
+    assert max(off, never) <= 1e-5 and min(fused) > 0.01 and len(set(fused)) == 3
+    for title in ("Likeness to the reference person", "Likeness to the second person"):
+        assert len(run.outputs[demo.find_title(prompt, title)]["images"]) == len(starts)
+    (plot,) = run.outputs[demo.find_title(prompt, "Likeness to the first over likeness to the second")]["images"]
+    assert host.picture(plot).size == (768, 512)
+
+
 def test_many_identities_cost_one_inversion(host, measured):
     """51 + 50 K guider calls after the scene, for K identities at 50 steps."""
     prompt = load(host, "many_identities_on_one_scene", steps=50)
