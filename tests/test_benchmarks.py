@@ -253,9 +253,10 @@ def test_the_pocket_world_is_a_subject_where_its_model_has_landed(pocket_weights
 
 def test_without_a_models_folder_the_pocket_world_is_measured_where_it_has_landed(monkeypatch, tmp_path):
     commands = []
-    monkeypatch.setattr(dev, "set_up", lambda models: {"python": "python", "comfyui": tmp_path, "models": tmp_path})
+    parts = {"python": "python", "comfyui": tmp_path, "models": tmp_path}
+    monkeypatch.setattr(dev, "set_up", lambda models, make_models: parts)
     monkeypatch.setattr(dev, "run", lambda *command, **more: commands.append(command) or 0)
-    monkeypatch.setattr(dev, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(dev, "POCKET", tmp_path / "pocket")
     dev.bench(None, "inversion", [])
     weights = tmp_path / "pocket" / "weights" / "unet.safetensors"
     weights.parent.mkdir(parents=True)

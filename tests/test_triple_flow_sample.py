@@ -20,17 +20,17 @@ STEPS, START = 8, 3
 SCALE = 0.13025
 
 
-def separate(pivot, forward, recorded, latent, start_step=START, forward_scale=1.0, backward_scale=1.0):
+def separate(pivot, forward, recorded, latent, start_step=START, forward_scale=1.0, backward_scale=1.0, **regions):
     """What Triple-Flow Guider, BiMD Sampler and SamplerCustomAdvanced give."""
-    flow = TripleFlowGuiderNode.execute(pivot, forward, start_step, forward_scale).result[0]
-    sampler = BiMDSamplerNode.execute(recorded, backward_scale).result[0]
+    first, second = ({key: regions[key] for key in regions if key.startswith(flow)} for flow in ("forward", "backward"))
+    flow = TripleFlowGuiderNode.execute(pivot, forward, start_step, forward_scale, **first).result[0]
+    sampler = BiMDSamplerNode.execute(recorded, backward_scale, **second).result[0]
     return sample(flow, sampler, recorded.sigmas.flip(0), latent).result
 
 
-def joined(pivot, forward, recorded, latent, start_step=START, forward_scale=1.0, backward_scale=1.0):
-    return TripleFlowSample.execute(
-        pivot, forward, recorded, latent, start_step, forward_scale, backward_scale
-    ).result  # fmt: skip
+def joined(pivot, forward, recorded, latent, start_step=START, forward_scale=1.0, backward_scale=1.0, **regions):
+    scales = start_step, forward_scale, backward_scale
+    return TripleFlowSample.execute(pivot, forward, recorded, latent, *scales, **regions).result
 
 
 def rms(x):
@@ -99,6 +99,24 @@ def test_the_flows_are_as_strong_as_in_closed_form(forward_scale, backward_scale
     assert norms.forward[:START].count_nonzero() == 0
 
 
+def test_masks_and_curves_are_those_of_the_separate_nodes_and_count_in_the_strength():
+    """The backward flow is as strong as b, by step and place, makes the recorded residual noise."""
+    model = gaussian_model()
+    pivot, forward = AskedGuider(model, PIVOT), AskedGuider(model, FORWARD)
+    recorded, noisy = invert(pivot, schedule(model, steps=STEPS), picture(batch=2))
+    height, width = (8 * side for side in noisy["samples"].shape[-2:])
+    left, rising = torch.zeros(1, height, width), {"points": [(0, 0.25), (1, 1)], "interpolation": "linear"}
+    left[..., : width // 2] = 1
+    regions = {"forward_mask": left, "forward_curve": rising, "backward_mask": left, "backward_curve": rising}
+    flows = pivot, forward, recorded, noisy, START, 0.5, 0.8
+    latent, _, norms = joined(*flows, **regions)
+    assert torch.equal(latent["samples"], separate(*flows, **regions)[0]["samples"])
+    for k in range(STEPS):
+        b, r = 0.8 * (0.25 + 0.75 * k / (STEPS - 1)), recorded.residual_noise()[STEPS - k - 1].clone()
+        r[..., r.shape[-1] // 2 :] = 0
+        assert norms.backward[k].item() == pytest.approx(b * rms(r), rel=1e-4)
+
+
 @pytest.mark.parametrize("forward_scale", [0.0, 0.5, 1.0])
 def test_a_run_that_stays_on_the_pivot_has_no_forward_flow(forward_scale):
     """The recorded prediction that stands in for the pivot flow is then the very one."""
@@ -140,13 +158,14 @@ def test_a_pivot_flow_that_is_itself_of_two_flows_counts_as_one():
 
 
 def test_its_inputs_are_those_of_the_separate_nodes():
-    inputs = {entry.id: entry.as_dict() for entry in TripleFlowSample.define_schema().inputs}
+    entries = TripleFlowSample.define_schema().inputs
+    inputs = {entry.id: entry.as_dict() for entry in entries}
     for node in (TripleFlowGuiderNode, BiMDSamplerNode):
         assert {entry.id: entry.as_dict() for entry in node.define_schema().inputs}.items() <= inputs.items()
     taken = inspect.signature(TripleFlowSample.execute).parameters.values()
     assert {one.name for one in taken} == set(inputs)
     assert {one.name: one.default for one in taken if one.default is not one.empty} == {
-        name: entry["default"] for name, entry in inputs.items() if "default" in entry
+        entry.id: getattr(entry, "default", None) for entry in entries if entry.optional
     }
 
 
