@@ -44,7 +44,7 @@ def bimd_overhead(subject: Subject, steps: int, repeats: int, rng: random.Random
     def run(sampler):
         return lambda: sample(inverted.guider, sampler, sigmas, inverted.latent)
 
-    seconds = in_turns({"euler": run(euler()), "bimd": run(inverted.sampler)}, repeats, rng)
+    seconds = in_turns({"euler": run(euler()), "bimd": run(inverted.sampler)}, repeats, rng, "BiMD against Euler")
     return {"steps": steps, "percent": 100 * (ratio(seconds["bimd"], seconds["euler"]) - 1), "seconds": seconds}
 
 
@@ -56,7 +56,7 @@ def batched_recording(subject: Subject, steps: int, sizes: Sequence[int], repeat
     def run(size):
         return lambda: RecordResidualNoise.execute(guider, pivot, size)
 
-    seconds = in_turns({size: run(size) for size in (1, *sizes)}, repeats, rng)
+    seconds = in_turns({size: run(size) for size in (1, *sizes)}, repeats, rng, "steps a call")
     return {"steps": steps, "speed_up": {size: ratio(seconds[1], seconds[size]) for size in sizes}, "seconds": seconds}
 
 
@@ -80,8 +80,8 @@ def growth(subject: Subject, steps: Sequence[int], batches: Sequence[int], repea
         several = subject.batch_of(pictures)
         return lambda: res_inversion(several, several.sigmas(count), 5.0)
 
-    by_steps = in_turns({count: run(count, 1) for count in steps}, repeats, rng)
-    by_batch = in_turns({pictures: run(steps[0], pictures) for pictures in batches}, repeats, rng)
+    by_steps = in_turns({count: run(count, 1) for count in steps}, repeats, rng, "growth with steps")
+    by_batch = in_turns({pictures: run(steps[0], pictures) for pictures in batches}, repeats, rng, "growth with batch")
     return {
         "steps": linear_fit(steps, [median(by_steps[count]) for count in steps]),
         "batch": linear_fit(batches, [median(by_batch[pictures]) for pictures in batches]),

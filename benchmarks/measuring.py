@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from statistics import median
 
@@ -13,6 +13,7 @@ from customenhancer.nodes.trajectory_sampler import TrajectorySampler
 from methods import BASELINE
 from subjects import Subject, sample
 from torch import Tensor
+from tqdm import tqdm
 
 
 def timed(run: Callable[[], object]) -> tuple[object, float]:
@@ -29,12 +30,22 @@ def _wait_for_device() -> None:
         torch.cuda.synchronize()
 
 
-def in_turns(runs: Mapping[str, Callable[[], object]], repeats: int, rng: random.Random) -> dict[str, list[float]]:
-    """The seconds of each run, by name, one for each repeat; each repeat runs all, in an order of its own."""
+def turns(names: Sequence, repeats: int, rng: random.Random, title: str) -> Iterator:
+    """All names once for each repeat, in an order of its own; `title` is that of the progress bar."""
+    order = [name for _ in range(repeats) for name in rng.sample(names, len(names))]
+    with tqdm(order, title) as progress:
+        for name in progress:
+            progress.set_postfix_str(str(name))
+            yield name
+
+
+def in_turns(
+    runs: Mapping[str, Callable[[], object]], repeats: int, rng: random.Random, title: str
+) -> dict[str, list[float]]:
+    """The seconds of each run, by name, one for each repeat, run in `turns`."""
     seconds = {name: [] for name in runs}
-    for _ in range(repeats):
-        for name in rng.sample(list(runs), len(runs)):
-            seconds[name].append(timed(runs[name])[1])
+    for name in turns(list(runs), repeats, rng, title):
+        seconds[name].append(timed(runs[name])[1])
     return seconds
 
 
@@ -85,9 +96,8 @@ def compare(
     sigmas = subject.sigmas(steps)
     measure_once(methods[BASELINE], subject, sigmas, cfg)  # what the first run of all sets up is no method's cost
     runs = {name: [] for name in methods}
-    for _ in range(repeats):
-        for name in rng.sample(list(methods), len(methods)):
-            runs[name].append(measure_once(methods[name], subject, sigmas, cfg))
+    for name in turns(list(methods), repeats, rng, f"{steps} steps, cfg {cfg:g}"):
+        runs[name].append(measure_once(methods[name], subject, sigmas, cfg))
     rows = []
     for name, measured in runs.items():
         for count in ("guider_calls", "forwards", "backwards"):

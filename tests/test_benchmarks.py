@@ -125,7 +125,8 @@ def test_the_negative_prompt_row_is_the_nodes_setting():
 
 def test_every_run_of_a_repeat_has_its_turn_and_ratios_are_within_a_repeat():
     turns = []
-    seconds = measuring.in_turns({name: lambda name=name: turns.append(name) for name in "abc"}, 6, random.Random(0))
+    runs = {name: lambda name=name: turns.append(name) for name in "abc"}
+    seconds = measuring.in_turns(runs, 6, random.Random(0), "letters")
     repeats = [turns[start : start + 3] for start in range(0, 18, 3)]
     assert all(sorted(repeat) == list("abc") for repeat in repeats) and len(set(map(tuple, repeats))) > 1
     assert all(len(measured) == 6 for measured in seconds.values())
