@@ -180,7 +180,7 @@ def run_demo(
     """
     prompt = load_workflow(FLOWS[flow], real_models or pocket)
     reference = pocket_world(prompt) if pocket else Image.fromarray(skimage.data.astronaut())
-    prompt[find(prompt, "LoadImage")]["inputs"]["image"] = host.upload("reference.png", reference)
+    prompt[find(prompt, "LoadImage")]["inputs"]["image"] = host.upload("demo_reference.png", reference)
     outputs = add_branches(prompt)
 
     started = time.perf_counter()
