@@ -93,6 +93,11 @@ def find_face(face_analysis, picture: torch.Tensor, order: str = "large-small", 
     return faces[index] if index < len(faces) else None
 
 
+def no_such_face(index: int) -> str:
+    """What messages call the face that `find_face` did not find, before their verb."""
+    return f"no face number {index}, counted from 0," if index else "no face"
+
+
 def embed_faces(
     face_analysis, images: torch.Tensor, order: str = "large-small", index: int = 0, name: str = "reference_images"
 ):
@@ -106,7 +111,7 @@ def embed_faces(
     for number, picture in enumerate(images):
         if face := find_face(face_analysis, picture, order, index):
             embeddings[number] = torch.from_numpy(np.float32(face.embedding))
-    which = "no face" if index == 0 else f"no face number {index}, counted from 0,"
+    which = no_such_face(index)
     if not embeddings:
         raise ValueError(
             f"{name}: {which} found in any of its {len(images)} picture(s). Use photographs with one clear "

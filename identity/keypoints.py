@@ -7,7 +7,7 @@ the size that its pipeline gives every picture: 1280 pixels along the longer sid
 import numpy as np
 import torch
 
-from .face_analysis import find_face
+from .face_analysis import find_face, no_such_face
 
 LONGER_SIDE = 1280
 # Of the points in the order of Face.kps: eyes, nose, mouth corners. A stick has the colour of its outer end.
@@ -57,10 +57,9 @@ def keypoints_of(name: str, images: torch.Tensor, face_analysis, order: str, ind
         elif _is_drawn(picture):
             drawn.append(picture[..., :3])
         else:
-            which = f"no face number {index}, counted from 0," if index else "no face"
             raise ValueError(
-                f"{name}: {which} found in picture {number}, and it is no key-point picture (five coloured points on "
-                "black) either. Use a photograph with a clear face, or connect such a picture."
+                f"{name}: {no_such_face(index)} found in picture {number}, and it is no key-point picture (five "
+                "coloured points on black) either. Use a photograph with a clear face, or connect such a picture."
             )
     sizes = {tuple(picture.shape) for picture in drawn}
     if len(sizes) > 1:

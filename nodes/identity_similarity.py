@@ -5,6 +5,7 @@ import comfy.utils
 import torch
 from comfy_api.latest import io, ui
 
+from ..identity.face_analysis import no_such_face
 from ..identity.similarity import embed_person, similarity
 from .captions import caption, caption_height
 from .face import CATEGORY, face_inputs
@@ -72,10 +73,9 @@ class IdentitySimilarity(io.ComfyNode):
             comfy.model_management.throw_exception_if_processing_interrupted()
             value = similarity(face_analysis, picture, person, image_order, image_face)
             if value is None and no_face == "error":
-                which = f"no face number {image_face}, counted from 0," if image_face else "no face"
                 raise ValueError(
-                    f"image: {which} found in picture {number}. Use a picture with a larger, clearer face, or set "
-                    "no_face to pass_through, which counts it as 0."
+                    f"image: {no_such_face(image_face)} found in picture {number}. Use a picture with a larger, "
+                    "clearer face, or set no_face to pass_through, which counts it as 0."
                 )
             text = "no face, counts as 0" if value is None else f"{value:.3f}"
             strip = caption(text, caption_height(picture.shape[1]), picture.shape[1])

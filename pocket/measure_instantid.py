@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from encode_latents import load_vae
-from encode_portraits import embedding, load_analysis, portraits
+from encode_portraits import embedding, load_analysis
 from hints import as_hint, keypoints_picture
 from instantid import InstantID
 from measure_control import points_off
-from measure_photomaker import REFERENCES, SEED, SHOWN, likeness, prompts, summary, unit
-from measure_unet import load_classifier
+from measure_photomaker import SEED, SHOWN, held_out_people, likeness, prompts, summary
 from preview import contact_sheet
 from safetensors.torch import load_file
 from sampling import sample
 from train_photomaker import load_frozen
+from train_scenes import load_classifier
 from train_vae import as_tensor
 from training import OUTPUT
 from unet import TextToImage
@@ -64,9 +64,7 @@ def main() -> None:
     model, vae, classifier = (load(options.weights) for load in (load_frozen, load_vae, load_classifier))
     instantid = load_instantid(options.weights, model)
     judge, reader = load_analysis(options.weights), load_analysis(options.weights, "antelopev2")
-    people = [portraits(number, SEED, "heldout", REFERENCES + 1) for number in range(options.people)]
-    shown = [[picture.pixels for picture, _ in views] for _, views in people]
-    names = np.stack([unit([embedding(judge, pixels) for pixels in views[1:]]).mean(axis=0) for views in shown])
+    people, shown, names = held_out_people(options.people, judge)
     alike, right, off, rows = {}, {}, {}, []
     for number, (identity, views) in enumerate(people):
         face = torch.from_numpy(np.mean([embedding(reader, pixels) for pixels in shown[number][1:]], axis=0))

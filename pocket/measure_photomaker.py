@@ -13,12 +13,12 @@ from encode_latents import load_vae
 from encode_portraits import embedding, load_analysis, portraits
 from examples import example, example_caption
 from measure_faces import JUDGE
-from measure_unet import load_classifier
 from photomaker import PhotoMaker
 from preview import contact_sheet
 from safetensors.torch import load_file
 from sampling import sample
 from train_photomaker import load_frozen
+from train_scenes import load_classifier
 from train_vae import as_tensor
 from training import OUTPUT
 from unet import TextToImage
@@ -73,6 +73,17 @@ def unit(embeddings: list[np.ndarray]) -> np.ndarray:
     return stacked / np.linalg.norm(stacked, axis=1, keepdims=True)
 
 
+def held_out_people(count: int, judge) -> tuple[list, list[list[np.ndarray]], np.ndarray]:
+    """People with their `portraits`, the pixels of each one's, and what the judge makes of all but the first, (P, 512).
+
+    The first picture of each is shown to no model.
+    """
+    people = [portraits(number, SEED, "heldout", REFERENCES + 1) for number in range(count)]
+    shown = [[picture.pixels for picture, _ in views] for _, views in people]
+    embeddings = [unit([embedding(judge, pixels) for pixels in views[1:]]).mean(axis=0) for views in shown]
+    return people, shown, np.stack(embeddings)
+
+
 def likeness(judge, pictures: list[np.ndarray], people: np.ndarray) -> np.ndarray:
     """(N, P): how alike the face in each picture is to each of people (P, 512); 0 where no face is found."""
     found = [embedding(judge, pixels) for pixels in pictures]
@@ -105,9 +116,7 @@ def main() -> None:
     model, vae = load_frozen(options.weights), load_vae(options.weights)
     photomaker, classifier = load_photomaker(options.weights, model), load_classifier(options.weights)
     reader, judge = load_analysis(options.weights), load_analysis(options.weights, JUDGE)
-    people = [portraits(number, SEED, "heldout", REFERENCES + 1) for number in range(options.people)]
-    shown = [[picture.pixels for picture, _ in views] for _, views in people]
-    names = np.stack([unit([embedding(judge, pixels) for pixels in views[1:]]).mean(axis=0) for views in shown])
+    people, shown, names = held_out_people(options.people, judge)
     owners = np.arange(len(people))
     print(f"another picture of the person: {summary(likeness(judge, [v[0] for v in shown], names), owners)}")
     alike, right, rows = {}, {}, []
