@@ -31,7 +31,11 @@ args.cpu = True
 torch.set_num_threads(1)  # the tests' tensors are small: a second thread costs more than it gives
 
 load("customenhancer", CHECKOUT / "__init__.py")
+load("devtools", CHECKOUT / "devtools" / "__init__.py")
 dev = load("dev", CHECKOUT / "dev.py")
+
+from devtools.models import standins  # noqa: E402  loaded just now
+from devtools.server import Server  # noqa: E402
 
 
 def pytest_collection_modifyitems(items):
@@ -64,6 +68,14 @@ def pytest_terminal_summary(terminalreporter, config):
 
 
 @pytest.fixture
+def cache_folder(tmp_path, monkeypatch):
+    """An empty cache folder, which dev.py uses."""
+    monkeypatch.setenv("CUSTOMENHANCER_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    return tmp_path / "cache"
+
+
+@pytest.fixture
 def folder(stand_ins, tmp_path, monkeypatch):
     """A copy of a module's `stand_ins` that a test may spoil, registered as the only insightface folder."""
     folder = tmp_path / "insightface"
@@ -75,8 +87,8 @@ def folder(stand_ins, tmp_path, monkeypatch):
 def start_server(base: Path, models: Path | None = None, **more_packs: Path):
     """A server with this pack and the test support, on the stand-in models or others; further packs by folder name."""
     packs = {**dev.PACKS, **more_packs}
-    models = models or dev.standins(Path(sys.executable), HOST)
-    return dev.Server(base, comfyui=HOST, models=models, packs=packs, log=base / "comfyui.log")
+    models = models or standins(Path(sys.executable), HOST)
+    return Server(base, comfyui=HOST, models=models, packs=packs, log=base / "comfyui.log")
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,8 @@ from safetensors.torch import save_file
 from standins.analytic import GaussianNetwork, conditioning, gaussian_model
 from support_pack.tiny_sdxl import register_tiny_sdxl
 
+from devtools.models import standins
+
 sys.path.insert(1, str(CHECKOUT / "benchmarks"))  # after the host, whose modules keep their names
 
 import claims
@@ -160,7 +162,7 @@ def _runs(numbers: list[int]) -> list[tuple[int, int]]:
 
 def test_the_quick_run_writes_its_table_and_plots(tmp_path, monkeypatch):
     monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_ENABLED", False)  # the run switches it off; this switches it back
-    models = dev.standins(Path(sys.executable), HOST)
+    models = standins(Path(sys.executable), HOST)
     inversion.main(["--models", str(models), "--quick", "--results", str(tmp_path), "--name", "quick"])
     results = json.loads((tmp_path / "quick.json").read_text())
     rows = {row["method"]: row for row in results["rows"]}
@@ -209,7 +211,7 @@ def test_a_network_with_random_weights_predicts_noise_of_common_size(monkeypatch
 def test_too_little_memory_for_real_size_is_refused_with_both_numbers(monkeypatch, capsys):
     monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_ENABLED", False)
     monkeypatch.setattr(random_weights.comfy.model_management, "get_free_memory", lambda device: 3.5 * 2**30)
-    models = dev.standins(Path(sys.executable), HOST)
+    models = standins(Path(sys.executable), HOST)
     with pytest.raises(SystemExit):
         inversion.main(["--models", str(models), "--quick", "--random-weights", "bf16"])
     error = capsys.readouterr().err
@@ -218,7 +220,7 @@ def test_too_little_memory_for_real_size_is_refused_with_both_numbers(monkeypatc
 
 def test_random_weights_stand_in_for_the_checkpoints(monkeypatch):
     monkeypatch.setattr(random_weights, "UNET", {**random_weights.UNET, **TINY})
-    models = dev.standins(Path(sys.executable), HOST)
+    models = standins(Path(sys.executable), HOST)
     register_tiny_sdxl()
     parser, options = inversion.parse(["--models", str(models), "--size", "64", "--random-weights", "fp32"])
     model, name, subject = inversion.subject_of(parser, options)
@@ -257,7 +259,7 @@ def test_without_a_models_folder_the_pocket_world_is_measured_where_it_has_lande
     parts = {"python": "python", "comfyui": tmp_path, "models": tmp_path}
     monkeypatch.setattr(dev, "set_up", lambda models, make_models: parts)
     monkeypatch.setattr(dev, "run", lambda *command, **more: commands.append(command) or 0)
-    monkeypatch.setattr(dev, "POCKET", tmp_path / "pocket")
+    monkeypatch.setattr("devtools.models.POCKET", tmp_path / "pocket")
     dev.bench(None, "inversion", [])
     weights = tmp_path / "pocket" / "weights" / "unet.safetensors"
     weights.parent.mkdir(parents=True)

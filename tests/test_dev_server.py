@@ -2,12 +2,17 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
 
 import pytest
-from conftest import CHECKOUT, dev
+from conftest import CHECKOUT
+
+from devtools import processes
+from devtools.processes import SetupError
+from devtools.server import Server
 
 # A host's main.py: it answers /system_stats, says so when asked to end, and is started like the real one.
 FAKE_HOST = """
@@ -44,7 +49,7 @@ class TestServer:
             (tmp_path / "host" / "main.py").write_text(main)
             packs = {"some-pack": tmp_path / "host"}
             options = {"timeout": 20, "log": tmp_path / "log", **options}
-            return dev.Server(tmp_path / "base", tmp_path / "host", tmp_path / "models", packs, **options)
+            return Server(tmp_path / "base", tmp_path / "host", tmp_path / "models", packs, **options)
 
         return start
 
@@ -65,23 +70,23 @@ class TestServer:
         assert server.process.returncode is not None
 
     def test_a_host_that_dies_shows_the_end_of_its_log(self, start):
-        with pytest.raises(dev.SetupError, match="exit status 3(.|\n)*no such model"):
+        with pytest.raises(SetupError, match="exit status 3(.|\n)*no such model"):
             start("import sys; print('no such model'); sys.exit(3)").__enter__()
 
     def test_a_host_that_is_silent_is_given_up_and_killed(self, start, monkeypatch):
-        monkeypatch.setattr(dev, "GRACE", 0.3)
+        monkeypatch.setattr(processes, "GRACE", 0.3)
         stubborn = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)"
         server = start(stubborn, timeout=1)
-        with pytest.raises(dev.SetupError, match="has not answered for 1 s"):
+        with pytest.raises(SetupError, match="has not answered for 1 s"):
             server.__enter__()
         assert server.process.returncode is not None
 
     def test_a_taken_port_is_said(self, start):
-        with dev.socket.socket() as other:
+        with socket.socket() as other:
             other.bind(("127.0.0.1", 0))
             other.listen()
             port = other.getsockname()[1]
-            with pytest.raises(dev.SetupError, match=f"port {port}"):
+            with pytest.raises(SetupError, match=f"port {port}"):
                 start(FAKE_HOST, port=port)
 
     def test_it_can_start_again_in_the_same_folder(self, start):
@@ -100,15 +105,15 @@ def test_no_server_outlives_dev_py(tmp_path, name):
     host.mkdir()
     (host / "main.py").write_text("import os; print('host', os.getpid(), flush=True)\n" + FAKE_HOST)
     code = (
-        "import importlib.util, pathlib, sys\n"
-        "spec = importlib.util.spec_from_file_location('dev', sys.argv[1])\n"
-        "dev = importlib.util.module_from_spec(spec)\n"
-        "spec.loader.exec_module(dev)\n"
+        "import sys\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "import dev\n"
+        "from devtools.server import free_port\n"
         "dev.environment = lambda: sys.executable\n"
-        "sys.exit(dev.main(['serve', '--models', sys.argv[2], '--port', str(dev.free_port())]))"
+        "sys.exit(dev.main(['serve', '--models', sys.argv[2], '--port', str(free_port())]))"
     )
     places = {"CUSTOMENHANCER_CACHE": str(tmp_path / "cache"), "COMFYUI_PATH": str(host)}
-    command = [sys.executable, "-c", code, str(CHECKOUT / "dev.py"), str(tmp_path)]
+    command = [sys.executable, "-c", code, str(CHECKOUT), str(tmp_path)]
     process = subprocess.Popen(command, env={**os.environ, **places}, stdout=subprocess.PIPE, text=True)
     try:
         lines = iter(process.stdout.readline, "")

@@ -1,6 +1,8 @@
 """The lock file, and the metadata for ComfyUI's registry."""
 
 import ast
+import runpy
+import sys
 
 import pytest
 from comfy_config.config_parser import extract_node_configuration
@@ -43,6 +45,11 @@ def test_the_host_reads_the_metadata():
     assert found.project.supported_os and found.project.supported_accelerators
 
 
-def test_the_first_lines_run_on_old_pythons():
+def test_the_first_lines_run_on_old_pythons(monkeypatch):
     """An old Python must get as far as the message that says which one is needed."""
     ast.parse((CHECKOUT / "dev.py").read_text(encoding="utf-8"), feature_version=(3, 8))
+    for name in [name for name in sys.modules if name.split(".")[0] == "devtools"]:
+        monkeypatch.setitem(sys.modules, name, None)  # importing it is an error: it is not written for old Pythons
+    monkeypatch.setattr(sys, "version_info", (3, 9, 0))
+    with pytest.raises(SystemExit, match="needs Python 3.10 or newer"):
+        runpy.run_path(str(CHECKOUT / "dev.py"))

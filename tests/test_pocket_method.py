@@ -7,8 +7,10 @@ import comfy.utils
 import numpy as np
 import pytest
 import torch
-from conftest import CHECKOUT, HOST, dev
+from conftest import CHECKOUT, HOST
 from support_pack.tiny_sdxl import register_tiny_sdxl
+
+from devtools.models import pocket_world
 
 sys.path.insert(1, str(CHECKOUT / "pocket"))  # after the host, whose modules keep their names
 sys.path.insert(1, str(CHECKOUT / "benchmarks"))
@@ -34,7 +36,7 @@ def drawn():
     bar = comfy.utils.PROGRESS_BAR_ENABLED
     comfy.utils.set_progress_bar_enabled(False)
     with torch.inference_mode():
-        models = load(dev.pocket_world(Path(sys.executable), HOST))
+        models = load(pocket_world(Path(sys.executable), HOST))
         cases = [held_out_case(number, PROMPTS, seeds=1, seed=1) for number in range(PEOPLE)]
         yield models, [(case, draw_rows(models, case, Settings(STEPS, 5.0, STEPS // 5))) for case in cases]
     comfy.utils.set_progress_bar_enabled(bar)

@@ -1,0 +1,29 @@
+"""Models folders: stand-ins with random weights, and what is trained on the pocket world."""
+
+from functools import partial
+from pathlib import Path
+
+from devtools.cache import digest, ensure
+from devtools.processes import CHECKOUT, must
+
+STANDINS, POCKET = CHECKOUT / "tests" / "standins", CHECKOUT / "pocket"
+SUPPORT_PACK = CHECKOUT / "tests" / "support_pack"  # teaches the host the shape of the stand-ins, and counts calls
+
+
+def standins(python: Path, comfyui: Path) -> Path:
+    """A models folder of tiny stand-ins, made by the tests' own code."""
+    key = digest(*STANDINS.glob("*.py"), *SUPPORT_PACK.glob("*.py"))
+    build = partial(must, python, STANDINS / "make.py", COMFYUI_PATH=str(comfyui))
+    return ensure(f"standins-{key}", "the stand-in models", build)
+
+
+def pocket_has(*names: str) -> bool:
+    """Whether weights of the pocket world by these names are in the checkout."""
+    return all((POCKET / "weights" / f"{name}.safetensors").is_file() for name in names)
+
+
+def pocket_world(python: Path, comfyui: Path) -> Path:
+    """A models folder of what is trained on the pocket world."""
+    key = digest(*POCKET.glob("*.py"), *filter(Path.is_file, POCKET.glob("weights/**/*")))
+    build = partial(must, python, POCKET / "models_folder.py", COMFYUI_PATH=str(comfyui))
+    return ensure(f"pocket-{key}", "the pocket world's models", build)

@@ -1,0 +1,121 @@
+"""A ComfyUI that runs for the length of a `with` block."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+from devtools.processes import WINDOWS, SetupError, say, stop, variables
+
+
+def link(path: Path, target: Path) -> None:
+    """Make `path` a link to the folder `target`; on Windows a junction where links need rights that we lack."""
+    try:
+        path.symlink_to(target, target_is_directory=True)
+    except OSError:
+        if not WINDOWS:
+            raise
+        subprocess.run(["cmd", "/c", "mklink", "/J", str(path), str(target)], check=True, capture_output=True)
+
+
+def free_port(wanted: int = 0) -> int:
+    """The port `wanted` if nobody listens on it, or any such port for 0."""
+    with socket.socket() as probe:
+        if not WINDOWS:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError as error:
+            raise SetupError(f"port {wanted} cannot be had ({error}): choose another") from error
+        return probe.getsockname()[1]
+
+
+class Server:
+    """A ComfyUI on the CPU for the length of a `with` block; it reaches for no network and serves this machine only.
+
+    base: its base directory, filled with what is missing. comfyui: the host's folder. models: a models folder.
+    packs: custom nodes by folder name, linked into the base directory. python: the interpreter that has the packages.
+    port: any free one if 0. log: the file for its output, the console if None. `url` is its address.
+
+    Entering raises SetupError, with the end of the log, if it dies or does not answer within `timeout` seconds.
+    """
+
+    def __init__(
+        self,
+        base: Path,
+        comfyui: Path,
+        models: Path,
+        packs: Mapping[str, Path],
+        python: str | Path = sys.executable,
+        port: int = 0,
+        log: Path | None = None,
+        timeout: float = 300,
+    ):
+        self.base, self.comfyui, self.packs, self.log, self.timeout = base, comfyui, packs, log, timeout
+        self.port = free_port(port)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.command = [python, "main.py", "--cpu", "--base-directory", base, "--models-directory", models]
+        self.command += ["--port", self.port, "--database-url", "sqlite:///:memory:"]
+        self.command += ["--disable-auto-launch", "--disable-api-nodes", "--use-pytorch-cross-attention"]
+        self.process: subprocess.Popen | None = None
+
+    def __enter__(self) -> Server:
+        for name in ("custom_nodes", "user/default", "input", "output"):
+            (self.base / name).mkdir(parents=True, exist_ok=True)
+        for name, target in self.packs.items():
+            if not (self.base / "custom_nodes" / name).exists():
+                link(self.base / "custom_nodes" / name, target)
+        with open(self.log, "wb") if self.log else contextlib.nullcontext() as log:
+            self.process = subprocess.Popen(
+                [str(part) for part in self.command],
+                cwd=self.comfyui,
+                env=variables(HF_HUB_OFFLINE="1"),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT if log else None,
+                # A group of its own: Ctrl-C is for us, and we stop the server.
+                start_new_session=not WINDOWS,
+                creationflags=subprocess.CREATE_NEW_PROCESS_GROUP if WINDOWS else 0,
+            )
+        try:
+            self._wait()
+        except BaseException:
+            stop(self.process)
+            raise
+        return self
+
+    def __exit__(self, *_) -> None:
+        stop(self.process)
+
+    def _wait(self) -> None:
+        start = time.monotonic()
+        bar = self.log and sys.stdout.isatty()
+        while not self._answers():
+            seconds = time.monotonic() - start
+            if self.process.poll() is not None:
+                raise SetupError(f"ComfyUI ended with exit status {self.process.returncode}{self._tail()}")
+            if seconds > self.timeout:
+                raise SetupError(f"ComfyUI has not answered for {self.timeout:.0f} s{self._tail()}")
+            if bar:
+                print(f"\rStarting ComfyUI [{'#' * min(int(seconds), 30):30}] {seconds:.0f} s ", end="", flush=True)
+            time.sleep(0.2)
+        say(("\r" if bar else "") + f"ComfyUI answers at {self.url} after {time.monotonic() - start:.0f} s")
+
+    def _answers(self) -> bool:
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy leads to this machine
+        try:
+            with direct.open(self.url + "/system_stats", timeout=5):
+                return True
+        except OSError:
+            return False
+
+    def _tail(self) -> str:
+        if not self.log:
+            return ""
+        return f"; the end of {self.log}:\n" + self.log.read_text(encoding="utf-8", errors="replace")[-4000:]
