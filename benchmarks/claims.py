@@ -11,6 +11,8 @@ from measuring import in_turns, ratio
 from methods import NULL_TEXT, OURS, euler, res_inversion
 from subjects import Subject, sample
 
+PAIRS = 10  # of BiMD and Euler, for each repeat of the other measurements
+
 
 def of_table(rows: Sequence[dict]) -> list[dict]:
     """For each number of steps and cfg of the table: ResInversion's ratio, and null text's seconds over ResInversion's.
@@ -37,15 +39,22 @@ def of_table(rows: Sequence[dict]) -> list[dict]:
 
 
 def bimd_overhead(subject: Subject, steps: int, repeats: int, rng: random.Random) -> dict:
-    """What BiMD's sampler takes beyond the host's Euler with the same guider and schedule, in percent."""
+    """What BiMD's sampler takes beyond the host's Euler with the same guider and schedule, in percent.
+
+    The median of PAIRS pairs of runs for each repeat, as one pair differs by more than what is looked for; with the
+    quartiles, between which the middle half of the pairs lies.
+    """
     sigmas = subject.sigmas(steps)
     inverted = res_inversion(subject, sigmas, 5.0)
 
     def run(sampler):
         return lambda: sample(inverted.guider, sampler, sigmas, inverted.latent)
 
-    seconds = in_turns({"euler": run(euler()), "bimd": run(inverted.sampler)}, repeats, rng, "BiMD against Euler")
-    return {"steps": steps, "percent": 100 * (ratio(seconds["bimd"], seconds["euler"]) - 1), "seconds": seconds}
+    runs = {"euler": run(euler()), "bimd": run(inverted.sampler)}
+    seconds = in_turns(runs, PAIRS * repeats, rng, "BiMD against Euler")
+    ratios = [bimd / other for bimd, other in zip(seconds["bimd"], seconds["euler"], strict=True)]
+    low, percent, high = (100 * (float(found) - 1) for found in np.percentile(ratios, [25, 50, 75]))
+    return {"steps": steps, "percent": percent, "quartiles": [low, high], "seconds": seconds}
 
 
 def batched_recording(subject: Subject, steps: int, sizes: Sequence[int], repeats: int, rng: random.Random) -> dict:
