@@ -24,13 +24,13 @@ def noise_weights(signal: torch.Tensor) -> torch.Tensor:
 
 
 def square_error(error: torch.Tensor) -> torch.Tensor:
-    """The mean square of an error (B, 4, 16, 16), averaged over SCALES, at each of which white noise counts alike.
+    """The mean square of an error (B, 4, 16, 16), summed over SCALES, at each of which white noise counts 1 / scale.
 
-    Without it a picture's colours are left to chance: at sigma 14 an error in the noise's mean that its plain mean
-    square hardly shows, one part in 256, becomes the whole of the picture's mean. Whatever the scales, what is least
-    wrong remains the expected noise.
+    The plain mean square leaves a picture's colours to chance: at sigma 14 an error in the noise's mean that it hardly
+    shows, one part in 256, becomes the whole of the picture's mean. Were all scales to count alike, they would be paid
+    for in outlines. Whatever the scales, what is least wrong remains the expected noise.
     """
-    return torch.stack([scale**2 * F.avg_pool2d(error, scale).square().mean() for scale in SCALES]).mean()
+    return sum(scale * F.avg_pool2d(error, scale).square().mean() for scale in SCALES)
 
 
 def main() -> None:
