@@ -7,19 +7,17 @@ import loading  # isort: skip  first: it finds host and pack for the others
 
 import argparse
 import dataclasses
-import datetime
 import json
-import platform
 import random
 from pathlib import Path
 
 import claims
 import comfy.utils
-import comfyui_version
 import torch
 from measuring import compare
 from methods import METHODS
 from plots import plot
+from provenance import named, provenance
 from random_weights import DTYPES, random_sdxl
 from subjects import PROMPT, Subject, astronaut, from_checkpoint, from_pocket_world, has_pocket_world
 from support_pack.tiny_sdxl import register_tiny_sdxl
@@ -38,20 +36,10 @@ QUICK = {
 
 
 def about(model: str, subject: Subject, repeats: int) -> dict:
-    """What a reader has to know of a run."""
-    cuda = torch.cuda.is_available()
+    """What a reader has to know of a run. model: for people."""
     height, width = (8 * side for side in subject.latent["samples"].shape[2:])
-    return {
-        "model": model,
-        "picture": f"{width} x {height} pixels",
-        "machine": torch.cuda.get_device_name() if cuda else f"{platform.machine()}, {torch.get_num_threads()} threads",
-        "system": platform.platform(),
-        "date": datetime.date.today().isoformat(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "ComfyUI": comfyui_version.__version__,
-        "repeats": repeats,
-    }
+    picture = {"model": model, "picture": f"{width} x {height} pixels"}
+    return {**picture, **provenance(), "threads": torch.get_num_threads(), "repeats": repeats}
 
 
 def run(subject: Subject, grid: list, growth: dict, recording: dict, repeats: int, seed: int) -> dict:
@@ -125,7 +113,7 @@ def subject_of(parser: argparse.ArgumentParser, options: argparse.Namespace) -> 
     subject = from_checkpoint(checkpoints / checkpoint, astronaut(options.size), PROMPT)
     dtype = options.random_weights
     if dtype is None:
-        return checkpoint, Path(checkpoint).stem, subject
+        return named([checkpoints / checkpoint]), Path(checkpoint).stem, subject
     try:
         network = random_sdxl(DTYPES[dtype], options.size)
     except MemoryError as error:

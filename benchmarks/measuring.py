@@ -8,8 +8,9 @@ from statistics import median
 
 import comfy.model_management
 import torch
-from counting import counted
+from counting import Counts, counted
 from customenhancer.nodes.trajectory_sampler import TrajectorySampler
+from memory import with_peak_memory
 from methods import BASELINE
 from subjects import Subject, sample
 from torch import Tensor
@@ -59,52 +60,60 @@ def psnr(picture: Tensor, reference: Tensor) -> float:
     return (-10 * (picture - reference).square().mean().log10()).item()
 
 
-def measure_once(method: Callable, subject: Subject, sigmas: Tensor, cfg: float) -> dict:
-    """Invert and sample back. Counts and seconds are of the inversion alone; errors are in the model's latent units.
+def outcome(method: Callable, subject: Subject, sigmas: Tensor, cfg: float) -> dict:
+    """Invert, and sample back: the inversion's peak memory, and errors in the model's latent units; nothing is timed.
 
     step_errors: how far sampling is from the inversion's own way, from the noisiest sigma down to the picture.
     """
-    comfy.model_management.load_models_gpu([subject.model])  # whatever another method or the VAE has put in its place
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-    with counted(subject.model) as counts:
-        inverted, seconds = timed(lambda: method(subject, sigmas, cfg))
-    peak = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
-
+    _load(subject)
+    inverted, peak_mib = with_peak_memory(lambda: method(subject, sigmas, cfg))
     recording = TrajectorySampler(inverted.sampler)
     samples = sample(inverted.guider, recording, sigmas, inverted.latent)["samples"]
     process_in = subject.model.get_model_object("latent_format").process_in
     error = process_in(samples) - process_in(subject.latent["samples"])
     way = recording.trajectory.anchors - inverted.pivot.to(recording.trajectory.anchors)
     return {
-        **asdict(counts),
-        "seconds": seconds,
-        "peak_memory_mib": peak,
+        "peak_memory_mib": peak_mib,
         "max_error": error.abs().max().item(),
         "psnr_db": psnr(subject.decode(samples), subject.decode(subject.latent["samples"])),
         "step_errors": way.abs().flatten(1).amax(dim=1).flip(0).tolist(),
     }
 
 
+def cost(method: Callable, subject: Subject, sigmas: Tensor, cfg: float) -> tuple[Counts, float]:
+    """Invert: what was asked of the model, and the seconds."""
+    _load(subject)
+    with counted(subject.model) as counts:
+        _, seconds = timed(lambda: method(subject, sigmas, cfg))
+    return counts, seconds
+
+
+def _load(subject: Subject) -> None:
+    """Bring the model back from wherever another method or the VAE has sent it: that is no method's cost."""
+    comfy.model_management.load_models_gpu([subject.model])
+
+
 def compare(
     methods: Mapping[str, Callable], subject: Subject, steps: int, cfg: float, repeats: int, rng: random.Random
 ) -> list[dict]:
-    """One row for each method: what `measure_once` gives, with a list of seconds and their ratio to the baseline's.
+    """One row for each method: `outcome`, and `cost` with a list of seconds and their ratio to the baseline's.
 
     methods: by name, the baseline among them. Raises RuntimeError where a method's counts change between repeats.
     """
-    sigmas = subject.sigmas(steps)
-    measure_once(methods[BASELINE], subject, sigmas, cfg)  # what the first run of all sets up is no method's cost
-    runs = {name: [] for name in methods}
-    for name in turns(list(methods), repeats, rng, f"{steps} steps, cfg {cfg:g}"):
-        runs[name].append(measure_once(methods[name], subject, sigmas, cfg))
+    sigmas, title = subject.sigmas(steps), f"{steps} steps, cfg {cfg:g}"
+    outcomes, counts, seconds = {}, {name: [] for name in methods}, {name: [] for name in methods}
+    # First, so that what a first run of all sets up is no method's cost.
+    for name in turns(list(methods), 1, rng, f"{title}, outcome"):
+        outcomes[name] = outcome(methods[name], subject, sigmas, cfg)
+    for name in turns(list(methods), repeats, rng, f"{title}, cost"):
+        found, took = cost(methods[name], subject, sigmas, cfg)
+        counts[name].append(found)
+        seconds[name].append(took)
     rows = []
-    for name, measured in runs.items():
-        for count in ("guider_calls", "forwards", "backwards"):
-            if len({run[count] for run in measured}) > 1:
-                raise RuntimeError(f"{name}: {count} changed between repeats, {[run[count] for run in measured]}")
-        seconds = [run["seconds"] for run in measured]
-        to_baseline = ratio(seconds, [run["seconds"] for run in runs[BASELINE]])
-        row = {"method": name, "steps": steps, "cfg": cfg, **measured[0], "seconds": seconds, "ratio": to_baseline}
-        rows.append(row)
+    for name in methods:
+        first, *others = counts[name]
+        if any(other != first for other in others):
+            raise RuntimeError(f"{name}: what it asks of the model changed between repeats, {counts[name]}")
+        times = {"seconds": seconds[name], "ratio": ratio(seconds[name], seconds[BASELINE])}
+        rows.append({"method": name, "steps": steps, "cfg": cfg, **asdict(first), **times, **outcomes[name]})
     return rows

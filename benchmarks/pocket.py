@@ -7,12 +7,9 @@ import loading  # isort: skip  first: it finds host and pack for the others
 
 import argparse
 import contextlib
-import datetime
-import hashlib
 import json
 import multiprocessing
 import os
-import platform
 import sys
 import time
 import warnings
@@ -21,7 +18,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import comfy.utils
-import comfyui_version
 import torch
 from support_pack.tiny_sdxl import register_tiny_sdxl
 
@@ -39,6 +35,7 @@ from pocket_rows import FULL, PERSONALISED, SCENE, SWAPPED, draw_rows
 from pocket_sheet import contact_sheet
 from pocket_statistics import summary
 from pocket_tables import markdown
+from provenance import named, provenance
 from train_scenes import load_classifier
 from world.pose import SHOTS
 
@@ -146,20 +143,6 @@ def results_of(parts: dict[str, list], seed: int) -> dict:
     }
 
 
-def about(files: list[Path], numbers: dict, machine: str) -> dict:
-    """What a reader has to know of a run. files: of the models. numbers: all that was chosen."""
-    return {
-        "models": ", ".join(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()[:8]}" for file in files),
-        **{name.replace("_", " "): value for name, value in numbers.items()},
-        "machine": machine,
-        "system": platform.platform(),
-        "date": datetime.date.today().isoformat(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "ComfyUI": comfyui_version.__version__,
-    }
-
-
 def write(results: dict, examples: list[dict], folder: Path, name: str) -> None:
     """Write <name>.md, <name>.json, three plots and the contact sheet into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -218,10 +201,10 @@ def main(arguments: list[str] | None = None) -> None:
     examples = [person["example"] for person in parts["person"][:EXAMPLES]]
     files = sorted(file for file in options.models.rglob("*") if file.suffix in (".safetensors", ".onnx"))
     files += [options.weights / "scenes.safetensors"]
-    machine = f"{platform.machine()}, {options.workers or 1} processes of {options.threads} threads, {minutes:.0f} min"
-    said = numbers | asdict(settings) | {"seed": options.seed, "shot": options.shot}
-    results = {"about": about(files, said, machine)}
-    results |= results_of(parts, options.seed)
+    said = {"models": named(files), **numbers, **asdict(settings), "seed": options.seed, "shot": options.shot}
+    took = {"processes": options.workers or 1, "threads of each": options.threads, "minutes": round(minutes)}
+    about = {name.replace("_", " "): value for name, value in {**said, **provenance(), **took}.items()}
+    results = {"about": about, **results_of(parts, options.seed)}
     name = options.name or f"pocket{'-quick' if options.quick else ''}"
     write(results, examples, options.results, name)
     print(markdown(results))

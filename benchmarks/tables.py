@@ -20,6 +20,8 @@ NOTES = """\
 - Seconds are the median, over repeats, of the ratio to DDIM inversion's seconds in the same repeat; methods run in a
   new random order in each. Errors are of sampling back at the same cfg, in the model's latent units; PSNR is against
   the VAE's own round trip.
+- Peak memory is that of all tensors on the card; on a CPU of those that the inversion makes, as it is measured in a run
+  of its own by counting at every operation, without the weights and without what an operation takes for itself.
 - Negative-prompt inversion samples with the prompt on both sides, which is cfg 1 in all but cost.
 - FlipSigmas and euler unsamples without guidance. Direct Inversion and LEDITS++ are our own writing of the published
   algorithms; the tests hold LEDITS++ against diffusers' arithmetic. Its last step has no noise that could be recorded,
@@ -67,7 +69,8 @@ def _claims(results: dict) -> Iterator[tuple[str, str, str]]:
         yield f"ResInversion, guider calls, {where}", str(steps + 1), str(cell["res_inversion_guider_calls"])
         yield f"ResInversion, max abs error, {where}", "at most 1e-5", f"{cell['res_inversion_max_error']:.2g}"
         yield f"Null text, forwards, {where}", f"at most {forwards}", str(cell["null_text_forwards"])
-        yield f"Null text, backwards, {where}", f"at most {backwards}", str(cell["null_text_backwards"])
+        what = f"Null text, backwards, one for each inner step that was taken, {where}"
+        yield what, f"at most {backwards}", str(cell["null_text_backwards"])
         over = cell["null_text_over_res_inversion"]
         yield f"Null text / ResInversion, seconds, {where}", "reported", f"{over:.1f}"
     for along, fit in results["growth"].items():

@@ -28,7 +28,8 @@ import claims
 import inversion
 import measuring
 import random_weights
-from counting import counted
+from counting import Counts, counted
+from memory import with_peak_memory
 from methods import BASELINE, METHODS, NULL_TEXT, ddim, direct_inversion
 from plots import plot
 from subjects import Subject, from_pocket_world, has_pocket_world, sample
@@ -69,8 +70,38 @@ def gaussian_subject() -> Subject:
 )
 def test_evaluations_of_50_guided_steps(method, guider_calls, forwards):
     subject = gaussian_subject()
-    row = measuring.measure_once(METHODS[method], subject, subject.sigmas(50), cfg=5.0)
-    assert (row["guider_calls"], row["forwards"], row["backwards"]) == (guider_calls, forwards, 0)
+    counts, _ = measuring.cost(METHODS[method], subject, subject.sigmas(50), cfg=5.0)
+    assert counts == Counts(guider_calls, forwards, backwards=0)
+
+
+MIB = 1024, 256  # of float32
+
+
+def held_then_freed():
+    whole = torch.ones(MIB)
+    view = whole.view(-1)[:1]
+    del whole  # held by its view
+    return torch.ones(MIB).add_(view)
+
+
+def freed_one_after_the_other():
+    for _ in range(5):
+        torch.ones(MIB)
+
+
+def kept_for_the_backward_pass():
+    with torch.inference_mode(False):
+        x = torch.ones(MIB, requires_grad=True)
+        x.exp().sin().sum().backward()  # x and exp(x); the cosine of that, and its product
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the allocator counts on CUDA, with all that was there before")
+@pytest.mark.parametrize(
+    ("run", "mib"), [(held_then_freed, 2), (freed_one_after_the_other, 1), (kept_for_the_backward_pass, 4)]
+)
+def test_peak_memory_counts_what_is_held_at_a_time(run, mib):
+    given = torch.ones(1000, 1000)  # there before: counts for nothing, nor do its views
+    assert with_peak_memory(lambda: (given.t(), run()))[1] == pytest.approx(mib, abs=0.01)
 
 
 def test_null_text_stays_within_the_originals_evaluations():
@@ -170,7 +201,7 @@ def test_the_quick_run_writes_its_table_and_plots(tmp_path, monkeypatch):
     assert rows["ResInversion"]["guider_calls"] == 3 and rows["ResInversion"]["max_error"] <= 1e-5
     assert all(len(row["seconds"]) == 2 and len(row["step_errors"]) == 3 for row in rows.values())
     assert rows["DDIM inversion"]["ratio"] == 1
-    assert {"model", "machine", "date", "python", "torch", "ComfyUI", "repeats"} <= results["about"].keys()
+    assert {"model", "machine", "date", "python", "torch", "ComfyUI", "CustomEnhancer", "repeats"} <= results["about"].keys()
     table = (tmp_path / "quick.md").read_text()
     assert all(f"| {method} |" in table for method in METHODS) and "R² = " in table
     numbers = table[table.index("## Numbers") :]
@@ -225,8 +256,8 @@ def test_random_weights_stand_in_for_the_checkpoints(monkeypatch):
     parser, options = inversion.parse(["--models", str(models), "--size", "64", "--random-weights", "fp32"])
     model, name, subject = inversion.subject_of(parser, options)
     assert "random weights of SDXL's size in fp32" in model and name == "random-fp32"
-    row = measuring.measure_once(METHODS["ResInversion"], subject, subject.sigmas(3), 5.0)
-    assert row["guider_calls"] == 4 and row["max_error"] <= 1e-4
+    assert measuring.cost(METHODS["ResInversion"], subject, subject.sigmas(3), 5.0)[0].guider_calls == 4
+    assert measuring.outcome(METHODS["ResInversion"], subject, subject.sigmas(3), 5.0)["max_error"] <= 1e-4
     assert inversion.parse(["--models", str(models), "--random-weights"])[1].size == 1024
 
 
@@ -248,8 +279,8 @@ def test_the_pocket_world_is_a_subject_where_its_model_has_landed(pocket_weights
     assert has_pocket_world(pocket_weights)
     subject = from_pocket_world(pocket_weights)
     assert subject.latent["samples"].shape == (1, 4, 16, 16)
-    row = measuring.measure_once(METHODS["ResInversion"], subject, subject.sigmas(3), 5.0)
-    assert row["guider_calls"] == 4 and row["max_error"] <= 1e-4
+    assert measuring.cost(METHODS["ResInversion"], subject, subject.sigmas(3), 5.0)[0].guider_calls == 4
+    assert measuring.outcome(METHODS["ResInversion"], subject, subject.sigmas(3), 5.0)["max_error"] <= 1e-4
     (pocket_weights / "unet.safetensors").unlink()
     assert not has_pocket_world(pocket_weights)
 
