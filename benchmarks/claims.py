@@ -1,21 +1,21 @@
 """The measurements beside the table: what our own parts cost, and how cost grows with steps, batch and steps a call."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import median
 
 import numpy as np
 from customenhancer.nodes.inversion import RecordResidualNoise
 from customenhancer.nodes.uninverted import NoisePivot
 from measuring import in_turns, ratio
-from methods import NULL_TEXT, OURS, euler, res_inversion
+from methods import NULL_TEXT, OURS, ddim, euler, res_inversion
 from subjects import Subject, sample
 
-PAIRS = 10  # of BiMD and Euler, for each repeat of the other measurements
+PAIRS = 10  # of two runs whose seconds are near each other, for each repeat of the other measurements
 
 
 def of_table(rows: Sequence[dict]) -> list[dict]:
-    """For each number of steps and cfg of the table: ResInversion's ratio, and null text's seconds over ResInversion's.
+    """For each number of steps and cfg of the table: ResInversion's calls and error, null text's counts and seconds.
 
     null_text_limits: the original's most forwards and backwards, 14 and 10 a step for each picture.
     """
@@ -26,7 +26,6 @@ def of_table(rows: Sequence[dict]) -> list[dict]:
         {
             "steps": steps,
             "cfg": cfg,
-            "res_inversion_over_ddim": cell[OURS]["ratio"],
             "res_inversion_guider_calls": cell[OURS]["guider_calls"],
             "res_inversion_max_error": cell[OURS]["max_error"],
             "null_text_forwards": cell[NULL_TEXT]["forwards"],
@@ -38,23 +37,42 @@ def of_table(rows: Sequence[dict]) -> list[dict]:
     ]
 
 
-def bimd_overhead(subject: Subject, steps: int, repeats: int, rng: random.Random) -> dict:
-    """What BiMD's sampler takes beyond the host's Euler with the same guider and schedule, in percent.
+def over(one: Callable[[], object], other: Callable[[], object], repeats: int, rng: random.Random, title: str) -> dict:
+    """The seconds of one run over another's: the median of PAIRS pairs for each repeat, and the quartiles.
 
-    The median of PAIRS pairs of runs for each repeat, as one pair differs by more than what is looked for; with the
-    quartiles, between which the middle half of the pairs lies.
+    A pair differs by more than what is looked for, so that a few of them say little.
     """
+    seconds = in_turns({"one": one, "other": other}, PAIRS * repeats, rng, title)
+    ratios = [first / second for first, second in zip(seconds["one"], seconds["other"], strict=True)]
+    low, middle, high = (float(found) for found in np.percentile(ratios, [25, 50, 75]))
+    return {"ratio": middle, "quartiles": [low, high], "pairs": len(ratios), "seconds": seconds}
+
+
+def res_inversion_over_ddim(
+    subject: Subject, steps: int, cfgs: Sequence[float], repeats: int, rng: random.Random
+) -> list[dict]:
+    """`over` of ResInversion and DDIM inversion, at each cfg."""
+    sigmas = subject.sigmas(steps)
+
+    def run(method, cfg):
+        return lambda: method(subject, sigmas, cfg)
+
+    return [
+        {"steps": steps, "cfg": cfg}
+        | over(run(res_inversion, cfg), run(ddim, cfg), repeats, rng, f"ResInversion against DDIM, cfg {cfg:g}")
+        for cfg in cfgs
+    ]
+
+
+def bimd_over_euler(subject: Subject, steps: int, repeats: int, rng: random.Random) -> dict:
+    """`over` of BiMD's sampler and the host's Euler, with the same guider and schedule."""
     sigmas = subject.sigmas(steps)
     inverted = res_inversion(subject, sigmas, 5.0)
 
     def run(sampler):
         return lambda: sample(inverted.guider, sampler, sigmas, inverted.latent)
 
-    runs = {"euler": run(euler()), "bimd": run(inverted.sampler)}
-    seconds = in_turns(runs, PAIRS * repeats, rng, "BiMD against Euler")
-    ratios = [bimd / other for bimd, other in zip(seconds["bimd"], seconds["euler"], strict=True)]
-    low, percent, high = (100 * (float(found) - 1) for found in np.percentile(ratios, [25, 50, 75]))
-    return {"steps": steps, "percent": percent, "quartiles": [low, high], "seconds": seconds}
+    return {"steps": steps} | over(run(inverted.sampler), run(euler()), repeats, rng, "BiMD against Euler")
 
 
 def batched_recording(subject: Subject, steps: int, sizes: Sequence[int], repeats: int, rng: random.Random) -> dict:

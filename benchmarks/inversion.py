@@ -45,13 +45,15 @@ def about(model: str, subject: Subject, repeats: int) -> dict:
 def run(subject: Subject, grid: list, growth: dict, recording: dict, repeats: int, seed: int) -> dict:
     """All measurements, as the JSON file has them. grid: (steps, cfg) of each table; seed: of the order of methods."""
     rng, steps = random.Random(seed), max(steps for steps, _ in grid)
+    cfgs = [cfg for some, cfg in grid if some == steps]
     with torch.inference_mode():  # as the host's executor has it
         rows = [row for cell in grid for row in compare(METHODS, subject, *cell, repeats, rng)]
         return {
             "rows": rows,
             "of_table": claims.of_table(rows),
             "growth": claims.growth(subject, **growth, repeats=repeats, rng=rng),
-            "bimd_overhead": claims.bimd_overhead(subject, steps, repeats, rng),
+            "res_inversion_over_ddim": claims.res_inversion_over_ddim(subject, steps, cfgs, repeats, rng),
+            "bimd_over_euler": claims.bimd_over_euler(subject, steps, repeats, rng),
             "batched_recording": claims.batched_recording(subject, **recording, repeats=repeats, rng=rng),
         }
 
