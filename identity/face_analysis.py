@@ -90,7 +90,7 @@ def detect_faces(face_analysis, picture: torch.Tensor) -> list:
 def find_face(face_analysis, picture: torch.Tensor, order: str = "large-small", index: int = 0):
     """The Face in one picture that comes at `index`, from 0, in one of FACE_ORDERS, or None where there is none."""
     faces = sort_faces(detect_faces(face_analysis, picture), order)
-    return faces[index] if index < len(faces) else None
+    return faces[index] if 0 <= index < len(faces) else None
 
 
 def no_such_face(index: int) -> str:

@@ -16,8 +16,15 @@ NOSE = 2
 STICK_WIDTH = 4
 STICK_BRIGHTNESS = 0.6
 DISC_RADIUS = 10
-# Of a key-point picture at least this much is black; no photograph is.
+# How a key-point picture is told: at least this much of it is black, which a photograph at night may be too ...
 BLACK = 0.5
+# ... and of what is brighter than LIT, most has one of the colours, and most of the colours have a part in it. Sticks
+# and blurred edges are dimmed, so hues are compared, with room for what compression does to thin sticks.
+LIT = 0.3
+COLOUR_TOLERANCE = 0.4
+COLOURED = 0.6
+COLOURS_SEEN = 3
+SMALLEST_PART = 0.02
 
 
 def draw_keypoints(points: np.ndarray, height: int, width: int) -> torch.Tensor:
@@ -70,6 +77,12 @@ def keypoints_of(name: str, images: torch.Tensor, face_analysis, order: str, ind
 
 
 def _is_drawn(picture: torch.Tensor) -> bool:
-    """Whether this is a key-point picture: something coloured on black."""
-    lit = (picture[..., :3] > 0.1).any(dim=-1).float().mean().item()
-    return 0 < lit < 1 - BLACK
+    """Whether this is a key-point picture: COLOURS on black, of any size, scaled or compressed as it may be."""
+    brightness = picture[..., :3].amax(dim=-1)
+    lit = picture[..., :3][brightness > LIT]
+    if len(lit) == 0 or (brightness > 0.1).float().mean() >= 1 - BLACK:
+        return False
+    hues = lit / lit.amax(dim=-1, keepdim=True)
+    colours = hues.new_tensor(COLOURS) / 255
+    parts = torch.stack([((hues - colour).abs() < COLOUR_TOLERANCE).all(dim=-1).float().mean() for colour in colours])
+    return bool(parts.sum() >= COLOURED and (parts >= SMALLEST_PART).sum() >= COLOURS_SEEN)

@@ -31,6 +31,12 @@ def check_sigmas(sigmas: torch.Tensor) -> None:
         )
 
 
+def check_at_least(name: str, value: int, least: int) -> None:
+    """Raise ValueError if the input `name` is below its least value: widgets see to that, but links pass them by."""
+    if value < least:
+        raise ValueError(f"{name}: {value} is below {least}. Set it to {least} or more.")
+
+
 def check_latent(name: str, samples: torch.Tensor) -> None:
     """Raise ValueError if the latent input `name` cannot be inverted. samples: a LATENT's tensor.
 
@@ -45,12 +51,15 @@ def check_latent(name: str, samples: torch.Tensor) -> None:
         )
 
 
-def check_recording(record: torch.Tensor) -> None:
-    """Raise ValueError if a recorded trajectory holds NaN or Inf. record: latents of any shape."""
+def check_recording(record: torch.Tensor, whose: str = "guider: its model") -> None:
+    """Raise ValueError if a recorded trajectory holds NaN or Inf.
+
+    record: latents of any shape. whose: the input that the prediction came from, as the message begins.
+    """
     if not torch.isfinite(record).all():
         raise ValueError(
-            "guider: its model predicted NaN or Inf on the way. Run the model in bf16 or fp32 (--bf16-unet, "
-            "--fp32-unet) or lower the guider's cfg."
+            f"{whose} predicted NaN or Inf on the way. Run the model in bf16 or fp32 (--bf16-unet, --fp32-unet) or "
+            "lower cfg."
         )
 
 

@@ -7,6 +7,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from .captions import caption, caption_height
+from .checks import check_at_least
 from .sweep_values import CATEGORY
 
 GAP = 8  # between pictures and around them, in pixels
@@ -98,6 +99,7 @@ class ContactSheet(io.ComfyNode):
             )
         if labels:
             labels = [label for label, batch in zip(labels, images, strict=True) for _ in batch]
+        check_at_least("columns", columns[0], 1)
         sheet = draw_sheet(pictures, labels, columns[0])[None]
         return io.NodeOutput(sheet, ui=ui.PreviewImage(sheet, cls=cls))
 

@@ -7,21 +7,21 @@ import comfy.controlnet
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
 
-def check_control_family(guider, name: str) -> None:
+def check_control_family(guider, name: str | None) -> None:
     """Raise ValueError if a ControlNet or T2I-Adapter wired into a GUIDER was made for a UNet of another shape.
 
     The host fails inside the first layer of a ControlNet that does not fit, with the sizes of two matrices. Of a
     T2I-Adapter it drops the layers that do not fit, with lines in the log, and adds the others. name: of the input
-    that the guider came from.
+    that the guider came from; None where it was made of inputs that are named as its conditionings are.
     """
     network = getattr(guider.model_patcher.model, "diffusion_model", None)
     if not isinstance(network, UNetModel):
         return
-    for conds in getattr(guider, "original_conds", {}).values():
+    for conditioning, conds in getattr(guider, "original_conds", {}).items():
         for cond in conds:
             control = cond.get("control")
             while control is not None:
-                _check_control(control, network, name)
+                _check_control(control, network, name or conditioning)
                 control = control.previous_controlnet
 
 

@@ -10,7 +10,7 @@ from comfy_api.latest import io, ui
 
 from ..resinversion import EVALUATE_AT, ddim_inversion, record_residual_noise, res_inversion
 from .batched_steps import check_steps_per_call
-from .checks import check_latent, check_model_kind, check_recording, check_sigmas, model_kind
+from .checks import check_at_least, check_latent, check_model_kind, check_recording, check_sigmas, model_kind
 from .inversion_sampler import ConditionalPivot, InversionSampler, run_inversion
 from .sockets import Pivot, ResidualNoise
 
@@ -180,6 +180,7 @@ class RecordResidualNoise(io.ComfyNode):
 
     @classmethod
     def execute(cls, guider, pivot, steps_per_call=1):
+        check_at_least("steps_per_call", steps_per_call, 1)
         check_model_kind(pivot.model_kind, guider.model_patcher, "pivot")
 
         def run(model, x, sigmas, extra_args, callback, device):

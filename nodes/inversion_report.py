@@ -136,7 +136,7 @@ class InversionReport(io.ComfyNode):
             display_name="Inversion Report",
             category=CATEGORY,
             description="Samples an inverted picture back and shows how far from the picture it ends and how far from "
-            "the pivot each step is, with guider calls and seconds.",
+            "the pivot each step is, with the guider calls and seconds of sampling back, not of the inversion.",
             inputs=[
                 ResidualNoise.Input("residual_noise", tooltip="What ResInversion recorded of the picture."),
                 io.Guider.Input(

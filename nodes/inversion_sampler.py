@@ -94,13 +94,14 @@ def noisy_latent(model_sampling, sigma: Tensor, noisy: Tensor) -> Tensor:
     return rescaled if torch.isfinite(rescaled).all() else noisy
 
 
-def run_inversion(guider, latent_image: Tensor, sigmas: Tensor, sampler: InversionSampler) -> Tensor:
+def run_inversion(guider, latent_image: Tensor, sigmas: Tensor, sampler: InversionSampler, from_guider=True) -> Tensor:
     """Run an inversion inside the guider's own `sample`, with the host's preview and progress. Returns x*_N.
 
-    latent_image: (B, C, H, W) in the host's latent space. sigmas: (N + 1,), ascending.
+    latent_image: (B, C, H, W) in the host's latent space. sigmas: (N + 1,), ascending. from_guider: whether the node
+    has an input guider, for messages, rather than the inputs model, positive and negative that the guider is made of.
     Raises ValueError where the guider's model predicts NaN or Inf, or a control module does not suit it.
     """
-    check_control_family(guider, "guider")
+    check_control_family(guider, "guider" if from_guider else None)
     callback = latent_preview.prepare_callback(guider.model_patcher, sampler.model_calls)
     noisy = guider.sample(
         torch.zeros_like(latent_image),
@@ -111,5 +112,5 @@ def run_inversion(guider, latent_image: Tensor, sigmas: Tensor, sampler: Inversi
         disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
         seed=0,
     )
-    check_recording(sampler.recording.anchors)
+    check_recording(sampler.recording.anchors, "guider: its model" if from_guider else "model: it")
     return noisy.to(comfy.model_management.intermediate_device())

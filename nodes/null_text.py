@@ -11,7 +11,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..resinversion import NullText, null_text_inversion
-from .checks import check_latent, check_sigmas, model_kind
+from .checks import check_at_least, check_latent, check_sigmas, model_kind
 from .gradients import checkpointed, load_for_gradients
 from .inversion import CATEGORY, SCHEDULE_AND_PICTURE
 from .inversion_sampler import InversionSampler, run_inversion
@@ -89,7 +89,7 @@ def invert(model, positive, negative, cfg, sigmas, latent_image, pooled_width: i
             )
 
     sampler = InversionSampler(run, (1 + inner_steps) * (len(sigmas) - 1))
-    noisy = run_inversion(flow, samples, sigmas.flip(0), sampler)
+    noisy = run_inversion(flow, samples, sigmas.flip(0), sampler, from_guider=False)
     return sampler.recording, {**latent_image, "samples": noisy}
 
 
@@ -106,7 +106,7 @@ def report(null_text: NullText, cfg: float, inner_steps: int, start_from: str) -
         taken = "No inner steps: the negative prompt stays as it is, and nothing was optimised"
     error = (null_text.reconstruction.to(null_text.anchors) - null_text.anchors[0]).abs().max().item()
     return (
-        f"{taken}: {null_text.forwards} forwards, {null_text.inner_steps} backwards. Largest error of the "
+        f"{taken}: {null_text.calls} forwards, {null_text.inner_steps} backwards. Largest error of the "
         f"reconstruction: {error:.3g}."
     )
 
@@ -215,8 +215,7 @@ class NullTextInversion(io.ComfyNode):
         check_latent("latent_image", latent_image["samples"])
         start = starting_text(positive, negative, start_from)
         pooled_width = optimised_pooled_width(start, start_from, pooled)
-        if inner_steps < 0:
-            raise ValueError(f"inner_steps: {inner_steps} is below 0. Set it to 0 or more.")
+        check_at_least("inner_steps", inner_steps, 0)
         if learning_rate <= 0:
             raise ValueError(f"learning_rate: {learning_rate:g} is not above 0. 0.01 is the original's.")
         if math.isclose(cfg, 1.0):  # as the host tells it

@@ -3,7 +3,7 @@
 from comfy_api.latest import io, ui
 
 from ..resinversion import denoised_estimates
-from .checks import check_model_kind
+from .checks import check_at_least, check_model_kind
 from .inversion import CATEGORY
 from .sockets import Pivot, ResidualNoise
 
@@ -56,6 +56,7 @@ class PivotPreview(io.ComfyNode):
 
     @classmethod
     def execute(cls, pivot, model, vae, count=6):
+        check_at_least("count", count, 2)
         check_model_kind(pivot.model_kind, model, "pivot")
         estimates = denoised_estimates(pivot).flip(0)[spread(pivot.steps, count)].flatten(0, 1)
         images = vae.decode(model.get_model_object("latent_format").process_out(estimates))

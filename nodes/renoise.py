@@ -2,7 +2,8 @@
 
 from comfy_api.latest import io, ui
 
-from ..resinversion import renoise_inversion
+from ..resinversion import check_can_regularise, renoise_inversion
+from .checks import check_at_least
 from .inversion import CATEGORY, PICTURE_INPUTS, PIVOT_GUIDANCE_INPUT, invert
 from .sockets import Pivot
 from .uninverted import noise_scaling
@@ -78,8 +79,8 @@ class ReNoiseInversion(io.ComfyNode):
         regularisation_steps=0,
         noise_seed=0,
     ):
-        if iterations < 0:
-            raise ValueError(f"iterations: {iterations} is below 0. Set it to 0 or more.")
+        check_at_least("iterations", iterations, 0)
+        check_at_least("regularisation_steps", regularisation_steps, 0)
         if not 1 <= average <= iterations + 1:
             raise ValueError(
                 f"average: {average} is not between 1 and {iterations + 1}, the number of estimates that iterations "
@@ -90,6 +91,8 @@ class ReNoiseInversion(io.ComfyNode):
                 f"regularisation_steps: {regularisation_steps} steps, and iterations 0 makes no refined prediction to "
                 "regularise. Set iterations to 1 or more, or regularisation_steps to 0."
             )
+        if regularisation_steps:
+            check_can_regularise("latent_image", latent_image["samples"])
         pivot, latent, warning = invert(
             renoise_inversion,
             lambda steps: (iterations + 1 + (regularisation_steps > 0)) * steps,

@@ -6,7 +6,7 @@ import logging
 import comfy.samplers
 
 from ..bimd import TripleFlow, forward_scales
-from .checks import check_flow_kinds, check_has_steps, check_latent_formats, check_mask
+from .checks import check_at_least, check_flow_kinds, check_has_steps, check_latent_formats, check_mask
 from .control_family import check_control_family
 from .entered_flows import EnteredFlows
 from .own_conds import own_conds
@@ -124,6 +124,7 @@ class TripleFlowGuider:
     ):
         check_flow_kinds(pivot_flow.model_patcher, forward_flow.model_patcher)
         check_latent_formats(pivot_flow.model_patcher, forward_flow.model_patcher)
+        check_at_least("start_step", start_step, 0)
         check_mask("forward_mask", forward_mask, FLOW)
         check_control_family(pivot_flow, "pivot_flow")
         check_control_family(forward_flow, "forward_flow")

@@ -2,6 +2,7 @@
 
 from .ddim import EVALUATE_AT, ddim_inversion
 from .estimates import denoised_estimates
+from .noise_regularisation import check_can_regularise
 from .normal_tensors import NormalTensors
 from .null_text import NullText, null_text_inversion
 from .renoise import renoise_inversion
@@ -15,6 +16,7 @@ __all__ = [
     "NullText",
     "Pivot",
     "ResidualNoise",
+    "check_can_regularise",
     "ddim_inversion",
     "denoised_estimates",
     "noise_pivot",

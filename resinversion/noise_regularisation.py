@@ -46,10 +46,20 @@ def correlation(eps: Tensor, random_number: Callable[[int], int]) -> Tensor:
         eps = F.avg_pool2d(eps, 2)
 
 
+def check_can_regularise(name: str, x: Tensor) -> None:
+    """Raise ValueError, naming the input, unless `regularised` can work on noise of x's shape, (B, C, ..., H, W)."""
+    if x.dim() < 4 or min(x.shape[-2:]) < PATCH:
+        raise ValueError(
+            f"{name}: its shape {tuple(x.shape)} has no height and width of {PATCH} or more, which regularisation "
+            "compares patches of. Set regularisation_steps to 0, or use a larger picture."
+        )
+
+
 def regularised(eps: Tensor, reference: Tensor, steps: int, generator: torch.Generator) -> Tensor:
     """eps after so many steps of gradient descent on `patch_kl` and `correlation`. No model calls.
 
-    eps, reference: (B, C, H, W), predicted noise; computed in float32, picture by picture independent of the batch.
+    eps, reference: (B, C, H, W) or (B, C, T, H, W), predicted noise; computed in float32, independently for each
+        picture of the batch and each of its frames. H and W at least 4, see `check_can_regularise`.
     steps: 0 leaves eps as it is; the original takes 4.
     generator: on the CPU; of the shifts at which places are compared, which all pictures of a batch share.
 
@@ -63,12 +73,14 @@ def regularised(eps: Tensor, reference: Tensor, steps: int, generator: torch.Gen
         return int(torch.randint(n, (), generator=generator))
 
     with torch.inference_mode(False), torch.enable_grad():
-        eps, reference = eps.detach().float().clone(), reference.detach().float().clone()
+        shape = eps.shape
+        # Both sums take each channel by itself, so that frames may stand beside the channels.
+        eps, reference = (x.detach().float().clone().flatten(1, -3) for x in (eps, reference))
         for _ in range(steps):
             eps = eps - KL_WEIGHT * _gradient(patch_kl, eps, reference).clamp(-100, 100)
             for _ in range(SHIFTS):
                 eps = eps - CORRELATION_WEIGHT / SHIFTS * _gradient(correlation, eps, random_number)
-    return eps
+    return eps.reshape(shape)
 
 
 def _gradient(loss: Callable[..., Tensor], eps: Tensor, *args) -> Tensor:

@@ -32,8 +32,8 @@ class NullText(Pivot):
         return sum(map(len, self.losses))
 
     @property
-    def forwards(self) -> int:
-        """How many predictions of one side of the guidance were asked for."""
+    def calls(self) -> int:
+        """Of `conditional` and `guided`, together. Each is a forward of one side, but for `guided` without guidance."""
         return 3 * self.steps + self.inner_steps
 
     def text_at(self, sigma: float) -> list[Tensor]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .noise_regularisation import regularised
+from .noise_regularisation import check_can_regularise, regularised
 from .trajectory import Pivot, empty_record, to_d
 from .uninverted import add_noise, noise_pivot
 
@@ -45,12 +45,15 @@ def renoise_inversion(
     average: x*_{i+1} is the mean of the last so many estimates, 1 .. iterations + 1; it steadies a row that circles.
     regularisation_steps: of `regularised`, by which the eps of each estimate after the first comes nearer to what the
         model predicts for the picture under random noise at s_{i+1}. Meant for editing; the way back may be less
-        exact. 0: off.
+        exact. 0: off. It needs latents (B, C, H, W) or (B, C, T, H, W).
     seed: of that random noise, 0 .. 2^64 - 1. Global random state is not touched.
     noise_scaling: as in `noise_pivot`, by which the picture is noised.
+    Raises ValueError where x cannot be regularised.
 
     Source: Garibi et al., "ReNoise: Real Image Inversion Through Iterative Noising", algorithm 1.
     """
+    if regularisation_steps:
+        check_can_regularise("x", x)
     extra_args = {} if extra_args is None else extra_args
     x = x.float()
     sigmas = sigmas.to(x)

@@ -109,7 +109,7 @@ def test_null_text_stays_within_the_originals_evaluations():
     with counted(subject.model) as counts:
         inverted = METHODS[NULL_TEXT](subject, subject.sigmas(50), 7.5)
     taken = inverted.guider.null_text
-    assert (counts.forwards, counts.backwards) == (taken.forwards, taken.inner_steps)
+    assert (counts.forwards, counts.backwards) == (taken.calls, taken.inner_steps)
     assert 0 < counts.backwards <= 500 and counts.forwards <= 700
 
 

@@ -7,6 +7,7 @@ import torch
 from comfy_extras.nodes_custom_sampler import DisableNoise, RandomNoise, SamplerCustomAdvanced
 from customenhancer.nodes.bimd import BiMDSamplerNode, TripleFlowGuiderNode
 from customenhancer.nodes.inversion import DDIMInversion, ResInversion
+from customenhancer.nodes.null_text import NullTextInversion
 from standins.control import MODULES, control_net, sd15_control_net, shallow_sdxl, t2i_adapter
 from standins.instantid_host import predict, text
 
@@ -156,6 +157,14 @@ class TestAnotherFamily:
             TripleFlowGuiderNode.execute(wrong, right)
         with pytest.raises(ValueError, match="forward_flow: a "):
             TripleFlowGuiderNode.execute(right, wrong)
+
+    def test_null_text_inversion_names_the_conditioning(self, model):
+        right, wrong = (PROMPT, NEGATIVE), apply(sd15_control_net())
+        for positive, negative, name in ((wrong[0], right[1], "positive"), (right[0], wrong[1], "negative")):
+            with pytest.raises(ValueError, match=f"^{name}: a ControlNet in its conditioning was made for"):
+                NullTextInversion.execute(
+                    model, positive, negative, schedule(model), {"samples": torch.zeros(1, 4, 8, 8)}, inner_steps=0
+                )
 
     def test_it_is_found_behind_another_in_the_chain(self, model):
         conds = apply(control_net(), *apply(sd15_control_net()))

@@ -1,5 +1,7 @@
 """Key-point pictures: drawn as IdentityNet knows them, from a face or taken as they are."""
 
+import io
+
 import cv2
 import folder_paths
 import numpy as np
@@ -8,6 +10,7 @@ import torch
 from customenhancer.identity.face_analysis import find_face, load_face_analysis
 from customenhancer.identity.keypoints import draw_keypoints, keypoints_of
 from customenhancer.nodes.face_keypoints import FaceKeypoints
+from PIL import Image
 from skimage import data
 from standins.faces import ASTRONAUT_FACE, FixturePicture, as_image, make_face_models, random_picture, upright_face
 
@@ -95,11 +98,63 @@ def test_a_key_point_picture_is_taken_as_it_is(analysis):
     assert torch.equal(keypoints_of("keypoints_image", with_alpha, analysis, "large-small", 0), drawn)
 
 
+@pytest.mark.parametrize("size", [1280, 512, 256])
+@pytest.mark.parametrize("quality", [None, 75])
+@pytest.mark.parametrize("share", [1.0, 0.3])
+def test_a_key_point_picture_that_was_scaled_and_compressed_is_known(analysis, size, quality, share):
+    """share: of the distances between the points, for a face that is far away."""
+    points = POINTS.mean(0) + share * (POINTS - POINTS.mean(0))
+    drawn = as_photograph(draw_keypoints(points, 1280, 1280), size, quality)
+    assert torch.equal(keypoints_of("image", drawn[None], analysis, "large-small", 0)[0], drawn)
+
+
+def as_photograph(picture, size, quality):
+    picture = Image.fromarray((picture.numpy() * 255).round().astype(np.uint8)).resize((size, size), Image.BILINEAR)
+    if quality is not None:
+        file = io.BytesIO()
+        picture.save(file, "JPEG", quality=quality)
+        picture = Image.open(file)
+    return as_image(np.array(picture))
+
+
+def night(kind):
+    """A picture that is mostly black without being drawn, (512, 512, 3)."""
+    generator = torch.Generator().manual_seed(1)
+    scene = torch.zeros(512, 512, 3)
+    if kind == "lamps":
+        scene[100:140, 100:140] = torch.tensor([1.0, 0.9, 0.6])
+        scene[300:340, 200:240] = torch.tensor([0.6, 0.7, 1.0])
+    elif kind == "one red light":
+        scene[100:140, 100:140, 0] = 1
+    elif kind == "dim lights of many colours":
+        scene[:100] = torch.rand(100, 512, 3, generator=generator) * 0.29
+    elif kind == "a window":
+        scene[100:250, 100:250] = torch.rand(150, 150, 3, generator=generator)
+    return scene
+
+
+@pytest.mark.parametrize("kind", ["lamps", "one red light", "dim lights of many colours", "a window"])
+def test_a_photograph_at_night_is_no_key_point_picture(analysis, kind):
+    with pytest.raises(ValueError, match=r"^image: no face found in picture 0, and it is no key-point picture"):
+        keypoints_of("image", night(kind)[None], analysis, "large-small", 0)
+
+
+def test_stars_are_no_key_points(analysis):
+    with pytest.raises(ValueError, match=r"^image: no face found in picture 0, and it is no key-point picture"):
+        keypoints_of("image", as_image(data.hubble_deep_field())[None], analysis, "large-small", 0)
+
+
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_a_picture_without_face_or_points_is_refused(analysis, value):
     with pytest.raises(ValueError, match=r"^keypoints_image: no face found in picture 1, and it is no key-point"):
         pictures = torch.stack([as_image(data.astronaut()), torch.full((512, 512, 3), value)])
         keypoints_of("keypoints_image", pictures, analysis, "large-small", 0)
+
+
+@pytest.mark.parametrize("index", [-1, -9])
+def test_faces_are_not_counted_from_the_end(analysis, index):
+    with pytest.raises(ValueError, match=rf"^image: no face number {index}, counted from 0, found in picture 0"):
+        keypoints_of("image", as_image(GROUP)[None], analysis, "large-small", index)
 
 
 def test_a_face_that_is_not_there_is_named(analysis):

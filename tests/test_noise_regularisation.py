@@ -86,6 +86,33 @@ def test_each_picture_of_a_batch_gets_what_it_gets_alone():
         torch.testing.assert_close(both[n : n + 1], alone, rtol=1e-4, atol=1e-4)
 
 
+def test_each_frame_gets_what_it_gets_alone():
+    eps, known = (torch.stack([of(seed) for seed in (10, 11, 12)], dim=2) for of in (smooth, noise))
+    together = regularised(eps, known, 2, torch.Generator().manual_seed(1))
+    for n in range(3):
+        alone = regularised(eps[:, :, n], known[:, :, n], 2, torch.Generator().manual_seed(1))
+        torch.testing.assert_close(together[:, :, n], alone, rtol=1e-4, atol=1e-4)
+
+
+def test_a_single_frame_is_inverted_as_a_picture_is():
+    def model(x, sigma):
+        return x * (1 + sigma.reshape(-1, *[1] * (x.dim() - 1)) ** 2) ** -0.5
+
+    still, frame = (
+        renoise_inversion(model, x, reference.schedule("normal", 4), model_kind="", regularisation_steps=2).anchors
+        for x in (noise(13, size=8), noise(13, size=8).unsqueeze(2))
+    )
+    torch.testing.assert_close(frame.squeeze(3), still, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(1, 64, 128), (1, 4, 3, 32), (1, 4, 1, 32, 3)])
+def test_what_has_no_patches_is_refused_before_the_model_is_asked(shape):
+    with pytest.raises(ValueError, match=r"^x: its shape .* Set regularisation_steps to 0"):
+        renoise_inversion(
+            None, torch.zeros(shape), reference.schedule("normal", 4), model_kind="", regularisation_steps=1
+        )
+
+
 def test_no_gradient_goes_through_the_model_and_inference_mode_stays():
     def model(x, sigma):
         assert torch.is_inference_mode_enabled() and not torch.is_grad_enabled()
@@ -121,6 +148,13 @@ class TestNode:
         flow = flow_of(CountedGuider, model)
         ReNoiseInversion.execute(flow, schedule(model), picture(), iterations=3, regularisation_steps=1)
         assert flow.calls == 5 * 20
+
+    def test_a_picture_too_small_for_patches(self):
+        model = gaussian_model()
+        latent = {"samples": torch.zeros(1, 4, 3, 8)}
+        with pytest.raises(ValueError, match=r"^latent_image: its shape \(1, 4, 3, 8\) has no height and width of 4"):
+            ReNoiseInversion.execute(guider(model), schedule(model), latent, regularisation_steps=1)
+        ReNoiseInversion.execute(guider(model), schedule(model), latent)
 
     def test_nothing_to_regularise(self):
         with pytest.raises(ValueError, match=r"^regularisation_steps: 4 steps, and iterations 0 .* Set iterations to"):

@@ -263,7 +263,7 @@ def test_counts_and_callbacks():
     numbers = [call["i"] for call in told]
     assert numbers[:12] == list(range(12)) and numbers == sorted(set(numbers)) and numbers[-1] < 11 * 12
     assert result.inner_steps == len(numbers) - 12 < 10 * 12
-    assert result.forwards == len(calls) <= 13 * 12
+    assert result.calls == len(calls) <= 13 * 12
     assert not any(call["denoised"].requires_grad for call in told)
 
 

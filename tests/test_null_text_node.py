@@ -111,7 +111,22 @@ class TestOnAGaussian:
         output = gaussian_run(model, sigmas, latent, cfg=1.0)
         flow, noisy = output.result
         assert "nothing to optimise" in said(output) and flow.null_text.inner_steps == 0
+        assert flow.null_text.calls == 3 * 20
         assert torch.equal(sample(flow, sigmas, noisy), sample(guider(model, cfg=1.0), sigmas, noisy))
+
+    def test_its_pivot_is_that_of_ddim_inversion_without_guidance_which_can_be_saved(self):
+        model = gaussian_model()
+        sigmas, latent = schedule(model), picture()
+        flow, noisy = gaussian_run(model, sigmas, latent).result
+        pivot, end = DDIMInversion.execute(guider(model, cfg=1.0), sigmas, latent, evaluate_at="target").result
+        assert torch.equal(flow.null_text.anchors, pivot.anchors) and torch.equal(noisy["samples"], end["samples"])
+
+    def test_a_model_that_overflows_is_named_as_the_nodes_input(self):
+        model = gaussian_model()
+        with pytest.raises(ValueError, match=r"^model: it predicted NaN or Inf"):
+            NullTextInversion.execute(
+                model, conditioning(float("nan"), 1.0), conditioning(0, 1), schedule(model), picture(), inner_steps=0
+            )
 
     @pytest.mark.parametrize("cfg", [0.0, 3.0, 7.5])
     def test_negative_prompt_inversion_is_the_reconstruction_of_cfg_1_whatever_the_cfg(self, cfg):
