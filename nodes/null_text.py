@@ -12,6 +12,7 @@ from comfy_api.latest import io, ui
 
 from ..resinversion import NullText, null_text_inversion
 from .checks import check_latent, check_sigmas, model_kind
+from .control_family import check_control_family
 from .gradients import checkpointed, load_for_gradients
 from .inversion import CATEGORY, SCHEDULE_AND_PICTURE
 from .inversion_sampler import InversionSampler, run_inversion
@@ -59,6 +60,7 @@ def invert(model, positive, negative, cfg, sigmas, latent_image, pooled_width: i
     flow = comfy.samplers.CFGGuider(model)
     flow.set_conds(positive, negative)
     flow.set_cfg(cfg)
+    check_control_family(flow, "positive or negative")
     if inner_steps:
         load_for_gradients(flow)
     samples = comfy.sample.fix_empty_latent_channels(model, latent_image["samples"])
