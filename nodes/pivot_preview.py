@@ -61,7 +61,6 @@ class PivotPreview(io.ComfyNode):
                 ),
                 io.String.Input(
                     "steps",
-                    default="",
                     optional=True,
                     tooltip="Which steps are shown instead, the noisiest is 0: numbers and ranges start:end:step, "
                     "separated by commas, such as 0, 10, 20:49:5. Empty: as many as count says, evenly spaced.",
