@@ -7,7 +7,7 @@ from tqdm.auto import tqdm
 
 from ..bimd import sample_bimd
 from .checks import check_mask, check_model_kind
-from .regions import curve_values, region_mask
+from .regions import curve_values, read_curve, region_mask
 from .sockets import ResidualNoise, curve_input
 from .triple_flow_guider import TripleFlowGuider
 
@@ -27,7 +27,7 @@ class BiMDSampler(comfy.samplers.Sampler):
         self.residual_noise = residual_noise
         self.backward_scale = backward_scale
         self.backward_mask = backward_mask
-        self.backward_curve = backward_curve
+        self.backward_curve = read_curve("backward_curve", backward_curve)
 
     def sample(
         self, model_wrap, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False

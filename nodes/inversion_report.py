@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .bimd import BiMDSampler
 from .checks import check_model_kind, check_recording
+from .control_family import check_control_family
 from .inversion import CATEGORY
 from .sockets import ResidualNoise
 from .step_plot import as_image, draw_steps
@@ -80,9 +81,10 @@ def walk_back(guider, residual_noise, backward_scales) -> tuple[list[Walk], Tens
     """Sample along a recording once for each backward scale, in one progress bar.
 
     Returns the walks, and the first one's picture, (B, C, H, W) in the host's latent space. Raises ValueError where
-    the recording is of another kind of model, or the model predicts NaN or Inf.
+    the recording is of another kind of model, a control module does not suit it, or the model predicts NaN or Inf.
     """
     check_model_kind(residual_noise.model_kind, guider.model_patcher, "residual_noise")
+    check_control_family(guider, "guider")
     picture = guider.model_patcher.model.process_latent_out(residual_noise.anchors[0])
     total = len(backward_scales) * residual_noise.steps
     show = latent_preview.prepare_callback(guider.model_patcher, total)

@@ -6,12 +6,28 @@ from ..resinversion import denoised_estimates
 from .checks import check_at_least, check_model_kind
 from .inversion import CATEGORY
 from .sockets import Pivot, ResidualNoise
+from .sweep_values import parse_values
 
 
 def spread(steps: int, count: int) -> list[int]:
     """Which of `steps` steps to show, `count` of them at most: evenly spaced, the first and the last included."""
     count = min(count, steps)
     return [round(n * (steps - 1) / max(count - 1, 1)) for n in range(count)]
+
+
+def chosen_steps(text: str, steps: int) -> list[int]:
+    """The steps that a text such as "0, 10, 49" names, of `steps` steps, in its order.
+
+    Raises ValueError for what `parse_values` refuses, and for a number that is no step, counted from 0.
+    """
+    numbers = parse_values(text, "steps")
+    for number in numbers:
+        if number % 1 or not 0 <= number < steps:
+            raise ValueError(
+                f"steps: {number} is none of the pivot's {steps} steps. Write whole numbers from 0 (the noisiest) to "
+                f"{steps - 1}, or nothing for as many as count says, evenly spaced."
+            )
+    return [int(number) for number in numbers]
 
 
 class PivotPreview(io.ComfyNode):
@@ -43,11 +59,17 @@ class PivotPreview(io.ComfyNode):
                     tooltip="How many steps are shown, evenly spaced, the noisiest and the last included; no more than "
                     "there are. Each is decoded by the VAE.",
                 ),
+                io.String.Input(
+                    "steps",
+                    optional=True,
+                    tooltip="Which steps are shown instead, the noisiest is 0: numbers and ranges start:end:step, "
+                    "separated by commas, such as 0, 10, 20:49:5. Empty: as many as count says, evenly spaced.",
+                ),
             ],
             outputs=[
                 io.Image.Output(
-                    display_name="image", tooltip="The estimates as a batch, the noisiest step first, each with the "
-                    "pictures of its batch."
+                    display_name="image", tooltip="The estimates as a batch, in the order of the steps, each with "
+                    "the pictures of its batch."
                 )
             ],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
@@ -55,10 +77,20 @@ class PivotPreview(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
-    def execute(cls, pivot, model, vae, count=6):
+    def validate_inputs(cls, steps=None):
+        try:
+            if steps and steps.strip():
+                parse_values(steps, "steps")
+        except ValueError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(cls, pivot, model, vae, count=6, steps=""):
         check_at_least("count", count, 2)
         check_model_kind(pivot.model_kind, model, "pivot")
-        estimates = denoised_estimates(pivot).flip(0)[spread(pivot.steps, count)].flatten(0, 1)
+        shown = chosen_steps(steps, pivot.steps) if steps.strip() else spread(pivot.steps, count)
+        estimates = denoised_estimates(pivot).flip(0)[shown].flatten(0, 1)
         images = vae.decode(model.get_model_object("latent_format").process_out(estimates))
         return io.NodeOutput(images, ui=ui.PreviewImage(images, cls=cls))
 

@@ -1,6 +1,9 @@
 """Where and when a flow acts: a MASK brought to the latent's size, and a CURVE as one factor for each step."""
 
+import reprlib
+
 import comfy.sampler_helpers
+import numpy as np
 from comfy_api.input import CurveInput
 from torch import Tensor
 
@@ -31,12 +34,28 @@ def region_mask(name: str, mask: Tensor | None, flow: str, latent: Tensor) -> Te
     return region
 
 
-def curve_values(curve, steps: int) -> list[float] | None:
-    """A CURVE's value at each step, the noisiest (x = 0) first and the last at x = 1; None is no curve.
+def read_curve(name: str, curve) -> CurveInput | None:
+    """Read a CURVE input: a CurveInput, or its JSON as an API prompt may hold it; None is no curve.
 
-    curve: a CurveInput, or its JSON as an API prompt may hold it.
+    name: of the input. Raises ValueError unless it has points, (x, y), all finite.
     """
     if curve is None:
         return None
+    try:
+        read = CurveInput.from_raw(curve)
+    except (KeyError, TypeError, ValueError):  # no points, no list of pairs, no numbers
+        read = None
+    if read is None or not read.points or not np.isfinite(read.points).all():
+        raise ValueError(
+            f"{name}: {reprlib.repr(curve)} is no curve. Connect a Curve Editor, or give one point or more with finite "
+            'x and y, such as {"points": [[0, 1], [1, 0.5]]}, or leave it open.'
+        )
+    return read
+
+
+def curve_values(curve: CurveInput | None, steps: int) -> list[float] | None:
+    """A curve's value at each step, the noisiest (x = 0) first and the last at x = 1; None is no curve."""
+    if curve is None:
+        return None
     # The spline through a constant strays from it by the last bit, and a scale of 0 or 1 to the bit saves a call.
-    return [round(value, 6) for value in CurveInput.from_raw(curve).to_lut(steps).tolist()]
+    return [round(value, 6) for value in curve.to_lut(steps).tolist()]

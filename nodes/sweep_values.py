@@ -11,45 +11,45 @@ MOST_DIGITS = 20  # before the decimal point and after it; a seed has up to 20
 SYNTAX = "Write numbers and ranges start:end:step, separated by commas: 0, 5, 10:30:10"
 
 
-def parse_values(text: str) -> list[Decimal]:
+def parse_values(text: str, name: str = "values") -> list[Decimal]:
     """Read a sweep: numbers and ranges start:end:step, separated by commas, in the order they are written in.
 
     A range includes its end where a step lands on it; that is reckoned in decimals, so 0:1:0.1 ends at 1. Raises
-    ValueError, naming the piece, for anything else, for no values at all and for more than MOST_VALUES.
+    ValueError, naming the input and the piece, for anything else, for no values at all and for more than MOST_VALUES.
     """
     values = []
     for piece in filter(None, map(str.strip, text.split(","))):
-        values += _expand(piece)
+        values += _expand(piece, name)
         if len(values) > MOST_VALUES:
-            raise ValueError(f"values: with {piece!r} these are more than {MOST_VALUES}. Use fewer, or larger steps.")
+            raise ValueError(f"{name}: with {piece!r} these are more than {MOST_VALUES}. Use fewer, or larger steps.")
     if not values:
-        raise ValueError(f"values: there are none. {SYNTAX}")
+        raise ValueError(f"{name}: there are none. {SYNTAX}")
     return values
 
 
-def _expand(piece: str) -> list[Decimal]:
+def _expand(piece: str, name: str) -> list[Decimal]:
     """The values of a number, or of a range."""
-    numbers = [_number(part, piece) for part in piece.split(":")]
+    numbers = [_number(part, piece, name) for part in piece.split(":")]
     if len(numbers) == 1:
         return numbers
     if len(numbers) != 3:
-        raise ValueError(f"values: {piece!r} is no range. {SYNTAX}")
+        raise ValueError(f"{name}: {piece!r} is no range. {SYNTAX}")
     start, end, step = numbers
     if step == 0 or (end - start) / step < 0:
-        raise ValueError(f"values: the step of {piece!r} does not lead from {start} to {end}. Change its sign or size.")
+        raise ValueError(f"{name}: the step of {piece!r} does not lead from {start} to {end}. Change its sign or size.")
     steps = (end - start) / step
     if steps >= MOST_VALUES:
-        raise ValueError(f"values: {piece!r} is more than {MOST_VALUES} values. Use a larger step.")
+        raise ValueError(f"{name}: {piece!r} is more than {MOST_VALUES} values. Use a larger step.")
     return [start + n * step for n in range(int(steps) + 1)]
 
 
-def _number(text: str, piece: str) -> Decimal:
+def _number(text: str, piece: str, name: str) -> Decimal:
     try:
         number = Decimal(text.strip())
     except InvalidOperation:
         number = Decimal("NaN")
     if not number.is_finite() or abs(number.adjusted()) > MOST_DIGITS:
-        raise ValueError(f"values: {text.strip()!r} in {piece!r} is no number that can be used. {SYNTAX}")
+        raise ValueError(f"{name}: {text.strip()!r} in {piece!r} is no number that can be used. {SYNTAX}")
     return number
 
 

@@ -10,7 +10,7 @@ from .checks import check_at_least, check_flow_kinds, check_has_steps, check_lat
 from .control_family import check_control_family
 from .entered_flows import EnteredFlows
 from .own_conds import own_conds
-from .regions import curve_values, region_mask
+from .regions import curve_values, read_curve, region_mask
 from .stock_samplers import check_sampler
 
 FLOW = "the forward flow"
@@ -133,7 +133,7 @@ class TripleFlowGuider:
         self.start_step = start_step
         self.forward_scale = forward_scale
         self.forward_mask = forward_mask
-        self.forward_curve = forward_curve
+        self.forward_curve = read_curve("forward_curve", forward_curve)
 
     @property
     def model_patcher(self):

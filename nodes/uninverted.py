@@ -8,6 +8,7 @@ from comfy_extras.nodes_custom_sampler import SamplerCustomAdvanced
 
 from ..resinversion import noise_pivot, shift_pivot
 from .checks import check_latent, check_model_kind, check_sigmas, model_kind
+from .control_family import check_control_family
 from .inversion_sampler import noisy_latent
 from .sockets import Pivot
 from .trajectory_sampler import TrajectorySampler
@@ -120,6 +121,7 @@ class RecordTrajectory(io.ComfyNode):
     def execute(cls, noise, guider, sampler, sigmas, latent_image):
         check_sigmas(sigmas)
         check_latent("latent_image", latent_image["samples"])
+        check_control_family(guider, "guider")
         recording = TrajectorySampler(sampler)
         sampled = SamplerCustomAdvanced.execute(noise, guider, recording, sigmas, latent_image)
         return io.NodeOutput(sampled[0], recording.trajectory)

@@ -201,7 +201,8 @@ def test_the_quick_run_writes_its_table_and_plots(tmp_path, monkeypatch):
     assert rows["ResInversion"]["guider_calls"] == 3 and rows["ResInversion"]["max_error"] <= 1e-5
     assert all(len(row["seconds"]) == 2 and len(row["step_errors"]) == 3 for row in rows.values())
     assert rows["DDIM inversion"]["ratio"] == 1
-    assert {"model", "machine", "date", "python", "torch", "ComfyUI", "CustomEnhancer", "repeats"} <= results["about"].keys()
+    said = {"model", "machine", "date", "python", "torch", "ComfyUI", "CustomEnhancer", "repeats"}
+    assert said <= results["about"].keys()
     table = (tmp_path / "quick.md").read_text()
     assert all(f"| {method} |" in table for method in METHODS) and "R² = " in table
     numbers = table[table.index("## Numbers") :]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from comfy.model_base import ModelType
 from customenhancer.nodes.inversion import DDIMInversion
-from customenhancer.nodes.pivot_preview import PivotPreview, spread
+from customenhancer.nodes.pivot_preview import PivotPreview, chosen_steps, spread
 from customenhancer.resinversion import Pivot, ResidualNoise, denoised_estimates
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,6 +81,33 @@ def test_fewer_steps_are_those_of_all_steps():
     every = shown(recorded, model, count=11)
     assert torch.equal(shown(recorded, model), every[[0, 2, 4, 6, 8, 10]])
     assert torch.equal(shown(recorded, model, count=500), every)
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [("0, 4, 10", [0, 4, 10]), (" 10,3 ", [10, 3]), ("0:10:5, 1", [0, 5, 10, 1]), (" ", [0, 2, 4, 6, 8, 10])],
+)
+def test_chosen_steps_are_those_of_all_steps_in_the_order_they_are_written_in(steps, expected):
+    model = gaussian_model()
+    recorded, _ = invert(guider(model), schedule(model, steps=11), picture(batch=2))
+    every = shown(recorded, model, count=11).unflatten(0, (11, 2))
+    assert torch.equal(shown(recorded, model, steps=steps), every[expected].flatten(0, 1))
+
+
+@pytest.mark.parametrize("wrong", ["8", "0, -1", "2.5", "0:8:2", "100"])
+def test_steps_that_the_pivot_does_not_have_are_refused(wrong):
+    model = gaussian_model()
+    recorded, _ = invert(guider(model), schedule(model, steps=8), picture())
+    with pytest.raises(ValueError, match=r"^steps: .* is none of the pivot's 8 steps\. Write .* from 0 .* to 7"):
+        PivotPreview.execute(recorded, model, Vae(), steps=wrong)
+
+
+@pytest.mark.parametrize("wrong", ["first", ",", "1:2", "0:500:1"])
+def test_what_is_no_list_of_steps_is_refused_before_the_run(wrong):
+    assert PivotPreview.validate_inputs(steps=wrong).startswith("steps: ")
+    with pytest.raises(ValueError, match=r"^steps: "):
+        chosen_steps(wrong, 1000)
+    assert all(PivotPreview.validate_inputs(steps=good) is True for good in ("0, 10, 49", "", " ", None))
 
 
 def test_pictures_are_shown_and_the_recording_stays_as_it_was(temporary_folder):  # noqa: F811

@@ -9,7 +9,9 @@ import torch
 from comfy.nested_tensor import NestedTensor
 from comfy_api.input import CurveInput
 from comfy_extras.nodes_curve import CurveEditor
-from customenhancer.nodes.regions import curve_values, region_mask
+from customenhancer.nodes.regions import curve_values, read_curve, region_mask
+from customenhancer.nodes.triple_flow_sample import TripleFlowSample
+from customenhancer.resinversion import ResidualNoise
 from standins.analytic import chaotic_model, gaussian_model, guider
 from standins.instantid_host import text
 from standins.photomaker_host import sdxl_model
@@ -200,10 +202,16 @@ def test_on_sdxls_network_neutral_is_neutral_and_two_people_agree_either_way():
 def test_the_stock_editors_curve_is_sampled_from_the_first_step_to_the_last():
     points = [[0.0, 0.25], [0.5, 1.0], [1.0, 0.5]]
     raw = {"points": points, "interpolation": "linear"}  # as an API prompt may hold it
-    for given in (raw, CurveInput.from_raw(raw)):
-        assert curve_values(given, 5) == [0.25, 0.625, 1.0, 0.75, 0.5]
-        assert curve_values(given, 1) == [0.25]
-    assert curve_values(None, 5) is None
+    for given in (raw, CurveInput.from_raw(raw), curve(*points)):
+        read = read_curve("forward_curve", given)
+        assert curve_values(read, 5) == [0.25, 0.625, 1.0, 0.75, 0.5]
+        assert curve_values(read, 1) == [0.25]
+    assert curve_values(read_curve("forward_curve", None), 5) is None
+
+
+def test_a_curve_of_one_point_and_a_bare_list_of_points_are_curves():
+    for given in ([[0.5, 0.3]], {"points": [[0.5, 0.3]]}):
+        assert curve_values(read_curve("forward_curve", given), 3) == [0.3] * 3
 
 
 def test_a_videos_masks_run_along_its_frames():
@@ -224,6 +232,37 @@ class TestBadInput:
         residual_noise, _ = invert(guider(model), schedule(model, 3))
         with pytest.raises(ValueError, match=r"^backward_mask: is 0 everywhere, so the backward flow would never act"):
             bimd(residual_noise, backward_mask=zeros)
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            {},
+            [],
+            {"points": []},
+            {"points": None},
+            [1, 2, 3],
+            "half",
+            {"points": [[0.0, 1.0], [1.0]]},
+            {"points": [[0.0, 1.0], [1.0, float("nan")]]},
+            {"points": [[0.0, 1.0], [float("inf"), 1.0]]},
+            CurveInput.from_raw([]),  # what the Curve Editor gives of no points
+            CurveInput.from_raw({"points": [[0.0, float("-inf")]], "interpolation": "linear"}),
+        ],
+        ids=str,
+    )
+    def test_what_is_no_curve(self, given):
+        """Before anything is sampled, and by both nodes and the one that is both of them."""
+        model = gaussian_model()
+        flow, nothing = guider(model), torch.zeros(2, 1, 4, 8, 8)
+        residual_noise = ResidualNoise(torch.arange(2.0), nothing, "any", nothing[1:])
+        message = r'_curve: .* is no curve\. Connect a Curve Editor, or give .*"points": .*, or leave it'
+        with pytest.raises(ValueError, match=f"^forward{message}"):
+            triple_flow(flow, flow, forward_curve=given)
+        with pytest.raises(ValueError, match=f"^backward{message}"):
+            bimd(residual_noise, backward_curve=given)
+        for part in ("forward", "backward"):
+            with pytest.raises(ValueError, match=f"^{part}{message}"):
+                TripleFlowSample.execute(flow, flow, residual_noise, picture(), **{f"{part}_curve": given})
 
     def test_a_mask_that_is_lost_at_the_latents_size(self):
         speck = torch.zeros(1, 64, 64)

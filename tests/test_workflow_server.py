@@ -160,6 +160,40 @@ def test_many_identities_cost_one_inversion(host, measured):
     measured("guider calls of three identities on one scene, after the scene", sum(calls.values()))
 
 
+def test_two_people_each_have_a_say_in_their_mask(host):
+    """From the starting step on three flows are asked. With both people's off the picture with both faces comes back.
+
+    The stand-in scene has one face, so both masks lie on it: the inner guider's person is left with the rim.
+    """
+    prompt = load(host, "two_people_masks")
+    inner, outer = "Pivot and left person's flow", "And the right person's flow"
+    set_input(prompt, "Mask of the right person", expand=0)
+    add_difference(prompt, "changed", ("Sample all flows", 0), ("Picture to invert", 0))
+    changed = {}
+    for scales in ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0), (0.0, 0.0)):
+        for title, scale in zip((inner, outer), scales, strict=True):
+            set_input(prompt, title, forward_scale=scale)
+        run = host.run(prompt)
+        changed[scales] = difference(run, "changed")
+        counts = host.get_json("/customenhancer_test/counts", prompt_id=run.prompt_id)
+        calls = counts[demo.find_title(prompt, "Sample all flows")]["guider_calls"]
+        assert calls == STEPS + sum(scales) * (STEPS - START)
+    assert changed.pop((0.0, 0.0)) <= 1e-5
+    assert min(changed.values()) > 0.01 and len(set(changed.values())) == 3
+
+
+def test_the_curve_lets_both_people_in(host):
+    """A curve of zeros, as the Curve Editor holds it, leaves the pivot flow alone; half a one is another picture."""
+    prompt = load(host, "two_people_masks")
+    add_difference(prompt, "changed", ("Sample all flows", 0), ("Picture to invert", 0))
+    changed = []
+    for height in (0, 0.5, 1):
+        curve = {"points": [[0, height], [1, height]], "interpolation": "linear"}
+        set_input(prompt, "Forward curve of both persons", curve=curve)
+        changed.append(difference(host.run(prompt), "changed"))
+    assert changed[0] <= 1e-5 < 0.01 < changed[1] and changed[2] not in changed[:2]
+
+
 @pytest.mark.parametrize("name", ["customenhancer_pose_control", "customenhancer_scene_control"])
 def test_control_reaches_the_scene_and_the_final_picture_keeps_it(host, name, measured):
     """Beside the workflow the same scene is drawn without control."""

@@ -14,8 +14,8 @@ from PIL import Image
 UI_FILES = sorted((CHECKOUT / "workflows").glob("*.json"))
 API_FILES = sorted((CHECKOUT / "workflows" / "api").glob("*.json"))
 # Of comfy_extras, beside what the host's nodes.py has.
-STOCK_FILES = ["nodes_custom_sampler.py", "nodes_images.py", "nodes_canny.py", "nodes_string.py"]
-WIDGET_TYPES = {"COMBO", "INT", "FLOAT", "STRING", "BOOLEAN"}
+STOCK_FILES = [f"nodes_{name}.py" for name in ("custom_sampler", "images", "canny", "string", "mask", "curve")]
+WIDGET_TYPES = {"COMBO", "INT", "FLOAT", "STRING", "BOOLEAN", "CURVE"}
 NOTE = "MarkdownNote"  # the frontend's own: no part of a prompt
 TITLE_HEIGHT = 30
 

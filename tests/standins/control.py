@@ -1,18 +1,41 @@
-"""Stand-in control modules of every kind that SDXL has, of the host's own classes, for `photomaker_host.sdxl_model`."""
+"""Stand-in control modules of every kind that SDXL has, of the host's own classes, and others that are not for it."""
 
 import comfy.cldm.cldm
 import comfy.controlnet
+import comfy.model_base
+import comfy.model_patcher
 import comfy.ops
+import comfy.supported_models
 import torch
 from comfy.cldm.cldm import ResBlockUnionControlnet
+from comfy.ldm.flux.controlnet import ControlNetFlux
 from comfy.t2i_adapter.adapter import Adapter
 from comfy_extras.nodes_controlnet import SetUnionControlNetType
-from standins.instantid_host import sdxl_control_net
+from standins.instantid_host import CPU, sdxl_control_net
 from standins.photomaker_host import SDXL_UNET, _randomise, sdxl_model
 
 # One transformer block where SDXL has two and ten.
 SHALLOW = {"transformer_depth": [0, 0, 1, 1, 1, 1], "transformer_depth_middle": 1}
 SHALLOW_UNET = {**SHALLOW, "transformer_depth_output": [0, 0, 0, 1, 1, 1, 1, 1, 1]}
+FLUX = {
+    "image_model": "flux",
+    "in_channels": 16,
+    "out_channels": 16,
+    "vec_in_dim": 32,
+    "context_in_dim": 64,
+    "hidden_size": 64,
+    "mlp_ratio": 4.0,
+    "num_heads": 2,
+    "depth": 1,
+    "depth_single_blocks": 1,
+    "axes_dim": [8, 12, 12],
+    "theta": 10000,
+    "patch_size": 2,
+    "qkv_bias": True,
+    "guidance_embed": False,
+    "txt_ids_dims": [],
+    "dtype": torch.float32,
+}
 
 
 def shallow_sdxl():
@@ -37,9 +60,12 @@ def union_control_net():
     return SetUnionControlNetType.execute(union, "openpose").result[0]
 
 
-def control_lora():
-    """A Control-LoRA: the layers that no UNet has, and a difference of low rank for one that it has."""
-    config = {**SDXL_UNET, **SHALLOW_UNET, "hint_channels": 3, "operations": comfy.ops.disable_weight_init}
+def control_lora(**settings):
+    """A Control-LoRA: the layers that no UNet has, and differences of low rank for two that it has.
+
+    settings: of the network that shall be others than those of SDXL's, such as channel_mult.
+    """
+    config = {**SDXL_UNET, **SHALLOW_UNET, "hint_channels": 3, "operations": comfy.ops.disable_weight_init, **settings}
     del config["out_channels"]
     network = comfy.cldm.cldm.ControlNet(**config)
     _randomise(network, 4)
@@ -48,6 +74,9 @@ def control_lora():
     generator = torch.Generator().manual_seed(5)
     weights["time_embed.0.up"] = torch.randn(128, 4, generator=generator) * 0.1
     weights["time_embed.0.down"] = torch.randn(4, 32, generator=generator) * 0.1
+    text = "input_blocks.4.1.transformer_blocks.0.attn2.to_k"
+    weights[f"{text}.up"] = torch.randn(64, 4, generator=generator) * 0.1
+    weights[f"{text}.down"] = torch.randn(4, config["context_dim"], generator=generator) * 0.1
     return comfy.controlnet.ControlLora(weights)
 
 
@@ -62,6 +91,21 @@ def t2i_adapter(channels: int = 32, xl: bool = True):
 def sd15_control_net():
     """A ControlNet that reads SD 1.5's text, 768 wide, and no pooled text."""
     return sdxl_control_net(7, context_dim=768, num_classes=None, adm_in_channels=None, **SHALLOW)
+
+
+def flux():
+    """A MODEL of the host's Flux class, one block of each kind."""
+    model = comfy.model_base.Flux(comfy.supported_models.Flux(FLUX))
+    _randomise(model.diffusion_model, 8)
+    return comfy.model_patcher.ModelPatcher(model, CPU, CPU)
+
+
+def flux_control_net():
+    """A ControlNet for that: the hint is a picture, as in XLabs' files."""
+    config = {key: value for key, value in FLUX.items() if key != "image_model"}
+    network = ControlNetFlux(**config, operations=comfy.ops.disable_weight_init)
+    _randomise(network, 9)
+    return comfy.controlnet.ControlNet(network, load_device=CPU, extra_conds=["y", "guidance"])
 
 
 MODULES = {
