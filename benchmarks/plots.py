@@ -62,8 +62,9 @@ def _axis(values: Sequence[float], start: int, end: int, log: bool) -> tuple[Cal
     step = 10.0 ** math.floor(math.log10((high - low) / 2))
     while (high - low) / step > 8:
         step *= 2 if str(step).strip("0.")[0] != "2" else 2.5
-    high = low + step * math.ceil((high - low) / step)
-    ticks = [low + step * tick for tick in range(round((high - low) / step) + 1)]
+    first, last = math.floor(low / step), math.ceil(high / step)
+    low, high = step * first, step * last
+    ticks = [step * tick for tick in range(first, last + 1)]
     return lambda value: start + (end - start) * (value - low) / (high - low), ticks
 
 

@@ -94,7 +94,9 @@ def noisy_latent(model_sampling, sigma: Tensor, noisy: Tensor) -> Tensor:
     return rescaled if torch.isfinite(rescaled).all() else noisy
 
 
-def run_inversion(guider, latent_image: Tensor, sigmas: Tensor, sampler: InversionSampler, from_guider=True) -> Tensor:
+def run_inversion(
+    guider, latent_image: Tensor, sigmas: Tensor, sampler: InversionSampler, from_guider: bool = True
+) -> Tensor:
     """Run an inversion inside the guider's own `sample`, with the host's preview and progress. Returns x*_N.
 
     latent_image: (B, C, H, W) in the host's latent space. sigmas: (N + 1,), ascending. from_guider: whether the node

@@ -6,7 +6,7 @@ from ..resinversion import denoised_estimates
 from .checks import check_at_least, check_model_kind
 from .inversion import CATEGORY
 from .sockets import Pivot, ResidualNoise
-from .sweep_values import parse_values
+from .sweep_values import parse_values, validate_values
 
 
 def spread(steps: int, count: int) -> list[int]:
@@ -78,12 +78,7 @@ class PivotPreview(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, steps=None):
-        try:
-            if steps and steps.strip():
-                parse_values(steps, "steps")
-        except ValueError as error:
-            return str(error)
-        return True
+        return not steps or not steps.strip() or validate_values(steps, "steps")
 
     @classmethod
     def execute(cls, pivot, model, vae, count=6, steps=""):

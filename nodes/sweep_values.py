@@ -27,6 +27,15 @@ def parse_values(text: str, name: str = "values") -> list[Decimal]:
     return values
 
 
+def validate_values(text: str, name: str = "values") -> bool | str:
+    """For validate_inputs: True, or what `parse_values` says of the text, before the run starts."""
+    try:
+        parse_values(text, name)
+    except ValueError as error:
+        return str(error)
+    return True
+
+
 def _expand(piece: str, name: str) -> list[Decimal]:
     """The values of a number, or of a range."""
     numbers = [_number(part, piece, name) for part in piece.split(":")]
@@ -89,12 +98,7 @@ class SweepValues(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, values=None):
-        try:
-            if values is not None:
-                parse_values(values)
-        except ValueError as error:
-            return str(error)
-        return True
+        return values is None or validate_values(values)
 
     @classmethod
     def execute(cls, values="0:50:10"):

@@ -27,6 +27,7 @@ sys.path.insert(1, str(CHECKOUT / "benchmarks"))  # after the host, whose module
 import claims
 import inversion
 import measuring
+import plots
 import random_weights
 from counting import Counts, counted
 from memory import with_peak_memory
@@ -184,6 +185,15 @@ def test_equal_ratios_are_equally_far_apart_on_a_logarithmic_axis(tmp_path):
     discs = [(start, end) for start, end in _runs(rows)]
     middles = [(start + end) / 2 for start, end in discs]
     assert len(middles) == 3 and middles[1] == pytest.approx((middles[0] + middles[2]) / 2, abs=1)
+
+
+@pytest.mark.parametrize("values", [[-11.7, 38.3], [0.0, 38.3], [2.0], [-0.0004, 0.0002]])
+def test_an_axis_marks_multiples_of_a_step_around_zero_and_all_values(values):
+    to_pixels, ticks = plots._axis(values, 100, 860, log=False)
+    step = ticks[1] - ticks[0]
+    assert all(tick / step == pytest.approx(round(tick / step), abs=1e-6) for tick in ticks) and 0.0 in ticks
+    assert ticks[0] <= min(values) and max(values) <= ticks[-1]
+    assert (to_pixels(ticks[0]), to_pixels(ticks[-1])) == pytest.approx((100, 860))
 
 
 def _runs(numbers: list[int]) -> list[tuple[int, int]]:

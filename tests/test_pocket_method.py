@@ -24,9 +24,6 @@ from pocket_rows import FULL, NO_FORWARD, PERSONALISED, SCENE, SWAPPED, draw_row
 from train_scenes import load_classifier
 
 PEOPLE, PROMPTS, STEPS = 3, 4, 15
-UNTRAINED = [name for name in ("unet", "photomaker", "scenes") if not (WEIGHTS / f"{name}.safetensors").exists()]
-
-pytestmark = pytest.mark.skipif(bool(UNTRAINED), reason=f"not trained yet: {', '.join(UNTRAINED)}")
 
 
 @pytest.fixture(scope="module")
