@@ -29,7 +29,7 @@ from pathlib import Path
 from devtools.cache import cache, digest, exclusive
 from devtools.comfyui import host
 from devtools.environment import environment
-from devtools.models import SUPPORT_PACK, pocket_has, pocket_world, standins
+from devtools.models import SUPPORT_PACK, pocket_world, standins
 from devtools.processes import CHECKOUT, SetupError, run, say
 from devtools.server import Server
 
@@ -47,7 +47,7 @@ def set_up(models: Path | None, make: Callable[[Path, Path], Path] = standins) -
 
 def demo(models: Path | None, flow: str, output: Path) -> int:
     """Run the pipeline in a server of its own. tests/demo.py is the client. flow: one of FLOWS."""
-    pocket = models is None and flow == FLOWS[0] and pocket_has("unet", "photomaker")
+    pocket = models is None and flow == FLOWS[0]
     parts = set_up(models, pocket_world if pocket else standins)
     output = output / flow
     output.mkdir(parents=True, exist_ok=True)
@@ -71,9 +71,9 @@ def test(models: Path | None, more: Sequence[str]) -> int:
 def bench(models: Path | None, name: str, more: Sequence[str]) -> int:
     """Run the benchmark benchmarks/<name>.py with the arguments `more`.
 
-    Without a models folder `inversion` measures the stand-ins, and the pocket world's model where that has landed.
+    Without a models folder `inversion` measures the stand-ins, and the pocket world's model.
     """
-    if name == "inversion" and models is None and pocket_has("unet"):
+    if name == "inversion" and models is None:
         more = ["--pocket", *more]
     parts = set_up(models, pocket_world if name == "pocket" else standins)
     command = [parts["python"], CHECKOUT / "benchmarks" / f"{name}.py", "--models", parts["models"]]

@@ -19,7 +19,7 @@ from methods import METHODS
 from plots import plot
 from provenance import named, provenance
 from random_weights import DTYPES, random_sdxl
-from subjects import PROMPT, Subject, astronaut, from_checkpoint, from_pocket_world, has_pocket_world
+from subjects import PROMPT, Subject, astronaut, from_checkpoint, from_pocket_world
 from support_pack.tiny_sdxl import register_tiny_sdxl
 from tables import markdown
 
@@ -137,8 +137,6 @@ def measure(model: str, name: str, subject: Subject, options: argparse.Namespace
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     parser, options = parse(arguments)
-    if options.pocket and not has_pocket_world():
-        parser.error("--pocket: pocket/weights/ lacks unet.safetensors or taesd.safetensors; see pocket/README.md")
     torch.set_num_threads(options.threads)
     register_tiny_sdxl()
     comfy.utils.set_progress_bar_enabled(False)

@@ -1,10 +1,10 @@
 """The most memory that tensors take at a time: the allocator's count on CUDA, elsewhere counted at every operation."""
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, UntypedStorage
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -22,9 +22,9 @@ class LiveTensors(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         """Run the operation, and count those of its results that are no view of what it was given."""
         kwargs = kwargs or {}
-        given = {tensor.untyped_storage().data_ptr() for tensor in _tensors((args, kwargs))}
+        given = {storage.data_ptr() for storage in _storages((args, kwargs))}
         results = func(*args, **kwargs)
-        for storage in {tensor.untyped_storage() for tensor in _tensors(results)}:
+        for storage in _storages(results):
             if storage.data_ptr() not in given:
                 self._add(storage.nbytes())
                 weakref.finalize(storage, self._add, -storage.nbytes()).atexit = False
@@ -35,8 +35,10 @@ class LiveTensors(TorchDispatchMode):
         self.peak = max(self.peak, self.live)
 
 
-def _tensors(values) -> Iterator[Tensor]:
-    return (value for value in tree_leaves(values) if isinstance(value, Tensor))
+def _storages(values) -> set[UntypedStorage]:
+    leaves = tree_leaves(values)
+    own = {value for value in leaves if isinstance(value, UntypedStorage)}  # Tensor.set_ is given one
+    return own | {value.untyped_storage() for value in leaves if isinstance(value, Tensor)}
 
 
 def with_peak_memory(run: Callable[[], object]) -> tuple[object, float]:

@@ -68,12 +68,7 @@ def astronaut(size: int) -> np.ndarray:
     return np.array(Image.fromarray(data.astronaut()).resize((size, size)))
 
 
-def has_pocket_world(weights: Path = POCKET / "weights") -> bool:
-    """Whether the folder has the trained model of the pocket world."""
-    return all((weights / f"{name}.safetensors").is_file() for name in ("unet", "taesd"))
-
-
-def from_pocket_world(weights: Path = POCKET / "weights") -> Subject:
+def from_pocket_world() -> Subject:
     """The pocket world's model and a picture of that world which it was not trained on, 128 x 128 pixels."""
     sys.path.append(str(POCKET))
     from examples import example, example_caption
@@ -82,7 +77,7 @@ def from_pocket_world(weights: Path = POCKET / "weights") -> Subject:
     parts = example(0, seed=9, split="heldout")
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "pocket_sdxl.safetensors"
-        command = [sys.executable, POCKET / "checkpoint.py", "--weights", weights, "--output", checkpoint]
+        command = [sys.executable, POCKET / "checkpoint.py", "--weights", POCKET / "weights", "--output", checkpoint]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         return from_checkpoint(checkpoint, render(*parts).pixels, example_caption(*parts))
 

@@ -17,11 +17,6 @@ def standins(python: Path, comfyui: Path) -> Path:
     return ensure(f"standins-{key}", "the stand-in models", build)
 
 
-def pocket_has(*names: str) -> bool:
-    """Whether weights of the pocket world by these names are in the checkout."""
-    return all((POCKET / "weights" / f"{name}.safetensors").is_file() for name in names)
-
-
 def pocket_world(python: Path, comfyui: Path) -> Path:
     """A models folder of what is trained on the pocket world."""
     key = digest(*POCKET.glob("*.py"), *filter(Path.is_file, POCKET.glob("weights/**/*")))

@@ -187,9 +187,7 @@ class TripleFlowGuiderNode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(
-        cls, pivot_flow, forward_flow, start_step=10, forward_scale=1.0, forward_mask=None, forward_curve=None
-    ):
+    def execute(cls, pivot_flow, forward_flow, start_step=10, forward_scale=1.0, forward_mask=None, forward_curve=None):
         return io.NodeOutput(
             TripleFlowGuider(pivot_flow, forward_flow, start_step, forward_scale, forward_mask, forward_curve)
         )

@@ -171,9 +171,7 @@ def show_progress(title: str, value: int, maximum: int) -> None:
     sys.stderr.flush()
 
 
-def run_demo(
-    host: Host, flow: str, real_models: bool, pocket: bool = False
-) -> tuple[dict[str, Image.Image], dict]:
+def run_demo(host: Host, flow: str, real_models: bool, pocket: bool = False) -> tuple[dict[str, Image.Image], dict]:
     """Run the workflow of one of FLOWS with its branches. Returns the pictures by name, and the report.
 
     pocket: on the pocket world's models and one of its people.

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import random
-import shutil
 import sys
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from comfy.samplers import CFGGuider
 from conftest import CHECKOUT, HOST, dev
 from customenhancer.nodes.null_text import NullTextInversion
 from PIL import Image
-from safetensors.torch import save_file
 from standins.analytic import GaussianNetwork, conditioning, gaussian_model
 from support_pack.tiny_sdxl import register_tiny_sdxl
 
@@ -33,7 +31,7 @@ from counting import Counts, counted
 from memory import with_peak_memory
 from methods import BASELINE, METHODS, NULL_TEXT, ddim, direct_inversion
 from plots import plot
-from subjects import Subject, from_pocket_world, has_pocket_world, sample
+from subjects import Subject, from_pocket_world, sample
 
 
 @pytest.fixture(autouse=True)
@@ -96,9 +94,21 @@ def kept_for_the_backward_pass():
         x.exp().sin().sum().backward()  # x and exp(x); the cosine of that, and its product
 
 
+def seen_through_an_alias():
+    storage = torch.ones(MIB).untyped_storage()
+    for _ in range(5):
+        torch.empty(0).set_(storage)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the allocator counts on CUDA, with all that was there before")
 @pytest.mark.parametrize(
-    ("run", "mib"), [(held_then_freed, 2), (freed_one_after_the_other, 1), (kept_for_the_backward_pass, 4)]
+    ("run", "mib"),
+    [
+        (held_then_freed, 2),
+        (freed_one_after_the_other, 1),
+        (kept_for_the_backward_pass, 4),
+        (seen_through_an_alias, 1),
+    ],
 )
 def test_peak_memory_counts_what_is_held_at_a_time(run, mib):
     given = torch.ones(1000, 1000)  # there before: counts for nothing, nor do its views
@@ -273,43 +283,22 @@ def test_random_weights_stand_in_for_the_checkpoints(monkeypatch):
     assert inversion.parse(["--models", str(models), "--random-weights"])[1].size == 1024
 
 
-@pytest.fixture
-def pocket_weights(tmp_path):
-    """The pocket world's files with an untrained text-to-image model."""
-    sys.path.append(str(CHECKOUT / "pocket"))
-    import text
-    import unet
-
-    model = unet.TextToImage(text.token_ids(["a man in a library"]).unique())
-    save_file({key: value.contiguous() for key, value in model.state_dict().items()}, tmp_path / "unet.safetensors")
-    shutil.copy(CHECKOUT / "pocket" / "weights" / "taesd.safetensors", tmp_path)
-    return tmp_path
-
-
-def test_the_pocket_world_is_a_subject_where_its_model_has_landed(pocket_weights):
+def test_the_pocket_world_is_a_subject():
     register_tiny_sdxl()
-    assert has_pocket_world(pocket_weights)
-    subject = from_pocket_world(pocket_weights)
+    subject = from_pocket_world()
     assert subject.latent["samples"].shape == (1, 4, 16, 16)
     assert measuring.cost(METHODS["ResInversion"], subject, subject.sigmas(3), 5.0)[0].guider_calls == 4
     assert measuring.outcome(METHODS["ResInversion"], subject, subject.sigmas(3), 5.0)["max_error"] <= 1e-4
-    (pocket_weights / "unet.safetensors").unlink()
-    assert not has_pocket_world(pocket_weights)
 
 
-def test_without_a_models_folder_the_pocket_world_is_measured_where_it_has_landed(monkeypatch, tmp_path):
+def test_without_a_models_folder_the_pocket_world_is_measured_too(monkeypatch, tmp_path):
     commands = []
     parts = {"python": "python", "comfyui": tmp_path, "models": tmp_path}
     monkeypatch.setattr(dev, "set_up", lambda models, make_models: parts)
     monkeypatch.setattr(dev, "run", lambda *command, **more: commands.append(command) or 0)
-    monkeypatch.setattr("devtools.models.POCKET", tmp_path / "pocket")
-    dev.bench(None, "inversion", [])
-    weights = tmp_path / "pocket" / "weights" / "unet.safetensors"
-    weights.parent.mkdir(parents=True)
-    weights.touch()
     dev.bench(None, "inversion", [])
     dev.bench(tmp_path, "inversion", [])
-    assert ["--pocket" in command for command in commands] == [False, True, False]
+    assert ["--pocket" in command for command in commands] == [True, False]
 
 
 def test_a_folder_without_a_checkpoint_is_named(tmp_path, capsys):

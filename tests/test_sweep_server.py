@@ -81,9 +81,7 @@ def identities_prompt(host, steps, seed):
         identity=photomaker(["people", 0]),
         guider=guider("free", 2),
         forward=guider("identity", 1),
-        flow=node(
-            "CE_TripleFlowGuider", pivot_flow=["guider", 0], forward_flow=["forward", 0], start_step=steps // 5
-        ),
+        flow=node("CE_TripleFlowGuider", pivot_flow=["guider", 0], forward_flow=["forward", 0], start_step=steps // 5),
         sheet=node("CE_ContactSheet", images=["result", 0]),
     )
 
