@@ -36,9 +36,7 @@ PORTRAITS = {"buffalo_l": "portraits.safetensors", "antelopev2": "portraits_ante
 Portrait = tuple[Picture, list[str]]  # with WORDINGS captions
 
 
-def portraits(
-    number: int, seed: int = 0, split: str = "train", count: int = VIEWS
-) -> tuple[Identity, list[Portrait]]:
+def portraits(number: int, seed: int = 0, split: str = "train", count: int = VIEWS) -> tuple[Identity, list[Portrait]]:
     """Person `number` (0, 1, ...) of a `split`, and `count` close-ups in as many scenes and poses."""
     rng = np.random.default_rng([seed, SPLITS.index(split), number])
     identity = sample_identity(rng, split)
