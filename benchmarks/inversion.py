@@ -19,7 +19,7 @@ from methods import METHODS
 from plots import plot
 from provenance import named, provenance
 from random_weights import DTYPES, random_sdxl
-from subjects import PROMPT, Subject, astronaut, from_checkpoint, from_pocket_world
+from subjects import PROMPT, Subject, astronaut, from_checkpoint, from_pocket_world, missing_pocket_weights
 from support_pack.tiny_sdxl import register_tiny_sdxl
 from tables import markdown
 
@@ -137,6 +137,8 @@ def measure(model: str, name: str, subject: Subject, options: argparse.Namespace
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     parser, options = parse(arguments)
+    if options.pocket and (missing := missing_pocket_weights()):
+        parser.error(f"--pocket: pocket/weights/ lacks {' and '.join(missing)}; pocket/README.md says how to make them")
     torch.set_num_threads(options.threads)
     register_tiny_sdxl()
     comfy.utils.set_progress_bar_enabled(False)

@@ -68,6 +68,11 @@ def astronaut(size: int) -> np.ndarray:
     return np.array(Image.fromarray(data.astronaut()).resize((size, size)))
 
 
+def missing_pocket_weights() -> list[str]:
+    """The files of the pocket world's model that the checkout lacks."""
+    return [name for name in ("unet.safetensors", "taesd.safetensors") if not (POCKET / "weights" / name).is_file()]
+
+
 def from_pocket_world() -> Subject:
     """The pocket world's model and a picture of that world which it was not trained on, 128 x 128 pixels."""
     sys.path.append(str(POCKET))

@@ -291,6 +291,15 @@ def test_the_pocket_world_is_a_subject():
     assert measuring.outcome(METHODS["ResInversion"], subject, subject.sigmas(3), 5.0)["max_error"] <= 1e-4
 
 
+def test_lost_weights_of_the_pocket_world_are_named_before_anything_is_measured(monkeypatch, tmp_path, capsys):
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "taesd.safetensors").touch()
+    monkeypatch.setattr("subjects.POCKET", tmp_path)
+    with pytest.raises(SystemExit):
+        inversion.main(["--models", str(tmp_path), "--pocket"])
+    assert "--pocket: pocket/weights/ lacks unet.safetensors; pocket/README.md" in capsys.readouterr().err
+
+
 def test_without_a_models_folder_the_pocket_world_is_measured_too(monkeypatch, tmp_path):
     commands = []
     parts = {"python": "python", "comfyui": tmp_path, "models": tmp_path}
