@@ -34,7 +34,8 @@ from devtools.processes import CHECKOUT, SetupError, run, say
 from devtools.server import Server
 
 PACKS = {"ComfyUI-CustomEnhancer": CHECKOUT, "customenhancer_test_support": SUPPORT_PACK}
-FLOWS = ("photomaker-v2", "photomaker-v1", "instantid", "lora")  # of the demo; the pocket world has the first's models
+FLOWS = ("photomaker-v2", "photomaker-v1", "instantid", "lora")  # of the demo
+POCKET_FLOWS = ("photomaker-v2", "instantid")  # those for which the pocket world has models
 BENCHMARKS = ("inversion", "pocket")
 
 
@@ -47,7 +48,7 @@ def set_up(models: Path | None, make: Callable[[Path, Path], Path] = standins) -
 
 def demo(models: Path | None, flow: str, output: Path) -> int:
     """Run the pipeline in a server of its own. tests/demo.py is the client. flow: one of FLOWS."""
-    pocket = models is None and flow == FLOWS[0]
+    pocket = models is None and flow in POCKET_FLOWS
     parts = set_up(models, pocket_world if pocket else standins)
     output = output / flow
     output.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ from support_pack.tiny_sdxl import register_tiny_sdxl
 
 sys.path.append(str(loading.CHECKOUT / "pocket"))  # last: the other modules keep their names
 
-from models_folder import WEIGHTS
+from kept import WEIGHTS
 from plots import plot
 from pocket_cases import SHOT, held_out_case
 from pocket_claims import judged

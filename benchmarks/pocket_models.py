@@ -9,7 +9,7 @@ import folder_paths
 import nodes
 from customenhancer.nodes.face import FaceAnalysisLoader, FaceSwapperLoader
 from customenhancer.nodes.photomaker import PhotoMakerLoaderNode
-from models_folder import CHECKPOINT, PHOTOMAKER
+from kept import CHECKPOINT, PHOTOMAKER
 
 FOLDERS = ("checkpoints", "photomaker", "insightface")
 

@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 
 import torch
+from kept import CHECKPOINT
 from safetensors.torch import load_file, save_file
 from text import FULL_WIDTHS, HIDDEN, LAYERS, VOCABULARY, WIDTH
 from training import OUTPUT
@@ -119,7 +120,7 @@ def main() -> None:
     """Write the checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path, default=OUTPUT, help="the folder of the trained weights")
-    parser.add_argument("--output", type=Path, default=OUTPUT / "pocket_sdxl.safetensors")
+    parser.add_argument("--output", type=Path, default=OUTPUT / CHECKPOINT)
     options = parser.parse_args()
     weights = (load_file(options.weights / f"{name}.safetensors") for name in ("unet", "taesd"))
     save_file(checkpoint_tensors(*weights), options.output, metadata={"format": "pt"})

@@ -15,7 +15,7 @@ import comfyui  # noqa: F401  puts the host on sys.path
 import torch
 from checkpoint import padded, part, widened
 from comfy.cldm.cldm import ControlNet
-from models_folder import KINDS
+from kept import HINTS
 from photomaker import reach
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -110,7 +110,7 @@ def control_tensors(compact: dict[str, torch.Tensor], unet: dict[str, torch.Tens
 def main() -> None:
     """Write the file at its full widths: 11 MB."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kind", choices=KINDS, required=True)
+    parser.add_argument("--kind", choices=HINTS, required=True)
     parser.add_argument("--weights", type=Path, default=OUTPUT, help="the folder of the trained weights")
     parser.add_argument("--output", type=Path, help="by default pocket_KIND.safetensors beside the others")
     options = parser.parse_args()

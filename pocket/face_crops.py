@@ -34,6 +34,23 @@ def crop(pixels: np.ndarray, keypoints: np.ndarray, size: int) -> np.ndarray:
     return cv2.warpAffine(pixels, alignment(keypoints, size), (size, size))
 
 
+def pasted_part(keypoints: np.ndarray, size: int, side: int) -> np.ndarray:
+    """What InsightFace pastes of a face's crop of `size` into a picture of (side, side): (size, size) float32, 0 to 1.
+
+    It leaves out a tenth of the crop's size in the picture and ten pixels at least, so of a small face the middle alone
+    is pasted; the border is soft.
+    """
+    matrix = alignment(keypoints, size)
+    white = np.ones((size, size), np.float32)
+    covered = cv2.warpAffine(white, cv2.invertAffineTransform(matrix), (side, side)) > 20 / 255
+    rows, columns = np.nonzero(covered)
+    extent = int(np.sqrt(np.ptp(rows) * np.ptp(columns)))
+    margin, radius = max(extent // 10, 10), max(extent // 20, 5)
+    inner = cv2.erode(covered.astype(np.float32), np.ones((margin, margin), np.uint8))
+    soft = cv2.GaussianBlur(inner, (2 * radius + 1, 2 * radius + 1), 0)
+    return cv2.warpAffine(soft, matrix, (size, size))
+
+
 def jitter(keypoints: np.ndarray, rng: np.random.Generator, share: float = 0.03) -> np.ndarray:
     """The five points as a detector might find them, off by about `share` of the distance between the eyes."""
     return keypoints + rng.normal(0, share * np.linalg.norm(keypoints[1] - keypoints[0]), keypoints.shape)

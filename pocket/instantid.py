@@ -15,6 +15,7 @@ from checkpoint import part, reads_text
 from comfy.ldm.modules.attention import optimized_attention
 from control import Control, control_tensors, controlled
 from face_models import EMBEDDING
+from kept import IDENTITY_NET, INSTANTID
 from photomaker import FULL, TEXT
 from safetensors.torch import load_file, save_file
 from text import PaddedLayerNorm
@@ -135,8 +136,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=OUTPUT, help="the folder of the two files")
     options = parser.parse_args()
     compact, model = (load_file(options.weights / f"{name}.safetensors") for name in ("instantid", "unet"))
-    save_file(instantid_tensors(compact), options.output / "pocket_instantid.safetensors")
-    save_file(identity_net_tensors(compact, part(model, "unet.")), options.output / "pocket_identity_net.safetensors")
+    save_file(instantid_tensors(compact), options.output / INSTANTID)
+    save_file(identity_net_tensors(compact, part(model, "unet.")), options.output / IDENTITY_NET)
 
 
 if __name__ == "__main__":

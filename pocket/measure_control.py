@@ -15,8 +15,8 @@ from encode_latents import load_vae
 from encode_portraits import load_analysis
 from examples import example, example_caption
 from hints import as_hint, edges_picture, keypoints_picture
+from kept import HINTS
 from measure_faces import largest
-from models_folder import KINDS
 from preview import contact_sheet
 from safetensors.torch import load_file
 from sampling import sample
@@ -80,7 +80,7 @@ def summary(kind: str, found: list[float]) -> str:
 def main() -> None:
     """Print how well the hint is kept to, with the module and without, from the same noise, and draw a sheet."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kind", choices=KINDS, required=True)
+    parser.add_argument("--kind", choices=HINTS, required=True)
     parser.add_argument("--pictures", type=int, default=48)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--weights", type=Path, default=OUTPUT, help="the folder of the trained weights")

@@ -8,46 +8,43 @@ import shutil
 from pathlib import Path
 
 from checkpoint import checkpoint_tensors, part
+from control import control_tensors
+from instantid import identity_net_tensors, instantid_tensors
+from kept import CHECKPOINT, HINTS, IDENTITY_NET, INSTANTID, PHOTOMAKER, WEIGHTS
+from photomaker import photomaker_tensors
 from safetensors.torch import load_file, save_file
-
-WEIGHTS = Path(__file__).resolve().parent / "weights"
-CHECKPOINT, PHOTOMAKER = "pocket_sdxl.safetensors", "pocket_photomaker.safetensors"
-INSTANTID, IDENTITY_NET = "pocket_instantid.safetensors", "pocket_identity_net.safetensors"
-KINDS = ("pose", "edges")  # of control modules
+from train_detector import FILES
 
 
 def write_models_folder(weights: Path, models: Path) -> None:
     """Write the trained models below `models`: 300 MB, the same bytes every time.
 
-    weights: a folder like WEIGHTS. What it does not have yet is left out, and a line says so.
+    weights: a folder like WEIGHTS, or one in which training goes on: what it does not have is left out, and a line
+    says so. Both packs have one detector, which WEIGHTS keeps once.
     """
     if _has(weights, "The checkpoint", "unet.safetensors", "taesd.safetensors"):
         parts = (load_file(weights / f"{name}.safetensors") for name in ("unet", "taesd"))
         _save(checkpoint_tensors(*parts), models / "checkpoints" / CHECKPOINT)
     if _has(weights, "The PhotoMaker file", "photomaker.safetensors"):
-        from photomaker import photomaker_tensors
-
         _save(photomaker_tensors(load_file(weights / "photomaker.safetensors")), models / "photomaker" / PHOTOMAKER)
-    for kind in KINDS:
+    for kind in HINTS:
         if _has(weights, f"The control module for {kind}", "unet.safetensors", f"control_{kind}.safetensors"):
-            from control import control_tensors
-
             compact = load_file(weights / f"control_{kind}.safetensors")
             _save(control_tensors(compact, _unet(weights)), models / "controlnet" / f"pocket_{kind}.safetensors")
     if _has(weights, "InstantID", "unet.safetensors", "instantid.safetensors"):
-        from instantid import identity_net_tensors, instantid_tensors
-
         compact = load_file(weights / "instantid.safetensors")
         _save(instantid_tensors(compact), models / "instantid" / INSTANTID)
         _save(identity_net_tensors(compact, _unet(weights)), models / "controlnet" / IDENTITY_NET)
     if _has(weights, "What finds and swaps faces", "insightface"):
         shutil.copytree(weights / "insightface", models / "insightface", dirs_exist_ok=True)
+        detector, same = (models / "insightface" / "models" / pack / file for pack, file in FILES.items())
+        shutil.copy(detector, same)
 
 
 def _has(weights: Path, what: str, *names: str) -> bool:
     missing = [name for name in names if not (weights / name).exists()]
     if missing:
-        print(f"{what} is left out: {' and '.join(missing)} not in {weights} yet", flush=True)
+        print(f"{what} is left out: {' and '.join(missing)} not in {weights}", flush=True)
     return not missing
 
 

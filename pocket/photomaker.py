@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 import comfyui  # noqa: F401  puts the host on sys.path
+import kept
 import torch
 from comfy.sdxl_clip import SDXLTokenizer
 from face_models import EMBEDDING
@@ -257,7 +258,7 @@ def main() -> None:
     """Write the file at its full widths: 45 MB."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path, default=OUTPUT, help="the folder of the trained weights")
-    parser.add_argument("--output", type=Path, default=OUTPUT / "pocket_photomaker.safetensors")
+    parser.add_argument("--output", type=Path, default=OUTPUT / kept.PHOTOMAKER)
     options = parser.parse_args()
     save_file(photomaker_tensors(load_file(options.weights / "photomaker.safetensors")), options.output)
     print(options.output)

@@ -5,18 +5,18 @@ nice python pocket/train_control.py --kind pose [--minutes 20]     after train_u
 
 import numpy as np
 import torch
-from control import KINDS, Control, controlled
+from control import Control, controlled
 from hints import as_hint, keypoints_picture
+from kept import HINTS
 from safetensors.torch import load_file, save_file
 from text import token_ids
 from train_photomaker import load_frozen
-from train_unet import noise_weights
+from train_unet import HEAD, noise_weights
 from training import Training, arguments
 from unet import TIMESTEPS, alphas_bar
 
 STEPS, BATCH, RATE = 1_200, 32, 2e-3
 EMPTY = 0.2  # share of the examples with the empty prompt, so that the hint alone means something
-HEAD = 2.0  # how much more an error on the head counts
 
 
 def hint_pictures(hints: dict[str, torch.Tensor], kind: str, chosen: np.ndarray) -> torch.Tensor:
@@ -29,7 +29,7 @@ def hint_pictures(hints: dict[str, torch.Tensor], kind: str, chosen: np.ndarray)
 def main() -> None:
     """Train, and write control_KIND.safetensors beside the checkpoint: a Control's state, float16."""
     parser = arguments(__doc__.splitlines()[0], STEPS)
-    parser.add_argument("--kind", choices=KINDS, required=True)
+    parser.add_argument("--kind", choices=HINTS, required=True)
     options = parser.parse_args()
     name = f"control_{options.kind}"
     data, hints = (load_file(options.output / f"{file}.safetensors") for file in ("latents", "hints"))

@@ -11,7 +11,7 @@ from instantid import InstantID
 from safetensors.torch import load_file, save_file
 from text import token_ids
 from train_photomaker import load_frozen
-from train_unet import noise_weights
+from train_unet import HEAD, noise_weights
 from training import Training, arguments
 from unet import TIMESTEPS, alphas_bar
 
@@ -19,7 +19,6 @@ STEPS, RATE = 1_000, 2e-3
 # A step's examples with the person, and with nobody under the empty prompt, as the negative one is sampled.
 SHOWN, NOBODY = 27, 5
 REFERENCES = 2  # at most
-HEAD = 2.0  # how much more an error on the head counts
 
 
 def draw(rng: np.random.Generator, data: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from sampling import load_model
 from text import TextEncoders, token_ids
 from torch.func import functional_call
-from train_unet import noise_weights, square_error
+from train_unet import HEAD, noise_weights, square_error
 from training import Training, arguments
 from unet import TIMESTEPS, TextToImage, alphas_bar
 
@@ -20,7 +20,6 @@ STEPS, RATE = 2_500, 2e-3
 # A step's examples with the person in the prompt, with the same prompt alone, and with the empty prompt.
 SHOWN, PLAIN, EMPTY = 26, 3, 3
 REFERENCES = 2  # at most
-HEAD = 2.0  # how much more an error on the head counts
 
 
 def load_frozen(folder: Path) -> TextToImage:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from examples import example, numbered
-from face_crops import Pool, as_input, crop, jitter, signed
+from face_crops import Pool, as_input, crop, jitter, pasted_part, signed
 from face_models import CROP, EMBEDDING, SWAP_CROP, Recogniser, Swapper
 from onnx_file import write_onnx
 from training import Training, arguments
@@ -54,18 +54,20 @@ def pair(number: int, seed: int = 0, split: str = "train") -> Pair:
     return Pair(target.pixels, target.keypoints, aim.pixels, reference.pixels, reference.keypoints)
 
 
-def batch(pairs: list[Pair], rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Aligned targets and aims (B, 3, 128, 128) and references (B, 3, 112, 112), 0 to 1; points roughly found.
+def batch(pairs: list[Pair], rng: np.random.Generator) -> tuple[torch.Tensor, ...]:
+    """Aligned targets, aims (B, 3, 128, 128), references (B, 3, 112, 112) and what of a swapped crop will be pasted,
+    (B, 1, 128, 128); all 0 to 1, by points roughly found.
 
     Target and aim are cut by the target's points: that is what the swapper will be shown.
     """
-    targets, aims, references = [], [], []
+    targets, aims, references, parts = [], [], [], []
     for one in pairs:
         keypoints = jitter(one.keypoints, rng)
         targets.append(crop(one.target, keypoints, SWAP_CROP))
         aims.append(crop(one.aim, keypoints, SWAP_CROP))
         references.append(crop(one.reference, jitter(one.reference_keypoints, rng), CROP))
-    return as_input(targets), as_input(aims), as_input(references)
+        parts.append(pasted_part(keypoints, SWAP_CROP, len(one.target)))
+    return *map(as_input, (targets, aims, references)), torch.from_numpy(np.stack(parts))[:, None]
 
 
 def recognisers_view(crops: torch.Tensor) -> torch.Tensor:
@@ -77,7 +79,7 @@ def recognisers_view(crops: torch.Tensor) -> torch.Tensor:
 def losses(
     swapped: torch.Tensor, targets: torch.Tensor, aims: torch.Tensor, likeness: torch.Tensor
 ) -> dict[str, torch.Tensor]:
-    """The terms that are minimised. likeness: cosines of the swapped faces with their references, (B,)."""
+    """The terms that are minimised. likeness: cosines of the pasted faces with their references, (B,)."""
     weight = 1 + CHANGED * ((targets - aims).abs().amax(dim=1, keepdim=True) > 0.05)
     return {
         "l1": ((swapped.float() - aims).abs() * weight).mean(),
@@ -110,10 +112,11 @@ def train(swapper: Swapper, recogniser: Recogniser, options: argparse.Namespace)
 
     def loss(step):
         rng = np.random.default_rng([options.seed, step])
-        targets, aims, references = batch(pool.draw(PAIRS, rng), rng)
+        targets, aims, references, parts = batch(pool.draw(PAIRS, rng), rng)
         embeddings = recogniser(signed(references)).float()
         swapped = swapper(targets, swapper.source(embeddings))
-        likeness = F.cosine_similarity(recogniser(recognisers_view(swapped)).float(), embeddings)
+        pasted = torch.lerp(targets, swapped.float(), parts)
+        likeness = F.cosine_similarity(recogniser(recognisers_view(pasted)).float(), embeddings)
         return losses(swapped, targets, aims, likeness)
 
     training.run(loss)

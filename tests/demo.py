@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.append(str(CHECKOUT / "pocket"))  # last: the other modules keep their names
 
+import kept  # noqa: E402
 from world.caption import caption  # noqa: E402
 from world.identity import sample_identity  # noqa: E402
 from world.pose import Pose, sample_pose  # noqa: E402
@@ -46,14 +47,18 @@ STAND_INS = {
     "controlnet-canny-sdxl-1.0.safetensors": "tiny_identity_net.safetensors",
     "my_person.safetensors": "tiny_lora.safetensors",
 }
-# The flow for which the pocket world has models: its file in the place of each, and the held-out scene of its prompt.
-POCKET_FLOW = "photomaker-v2"
+# The flows for which the pocket world has models: the node that holds the prompt, and what follows the person's word.
+POCKET_FLOWS = {"photomaker-v2": ("Prompt and identity", " img"), "instantid": ("Prompt", "")}
 POCKET_SIZE = 128
+# The pocket world's file in the place of each that a workflow names, and the held-out scene of its prompt.
 POCKET_MODELS = {
-    "sd_xl_base_1.0.safetensors": "pocket_sdxl.safetensors",
-    "photomaker-v2.bin": "pocket_photomaker.safetensors",
+    "sd_xl_base_1.0.safetensors": kept.CHECKPOINT,
+    "photomaker-v2.bin": kept.PHOTOMAKER,
+    "ip-adapter.bin": kept.INSTANTID,
+    "instantid_identity_net.safetensors": kept.IDENTITY_NET,
 }
 POCKET_SCENE = Scene("beach", "at sunset", " sunny", "a parasol", seed=0)
+POCKET_SEED = 5
 POCKET_POSE = Pose(x=0.5, y=0.48, face_width=0.36, garment_colour="teal")
 LABELS = {
     "reference": "reference",
@@ -79,13 +84,18 @@ def choose_models(prompt: dict, files: dict[str, str], size: int) -> None:
     prompt[find_title(prompt, "Picture size")]["inputs"].update(width=size, height=size)
 
 
-def pocket_world(prompt: dict) -> Image.Image:
-    """Choose the pocket world's models, and a prompt in its words. Returns the reference: someone held out."""
+def pocket_world(prompt: dict, flow: str) -> Image.Image:
+    """Choose the pocket world's models, a prompt in its words and a seed. Returns the reference: someone held out.
+
+    flow: one of POCKET_FLOWS.
+    """
     choose_models(prompt, POCKET_MODELS, POCKET_SIZE)
     rng = np.random.default_rng(0)
     person = sample_identity(rng, "heldout")
-    text = caption(POCKET_SCENE, POCKET_POSE, f"{person.word} img")
-    prompt[find(prompt, "CE_PhotoMakerForwardFlow")]["inputs"]["text"] = text
+    title, trigger = POCKET_FLOWS[flow]
+    text = caption(POCKET_SCENE, POCKET_POSE, person.word + trigger)
+    prompt[find_title(prompt, title)]["inputs"]["text"] = text
+    prompt[find_title(prompt, "Seed of the scene")]["inputs"]["noise_seed"] = POCKET_SEED
     prompt[find_title(prompt, "Negative prompt")]["inputs"]["text"] = ""
     pose = sample_pose(rng, "close-up", person.word)
     return Image.fromarray(render(sample_scene(rng, "heldout"), pose, person, POCKET_SIZE).pixels)
@@ -177,7 +187,7 @@ def run_demo(host: Host, flow: str, real_models: bool, pocket: bool = False) -> 
     pocket: on the pocket world's models and one of its people.
     """
     prompt = load_workflow(FLOWS[flow], real_models or pocket)
-    reference = pocket_world(prompt) if pocket else Image.fromarray(skimage.data.astronaut())
+    reference = pocket_world(prompt, flow) if pocket else Image.fromarray(skimage.data.astronaut())
     prompt[find(prompt, "LoadImage")]["inputs"]["image"] = host.upload("demo_reference.png", reference)
     outputs = add_branches(prompt)
 
@@ -233,7 +243,7 @@ def main() -> None:
     parser.add_argument("--flow", choices=FLOWS, required=True, help="the forward flow")
     models = parser.add_mutually_exclusive_group()
     models.add_argument("--models", help="the real models folder that the server uses in place of tiny ones")
-    models.add_argument("--pocket", action="store_true", help=f"the server has the pocket world's: {POCKET_FLOW}")
+    models.add_argument("--pocket", action="store_true", help="the server has the pocket world's")
     arguments = parser.parse_args()
 
     try:

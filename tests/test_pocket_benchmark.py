@@ -13,9 +13,12 @@ from conftest import CHECKOUT
 from safetensors.torch import save_file
 from standins.photomaker import make_photomaker
 
+import dev
+
 sys.path.insert(1, str(CHECKOUT / "pocket"))  # after the host, whose modules keep their names
 sys.path.insert(1, str(CHECKOUT / "benchmarks"))
 
+import kept
 import models_folder
 import pocket_claims
 import pocket_judges as judges
@@ -48,7 +51,7 @@ def inference_mode():
 def weights(tmp_path_factory):
     """The trained weights, with an untrained text-to-image model, which draws no faces."""
     weights = tmp_path_factory.mktemp("weights")
-    for file in models_folder.WEIGHTS.iterdir():
+    for file in kept.WEIGHTS.iterdir():
         if file.name in ("taesd.safetensors", "scenes.safetensors", "insightface"):
             (weights / file.name).symlink_to(file)
     torch.manual_seed(0)
@@ -65,7 +68,7 @@ def folder(weights, tmp_path_factory):
     """A models folder of these weights, with a PhotoMaker stand-in."""
     folder = tmp_path_factory.mktemp("models")
     models_folder.write_models_folder(weights, folder)
-    make_photomaker(folder / "photomaker" / models_folder.PHOTOMAKER, depths=(1, 1), version=2)
+    make_photomaker(folder / "photomaker" / kept.PHOTOMAKER, depths=(1, 1), version=2)
     return folder
 
 
@@ -231,14 +234,16 @@ class TestPipeline:
         assert cond[:, 0, 0].tolist() == [1, 2] and extras["pooled_output"][:, 0].tolist() == [-1, -2]
 
 
-def test_the_demos_prompt_and_person_are_the_pocket_worlds_and_held_out():
-    prompt = demo.load_workflow(demo.FLOWS[demo.POCKET_FLOW], real_models=True)
-    reference = demo.pocket_world(prompt)
-    inputs = {node["class_type"]: node["inputs"] for node in prompt.values()}
-    assert inputs["CheckpointLoaderSimple"]["ckpt_name"] == models_folder.CHECKPOINT
-    assert inputs["CE_PhotoMakerLoader"]["photomaker_name"] == models_folder.PHOTOMAKER
-    assert reference.size == (inputs["EmptyLatentImage"]["width"], inputs["EmptyLatentImage"]["height"])
-    assert inputs["CE_PhotoMakerForwardFlow"]["text"].split().count("img") == 1
+@pytest.mark.parametrize("flow", dev.POCKET_FLOWS)
+def test_the_demos_prompt_models_and_person_are_the_pocket_worlds_and_held_out(flow):
+    prompt = demo.load_workflow(demo.FLOWS[flow], real_models=True)
+    reference = demo.pocket_world(prompt, flow)
+    named = {value for node in prompt.values() for value in node["inputs"].values() if isinstance(value, str)}
+    assert {name for name in named if name.endswith((".bin", ".safetensors"))} <= set(demo.POCKET_MODELS.values())
+    size = prompt[demo.find_title(prompt, "Picture size")]["inputs"]
+    assert reference.size == (size["width"], size["height"])
+    (text,) = [name for name in named if name.startswith("a close-up")]
+    assert text.split().count("img") == (flow == "photomaker-v2")
     assert demo.POCKET_SCENE.split == "heldout" and demo.POCKET_POSE.shot == SHOT
 
 
@@ -275,4 +280,4 @@ def test_a_run_of_nobody_is_refused(tmp_path, capsys):
 def test_a_models_folder_that_lacks_something_is_refused(tmp_path, capsys):
     with pytest.raises(SystemExit):
         pocket.main(["--models", str(tmp_path)])
-    assert f"{tmp_path} lacks checkpoints/{models_folder.CHECKPOINT}" in capsys.readouterr().err
+    assert f"{tmp_path} lacks checkpoints/{kept.CHECKPOINT}" in capsys.readouterr().err

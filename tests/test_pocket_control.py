@@ -27,6 +27,7 @@ import encode_hints
 import encode_latents
 import hints
 import instantid
+import kept
 import measure_control
 import measure_instantid
 import models_folder
@@ -240,8 +241,8 @@ def test_the_models_folder_has_the_files_where_the_loaders_look(model, trained, 
     models_folder.write_models_folder(weights, models)
     written = {
         "controlnet/pocket_pose": "control",
-        f"instantid/{models_folder.INSTANTID.removesuffix('.safetensors')}": "instantid",
-        f"controlnet/{models_folder.IDENTITY_NET.removesuffix('.safetensors')}": "identity_net",
+        f"instantid/{kept.INSTANTID.removesuffix('.safetensors')}": "instantid",
+        f"controlnet/{kept.IDENTITY_NET.removesuffix('.safetensors')}": "identity_net",
     }
     assert sorted(path.relative_to(models).as_posix() for path in models.rglob("*.safetensors")) == sorted(
         f"{name}.safetensors" for name in written

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from types import SimpleNamespace
 
 import cv2
 import insightface
@@ -182,6 +183,20 @@ def test_the_recogniser_sees_of_a_swappers_crop_what_it_would_see_of_the_picture
     pixels, _, points = picture()
     large, small = (face_crops.as_input([face_crops.crop(pixels, points, size)]) for size in (128, 112))
     assert (train_swapper.recognisers_view(large) - face_crops.signed(small)).abs().max() < 0.05
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_what_counts_as_pasted_of_a_crop_is_what_insightface_pastes(loaded, monkeypatch, number):
+    """Of white crops it pastes its mask onto a black picture."""
+    _, swapper = loaded
+    white = np.ones((1, 3, 128, 128), np.float32)
+    monkeypatch.setattr(swapper, "session", SimpleNamespace(run=lambda *_: [white]))
+    points = train_swapper.pair(number).keypoints
+    faces = Face(kps=points), Face(embedding=np.ones(512, np.float32))
+    pasted = swapper.get(np.zeros((128, 128, 3), np.uint8), *faces, paste_back=True)
+    expected = face_crops.crop(pasted, points, 128)[..., 0] / 255
+    assert 0.05 < expected.mean() < 0.9
+    assert np.abs(face_crops.pasted_part(points, 128, 128) - expected).max() < 0.03
 
 
 def test_the_contrastive_loss_is_least_where_every_person_has_a_direction_of_its_own():

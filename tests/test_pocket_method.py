@@ -15,7 +15,7 @@ from devtools.models import pocket_world
 sys.path.insert(1, str(CHECKOUT / "pocket"))  # after the host, whose modules keep their names
 sys.path.insert(1, str(CHECKOUT / "benchmarks"))
 
-from models_folder import WEIGHTS
+from kept import WEIGHTS
 from pocket_cases import held_out_case
 from pocket_flows import Settings
 from pocket_judges import Judges, views_of
