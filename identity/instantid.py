@@ -11,7 +11,7 @@ import folder_paths
 import torch
 
 from .instantid_adapter import InstantIDAdapter, shape_faults
-from .tensor_files import part, read_tensor_file
+from .tensor_files import find_tensor_file, part, read_tensor_file
 
 FOLDER = "instantid"
 EMBEDDING_WIDTH = 512
@@ -39,11 +39,7 @@ class InstantID:
 
 def find_instantid(name: str) -> str:
     """The path of a file in any registered instantid folder. Raises FileNotFoundError with the remedy."""
-    path = folder_paths.get_full_path(FOLDER, name)
-    if path is None:
-        searched = ", ".join(folder_paths.get_folder_paths(FOLDER))
-        raise FileNotFoundError(f"instantid_name: {name} is not in {searched}. {REMEDY}")
-    return path
+    return find_tensor_file(FOLDER, name, "instantid_name", REMEDY)
 
 
 def load_instantid(path: str) -> InstantID:

@@ -8,13 +8,12 @@ import comfy.model_management
 import comfy.model_patcher
 import comfy.ops
 import comfy.sd
-import folder_paths
 import torch
 
 from .face_analysis import check_recogniser, embed_faces
 from .photomaker_encoder import PERCEIVER, PhotoMakerEncoder, PhotoMakerV2Encoder, encoder_class, shape_faults
 from .photomaker_prompt import ENCODER_WIDTHS, prepare_prompt
-from .tensor_files import part, read_tensor_file
+from .tensor_files import find_tensor_file, part, read_tensor_file
 
 REMEDY = (
     "Put photomaker-v1.bin of TencentARC/PhotoMaker or photomaker-v2.bin of TencentARC/PhotoMaker-V2 (Hugging Face) "
@@ -32,11 +31,7 @@ class PhotoMaker:
 
 def find_photomaker(name: str) -> str:
     """The path of a file in any registered photomaker folder. Raises FileNotFoundError with the remedy."""
-    path = folder_paths.get_full_path("photomaker", name)
-    if path is None:
-        searched = ", ".join(folder_paths.get_folder_paths("photomaker"))
-        raise FileNotFoundError(f"photomaker_name: {name} is not in {searched}. {REMEDY}")
-    return path
+    return find_tensor_file("photomaker", name, "photomaker_name", REMEDY)
 
 
 def load_photomaker(path: str) -> PhotoMaker:

@@ -3,7 +3,20 @@
 import pickle
 
 import comfy.utils
+import folder_paths
 import torch
+
+
+def find_tensor_file(folder: str, file: str, name: str, remedy: str) -> str:
+    """The path of a file in any folder that the host has registered as `folder`.
+
+    name: the input that chose the file, remedy: what to do, for messages. Raises FileNotFoundError where it is in none.
+    """
+    path = folder_paths.get_full_path(folder, file)
+    if path is None:
+        searched = ", ".join(folder_paths.get_folder_paths(folder))
+        raise FileNotFoundError(f"{name}: {file} is not in {searched}. {remedy}")
+    return path
 
 
 def read_tensor_file(path: str, name: str, remedy: str) -> dict:
