@@ -11,13 +11,18 @@ from pathlib import Path
 
 import insightface
 import numpy as np
+import torch
+from encode_latents import load_vae
 from train_detector import Labelled, labelled
 from train_recogniser import PACKS, views
 from train_swapper import Pair, pair
+from train_vae import as_tensor
 from training import OUTPUT
+from vae import VAE
 
 SEED = 7
 LEAST = 20  # pixels: the width of the faces that count
+DETAILED = 32  # pixels: the width of the faces that shall survive the VAE
 OVERLAP = 0.5  # from which a box counts as the face's
 JUDGE = "antelopev2"  # whose recogniser the swapper was not trained with
 
@@ -100,6 +105,23 @@ def likeness(analysis, people: list[list[np.ndarray]]) -> dict[str, float]:
     return {"pictures": len(owners), "order": float(order), "same": float(same.mean()), "other": float(other.mean())}
 
 
+@torch.no_grad()
+def round_trip(analysis, vae: VAE, people: list[list[np.ndarray]]) -> dict[str, float]:
+    """How alike faces of DETAILED pixels and more are to themselves after the VAE: mean and least cosine.
+
+    people: pictures of each. A face that is not found after it counts as -1.
+    """
+    cosines = []
+    for pixels in (pixels for pictures in people for pixels in pictures):
+        face = largest(analysis, pixels)
+        if face is None or face.bbox[2] - face.bbox[0] < DETAILED:
+            continue
+        decoded, _ = vae(as_tensor(pixels[None]))
+        after = largest(analysis, (255 * decoded[0].clamp(0, 1)).round().byte().movedim(0, -1).numpy())
+        cosines.append(-1.0 if after is None else face.normed_embedding @ after.normed_embedding)
+    return {"faces": len(cosines), "mean": float(np.mean(cosines)), "least": float(np.min(cosines))}
+
+
 def swaps(finder, judge, swapper, pairs: list[Pair]) -> dict[str, float]:
     """The share of swapped faces that are closer to their reference than to the face they replace, and mean cosines.
 
@@ -134,7 +156,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=300, help="to find faces in; half as many pairs are swapped")
     options = parser.parse_args()
     warnings.simplefilter("ignore", FutureWarning)  # InsightFace's alignment uses what scikit-image deprecates
-    packs, swapper = load(options.output)
+    (packs, swapper), vae = load(options.output), load_vae(options.output)
     found = detection(packs["buffalo_l"], [labelled(number, SEED, "heldout") for number in range(options.pictures)])
     print(
         f"detector: {found['recall']:.2%} of {found['faces']} faces of {LEAST} pixels and more; points off by "
@@ -148,6 +170,12 @@ def main() -> None:
         print(
             f"{pack}: {found['order']:.2%} of pairs in order over {found['pictures']} pictures of {len(people)} "
             f"people; same {found['same']:.2f}, others {found['other']:.2f}",
+            flush=True,
+        )
+        kept = round_trip(analysis, vae, people)
+        print(
+            f"{pack}: {kept['faces']} faces of {DETAILED} pixels and more after the VAE: cosine with before "
+            f"{kept['mean']:.2f}, at least {kept['least']:.2f}",
             flush=True,
         )
     pairs = [pair(number, SEED, "heldout") for number in range(options.pictures // 2)]

@@ -390,3 +390,15 @@ def test_the_measures_count_what_they_say(monkeypatch):
     assert measure_faces.likeness(None, [[1, 2], [3, 4]])["order"] == 1
     assert measure_faces.likeness(None, [[1, 3], [2, 4]])["order"] == 0.25
     assert measure_faces.likeness(None, [[1, 2], [3, 4, 5, 6]])["pictures"] == 4
+
+
+def test_the_round_trip_counts_large_faces_and_a_lost_one_as_unlike(monkeypatch):
+    def face(direction, width=40):
+        return Face(bbox=np.float32([0, 0, width, width]), embedding=np.float32(direction))
+
+    before = {10: face([1, 0]), 20: face([1, 0]), 30: face([1, 0], width=31), 40: None}
+    after = {11: face([1, 1]), 21: None, 31: face([1, 0]), 41: face([1, 0])}
+    monkeypatch.setattr(measure_faces, "largest", lambda analysis, pixels: (before | after)[pixels[0, 0, 0]])
+    people = [[np.full((2, 2, 3), number, np.uint8) for number in numbers] for numbers in ((10, 20), (30, 40))]
+    found = measure_faces.round_trip(None, lambda pictures: (pictures + 1 / 255, None), people)
+    assert (found["faces"], found["least"]) == (2, -1) and found["mean"] == pytest.approx((0.5**0.5 - 1) / 2)
