@@ -13,16 +13,17 @@ import comfy.utils
 import safetensors
 import torch
 
-from ..resinversion import Pivot, ResidualNoise
+from ..resinversion import Pivot, Recording
+from .recordings import ModelPivot, ModelRecording, of_kind
 
 VERSION = 1
 REMEDY = "Choose a file of Save Residual Noise or Save Pivot, or save it anew."
 
 
-def write_recording(recording: Pivot, path: str, metadata: dict[str, str]) -> None:
-    """Write a Pivot or a ResidualNoise; the file appears whole or not at all. metadata: more of it, all text."""
+def write_recording(recording: ModelPivot | ModelRecording, path: str, metadata: dict[str, str]) -> None:
+    """Write a ModelPivot or a ModelRecording; the file appears whole or not at all. metadata: more of it, all text."""
     tensors = {"sigmas": recording.sigmas, "anchors": recording.anchors}
-    if isinstance(recording, ResidualNoise):
+    if isinstance(recording, Recording):
         tensors["predictions"] = recording.predictions
     metadata = {
         **metadata,
@@ -38,8 +39,8 @@ def write_recording(recording: Pivot, path: str, metadata: dict[str, str]) -> No
         unfinished.unlink(missing_ok=True)
 
 
-def read_recording(path: str, name: str) -> Pivot:
-    """Read a Pivot or, where there are predictions, a ResidualNoise: to the last bit what was written.
+def read_recording(path: str, name: str) -> ModelPivot | ModelRecording:
+    """Read a ModelPivot or, where there are predictions, a ModelRecording: to the last bit what was written.
 
     name: the input that chose the file, for messages. Raises ValueError for a file that is damaged, of another kind, or
     of a later version.
@@ -58,10 +59,9 @@ def read_recording(path: str, name: str) -> Pivot:
     fault = _fault(metadata, tensors)
     if fault:
         raise ValueError(f"{name}: {path} is damaged: {fault}. {REMEDY}")
-    sigmas, anchors, model_kind = tensors["sigmas"], tensors["anchors"], metadata["model_kind"]
-    if "predictions" in tensors:
-        return ResidualNoise(sigmas, anchors, model_kind, tensors["predictions"])
-    return Pivot(sigmas, anchors, model_kind)
+    pivot = Pivot(tensors["sigmas"], tensors["anchors"])
+    recorded = Recording(pivot.sigmas, pivot.anchors, tensors["predictions"]) if "predictions" in tensors else pivot
+    return of_kind(recorded, metadata["model_kind"])
 
 
 def _check_version(version: str | None, path: str, name: str) -> None:

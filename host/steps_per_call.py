@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import comfy.conds
 from torch import Tensor
 
-from .triple_flow_guider import TripleFlowModel
+from .triple_flow_model import TripleFlowModel
 
 REMEDY = "Set steps_per_call to 1."
 
@@ -21,7 +21,7 @@ def check_steps_per_call(guider, sigmas: Tensor, batch: int, steps_per_call: int
     """
     if steps_per_call == 1:
         return
-    if isinstance(guider, TripleFlowModel):
+    if isinstance(guider, TripleFlowModel) and guider.changes_flow:
         raise ValueError(f"steps_per_call: Triple-Flow Guider changes its flow from step to step. {REMEDY}")
     calls = sigmas[1:].flip(0).split(steps_per_call)
     for conds in getattr(guider, "conds", {}).values():

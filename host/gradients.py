@@ -11,7 +11,7 @@ from comfy.ldm.modules.attention import BasicTransformerBlock, attention_pytorch
 from comfy.ldm.modules.diffusionmodules.openaimodel import ResBlock
 from torch.utils.checkpoint import checkpoint
 
-from ..resinversion import NormalTensors
+from ..baselines.normal_tensors import NormalTensors
 
 KEY = "customenhancer_gradients"
 

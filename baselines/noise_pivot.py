@@ -1,11 +1,11 @@
-"""Pivots that take no inversion: seeded noise on the picture, and a recorded trajectory moved onto another picture."""
+"""Pivots made without an inversion: a picture under seeded noise, and a trajectory moved onto another picture."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from .trajectory import Pivot, empty_record
+from ..resinversion import Pivot, empty_record
 
 
 def add_noise(sigma: Tensor, noise: Tensor, x: Tensor) -> Tensor:
@@ -18,7 +18,6 @@ def noise_pivot(
     sigmas: Tensor,
     seed: int,
     *,
-    model_kind: str,
     noise_scaling: Callable[[Tensor, Tensor, Tensor], Tensor] = add_noise,
     device: torch.device | None = None,
 ) -> Pivot:
@@ -28,7 +27,6 @@ def noise_pivot(
     sigmas: (N + 1,), ascending from 0, N >= 1.
     seed: 0 .. 2^64 - 1. The noises are drawn on the CPU, so they are the same everywhere, and picture by picture, so
         the first of a batch gets the noises that it gets alone. Global random state is not touched.
-    model_kind: kept in the pivot.
     noise_scaling: (sigma, noise, x) -> x at sigma; a flow-prediction model has (1 - sigma) * x + sigma * noise.
     device: where the pivot is kept; None keeps it where x is.
 
@@ -43,7 +41,7 @@ def noise_pivot(
     anchors[0] = x
     for i in range(1, steps + 1):
         anchors[i] = noise_scaling(sigmas[i], noises[:, i - 1].to(x), x)
-    return Pivot(sigmas.to(anchors.device), anchors, model_kind)
+    return Pivot(sigmas.to(anchors.device), anchors)
 
 
 def shift_pivot(
@@ -64,4 +62,4 @@ def shift_pivot(
     anchors[0] = x
     for i in range(1, pivot.steps + 1):
         anchors[i] = pivot.anchors[i] + noise_scaling(pivot.sigmas[i], no_noise, edit)
-    return Pivot(pivot.sigmas, anchors, pivot.model_kind)
+    return Pivot(pivot.sigmas, anchors)

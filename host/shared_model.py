@@ -1,11 +1,11 @@
-"""Two guiders entered at once: one model that both use belongs to the one that is called, with all its patches."""
+"""Two entered guiders that use one model: before each call it is made whole for the guider that is called."""
 
 import comfy.model_management
 import comfy.sampler_helpers
 
 
-class EnteredFlows:
-    """Gives a model that two entered guiders share to the one that is to be called, and leaves it as the host expects.
+class SharedModel:
+    """Sets up a model that two entered guiders share for the one that is called, and leaves it as the host expects.
 
     Two MODELs are often clones: one set of weights, patched in place by each in its own way. Entering the inner
     (forward) guider makes the host load its MODEL and detach the outer's, although the outer is still in use: it puts

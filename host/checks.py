@@ -51,16 +51,18 @@ def check_latent(name: str, samples: torch.Tensor) -> None:
         )
 
 
-def check_recording(record: torch.Tensor, whose: str = "guider: its model") -> None:
-    """Raise ValueError if a recorded trajectory holds NaN or Inf.
+NON_FINITE_REMEDY = "Run the model in bf16 or fp32 (--bf16-unet, --fp32-unet) or lower cfg."
 
-    record: latents of any shape. whose: the input that the prediction came from, as the message begins.
+
+def check_finite(predicted: torch.Tensor, source: str = "guider") -> None:
+    """Raise ValueError if what a model has predicted, of any shape, holds NaN or Inf.
+
+    source: the input that the model came from: "guider", "model", or another that holds what was predicted.
     """
-    if not torch.isfinite(record).all():
-        raise ValueError(
-            f"{whose} predicted NaN or Inf on the way. Run the model in bf16 or fp32 (--bf16-unet, --fp32-unet) or "
-            "lower cfg."
-        )
+    if torch.isfinite(predicted).all():
+        return
+    whose = {"guider": "its model", "model": "it"}.get(source, "a flow's model")
+    raise ValueError(f"{source}: {whose} predicted NaN or Inf on the way. {NON_FINITE_REMEDY}")
 
 
 def model_kind(model_patcher) -> str:

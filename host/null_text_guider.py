@@ -1,4 +1,4 @@
-"""The guider whose negative text changes with the steps, and the two sides of guidance that it is optimised with."""
+"""The guider whose negative text changes with the steps, and the predictions with which that text is optimised."""
 
 import copy
 
@@ -7,7 +7,8 @@ import comfy.utils
 import torch
 from torch import Tensor
 
-from ..resinversion import NullText
+from ..baselines.null_text import NullText
+from .entered import EnteredGuider
 from .gradients import differentiable
 
 
@@ -43,22 +44,27 @@ def _with_tensor(entry, tensor: Tensor):
     return own
 
 
-class Sides:
-    """The two sides of an entered CFGGuider's guidance, asked for one at a time; arguments as its sampler has them."""
+class CFGPredictions:
+    """The predictions between which an entered CFGGuider guides, asked for one at a time.
 
-    def __init__(self, guider):
-        self._guider = guider
+    entered: an EnteredGuider whose model is a CFGGuider.
+    """
 
-    def conditional(self, x: Tensor, sigma: Tensor, model_options: dict, seed=None) -> Tensor:
-        """Denoised (B, C, H, W) for the positive conditioning alone."""
-        return self._sides(x, sigma, model_options, [self._guider.conds["positive"], None])[0]
+    def __init__(self, entered: EnteredGuider):
+        self._guider = entered.model
+        self._model_options = entered.extra_args["model_options"]
+        self._seed = entered.extra_args.get("seed")
 
-    def guided(self, x: Tensor, sigma: Tensor, cond_denoised: Tensor, text: list[Tensor], model_options, seed=None):
+    def conditional(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """Denoised (B, C, H, W) for the positive conditioning alone, of x at sigma (B,)."""
+        return self._predict(x, sigma, self._model_options, [self._guider.conds["positive"], None])[0]
+
+    def guided(self, x: Tensor, sigma: Tensor, cond_denoised: Tensor, text: list[Tensor]) -> Tensor:
         """Denoised (B, C, H, W) as the host guides it, between `conditional`'s answer and the one for a null text."""
+        options = differentiable(self._model_options) if torch.is_grad_enabled() else self._model_options
 
-        def take_sides(args: dict) -> list[Tensor]:
-            options = differentiable(model_options) if torch.is_grad_enabled() else model_options
-            return [cond_denoised, self._sides(x, sigma, options, [None, args["conds"][1]])[1]]
+        def predict_both(args: dict) -> list[Tensor]:
+            return [cond_denoised, self._predict(x, sigma, options, [None, args["conds"][1]])[1]]
 
         guider = self._guider
         return comfy.samplers.sampling_function(
@@ -68,11 +74,11 @@ class Sides:
             put_text(guider.conds["negative"], text),
             guider.conds["positive"],
             guider.cfg,
-            model_options={**model_options, "sampler_calc_cond_batch_function": take_sides},
-            seed=seed,
+            model_options={**self._model_options, "sampler_calc_cond_batch_function": predict_both},
+            seed=self._seed,
         )
 
-    def _sides(self, x: Tensor, sigma: Tensor, model_options: dict, conds: list) -> list[Tensor]:
+    def _predict(self, x: Tensor, sigma: Tensor, model_options: dict, conds: list) -> list[Tensor]:
         return comfy.samplers.calc_cond_batch(self._guider.inner_model, conds, x, sigma, model_options)
 
 

@@ -5,31 +5,27 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..resinversion import Pivot, empty_record, to_d
+from .noise_pivot import add_noise, noise_pivot
 from .noise_regularisation import check_can_regularise, regularised
-from .trajectory import Pivot, empty_record, to_d
-from .uninverted import add_noise, noise_pivot
 
 
 def renoise_inversion(
-    model: Callable[..., Tensor],
+    model: Callable[[Tensor, Tensor], Tensor],
     x: Tensor,
     sigmas: Tensor,
-    extra_args: dict | None = None,
-    callback: Callable[[dict], None] | None = None,
     *,
-    model_kind: str,
     iterations: int = 1,
     average: int = 1,
     regularisation_steps: int = 0,
     seed: int = 0,
     noise_scaling: Callable[[Tensor, Tensor, Tensor], Tensor] = add_noise,
     input_scale: Callable[[Tensor], Tensor] | None = None,
-    pivot_denoised: Callable[[Tensor], Tensor] | None = None,
     device: torch.device | None = None,
 ) -> Pivot:
     """Walk a picture's latent up the schedule in steps that Euler's walk back undoes. (iterations + 1) * N model calls.
 
-    With regularisation_steps it is one call a step more.
+    With regularisation_steps it is one more call per step.
 
     The step down from x*_{i+1} moves by eps(x*_{i+1}, s_{i+1}), which DDIM inversion has to guess at x*_i. Here that
     guess is the first of a row of estimates of x*_{i+1}, each made with the eps of the one before:
@@ -38,9 +34,7 @@ def renoise_inversion(
 
     Where the row converges, the step back from x*_{i+1} meets x*_i.
 
-    model, x, sigmas, extra_args, model_kind, input_scale, pivot_denoised, device: as in `ddim_inversion`, which at
-        "target" this is for iterations = 0.
-    callback: as there, with `i` counting the model calls.
+    model, x, sigmas, input_scale, device: as in `ddim_inversion`; with iterations = 0 this is that at "target".
     iterations: K >= 0, the renoising iterations of each step.
     average: x*_{i+1} is the mean of the last so many estimates, 1 .. iterations + 1; it steadies a row that circles.
     regularisation_steps: of `regularised`, by which the eps of each estimate after the first comes nearer to what the
@@ -54,39 +48,32 @@ def renoise_inversion(
     """
     if regularisation_steps:
         check_can_regularise("x", x)
-    extra_args = {} if extra_args is None else extra_args
     x = x.float()
     sigmas = sigmas.to(x)
     s_in = x.new_ones([x.shape[0]])
     steps = len(sigmas) - 1
     anchors = empty_record(x, steps + 1, device)
     anchors[0] = x
-    calls = 0
 
-    def eps(x: Tensor, sigma: Tensor) -> Tensor:
-        nonlocal calls
-        denoised = model(x, sigma * s_in, **extra_args)
-        if callback is not None:
-            callback({"x": x, "i": calls, "sigma": sigma, "denoised": denoised})
-        calls += 1
-        return to_d(x, sigma, denoised if pivot_denoised is None else pivot_denoised(denoised))
+    def predicted_noise(x: Tensor, sigma: Tensor) -> Tensor:
+        return to_d(x, sigma, model(x, sigma * s_in))
 
     if regularisation_steps:
-        noised = noise_pivot(x, sigmas, seed, model_kind=model_kind, noise_scaling=noise_scaling, device=device).anchors
+        noised = noise_pivot(x, sigmas, seed, noise_scaling=noise_scaling, device=device).anchors
         shifts = torch.Generator().manual_seed(seed)
     for i in range(steps):
         sigma, x_in = sigmas[i + 1], x
         if input_scale is not None:
             x_in = x * (input_scale(sigmas[i]) / input_scale(sigma))
         if regularisation_steps:
-            reference = eps(noised[i + 1].to(x.device), sigma)
+            reference = predicted_noise(noised[i + 1].to(x.device), sigma)
         estimates = []
         for k in range(iterations + 1):
-            predicted = eps(x_in, sigma)
+            eps = predicted_noise(x_in, sigma)
             if regularisation_steps and k > 0:
-                predicted = regularised(predicted, reference, regularisation_steps, shifts)
-            x_in = x + (sigma - sigmas[i]) * predicted
+                eps = regularised(eps, reference, regularisation_steps, shifts)
+            x_in = x + (sigma - sigmas[i]) * eps
             estimates.append(x_in)
         x = torch.stack(estimates[-average:]).mean(dim=0)
         anchors[i + 1] = x
-    return Pivot(sigmas.to(anchors.device), anchors, model_kind)
+    return Pivot(sigmas.to(anchors.device), anchors)

@@ -1,0 +1,52 @@
+"""Sockets, categories and inputs that several of this pack's nodes share."""
+
+from comfy_api.latest import io
+
+INVERSION = "CustomEnhancer/inversion"
+FLOWS = "CustomEnhancer/bimd"
+FACE = "CustomEnhancer/face"
+IDENTITY = "CustomEnhancer/identity"
+SWEEP = "CustomEnhancer/sweep"
+
+PivotSocket = io.Custom("CE_PIVOT")
+ResidualNoiseSocket = io.Custom("CE_RESIDUAL_NOISE")
+FlowNormsSocket = io.Custom("CE_FLOW_NORMS")
+
+SIGMAS_INPUT = io.Sigmas.Input(
+    "sigmas",
+    tooltip="The schedule that will be used for sampling, exactly as the scheduler outputs it; it is flipped inside. "
+    "The low_sigmas of SplitSigmas invert only part of the way.",
+)
+LATENT_IMAGE_INPUT = io.Latent.Input("latent_image", tooltip="The picture to invert, encoded by the VAE.")
+INVERSION_INPUTS = [
+    io.Guider.Input(
+        "guider",
+        tooltip="The customization-free flow: a guider whose conditioning has the prompt without the identity.",
+    ),
+    SIGMAS_INPUT,
+    LATENT_IMAGE_INPUT,
+]
+PIVOT_GUIDANCE_INPUT = io.Combo.Input(
+    "pivot_guidance",
+    options=["conditional", "guided"],
+    default="conditional",
+    optional=True,
+    tooltip="What moves the pivot. conditional: the positive prompt's prediction alone, where the guider exposes it, "
+    "which keeps the noise close to what models are trained on. guided: the guider's full prediction. Both cost the "
+    "same.",
+)
+
+
+def curve_input(name: str, tooltip: str) -> io.Input:
+    """An optional input for the host's CURVE, open unless it is connected.
+
+    The host's own io.Curve.Input is an editor inside the node, which is never open.
+    """
+    return io.Custom(io.Curve.io_type).Input(name, optional=True, tooltip=tooltip, extra_dict={"forceInput": True})
+
+
+def seed_input(tooltip: str, **options) -> io.Int.Input:
+    """The optional input noise_seed. options: of the host's io.Int.Input."""
+    return io.Int.Input(
+        "noise_seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, optional=True, tooltip=tooltip, **options
+    )
