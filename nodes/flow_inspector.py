@@ -3,9 +3,9 @@
 import torch
 from comfy_api.latest import io, ui
 
+from ..drawing.plots import as_image, draw_steps
 from . import sockets
 from .bimd import CATEGORY
-from .step_plot import as_image, draw_steps
 
 PIVOT, BACKWARD, FORWARD = (
     "pivot flow: eps_pivot",

@@ -5,9 +5,9 @@ import comfy.utils
 import torch
 from comfy_api.latest import io, ui
 
+from ..drawing.captions import caption, caption_height
 from ..identity.face_analysis import no_such_face
 from ..identity.similarity import embed_person, similarity
-from .captions import caption, caption_height
 from .face import CATEGORY, face_inputs
 from .sockets import FaceAnalysis
 

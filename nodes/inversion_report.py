@@ -11,12 +11,12 @@ import torch
 from comfy_api.latest import io, ui
 from torch import Tensor
 
+from ..drawing.plots import as_image, draw_steps
 from .bimd import BiMDSampler
 from .checks import check_model_kind, check_recording
 from .control_family import check_control_family
 from .inversion import CATEGORY
 from .sockets import ResidualNoise
-from .step_plot import as_image, draw_steps
 
 
 class CountedModel:

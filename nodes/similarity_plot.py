@@ -4,7 +4,7 @@ import math
 
 from comfy_api.latest import io, ui
 
-from .step_plot import as_image, draw_values
+from ..drawing.plots import as_image, draw_values
 from .sweep_values import CATEGORY
 
 

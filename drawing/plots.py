@@ -1,19 +1,22 @@
-"""Draws curves with Pillow alone: numbers by step on a logarithmic axis, or by any value on a linear one."""
+"""Plots of numbers: by step on a logarithmic axis, by any value on a linear one, or many series on either."""
 
 import itertools
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
+
+from .pen import COLOURS, SHAPES, Frame, Pen
 
 SIZE = (768, 512)
-SCALE = 2  # drawn larger and shrunk, for Pillow does not smooth its lines
 LEFT, TOP, RIGHT, BOTTOM = 84, 124, 740, 424  # of the axes, in pixels of SIZE; the row of zeros lies below
 ZERO = 448  # the row where a value of 0 is drawn, which a logarithm has no place for
-COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"]  # told apart by the colour-blind (Okabe and Ito)
-INK, GRID = "#202020", "#d8d8d8"
+NARROW = Frame(SIZE, LEFT, TOP, RIGHT, BOTTOM, legend=(LEFT, 46), dot=2.5)  # up to five curves, named below the title
+WIDE = Frame((1200, 720), 100, 80, 860, 640, legend=(884, 92), dot=4)  # many series, named at the right
+SERIES_COLOURS = [*COLOURS, "#56b4e9", "#000000"]  # with SHAPES, 21 series are told apart
+LEAST = 1e-9  # what smaller numbers are drawn as on the logarithmic axes of `draw_series`
 MOST_TICKS = 10
 MOST_NUMBERS = 20  # of points that have their number written beside them
 
@@ -34,11 +37,11 @@ def draw_steps(
     values = [value for curve in curves.values() for value in curve]
     low, high = _decades(values)
     last = max(max(map(len, curves.values())) - 1, 1)
-    pen = _Pen()
+    pen = Pen(NARROW)
 
     def place(step: int, value: float) -> tuple[float, float]:
-        x = LEFT + (RIGHT - LEFT) * step / last
-        return x, (BOTTOM - (BOTTOM - TOP) * (math.log10(value) - low) / (high - low) if value else ZERO)
+        y = _between(BOTTOM, TOP, math.log10(value), low, high) if value else ZERO
+        return _between(LEFT, RIGHT, step, 0, last), y
 
     for exponent in range(low, high + 1, _stride(high - low)):
         pen.row(place(0, 10.0**exponent)[1], f"1e{exponent}" if exponent else "1")
@@ -46,8 +49,7 @@ def draw_steps(
         pen.column(place(step, 0)[0], ZERO, str(step))
     if 0 in values:
         pen.row(ZERO, "0")
-    pen.axes(title, step_name)
-    pen.text((LEFT, TOP - 10), value_name, "lb")
+    pen.axes(title, step_name, value_name)
 
     for row, (colour, (name, curve)) in enumerate(zip(COLOURS, curves.items(), strict=False)):
         rung = (rings or {}).get(name, ())
@@ -68,10 +70,10 @@ def draw_values(title: str, x_name: str, y_name: str, points: Sequence[tuple[flo
     if left == right:
         left, right = left - max(1.0, abs(left)), right + max(1.0, abs(right))
     low, high = min(0.0, *(y for _, y in points)), max(1.0, *(y for _, y in points))
-    pen = _Pen()
+    pen = Pen(NARROW)
 
     def place(x: float, y: float) -> tuple[float, float]:
-        return LEFT + (RIGHT - LEFT) * (x - left) / (right - left), BOTTOM - (BOTTOM - TOP) * (y - low) / (high - low)
+        return _between(LEFT, RIGHT, x, left, right), _between(BOTTOM, TOP, y, low, high)
 
     for y in _ticks(low, high):
         pen.row(place(left, y)[1], f"{y:g}")
@@ -85,6 +87,61 @@ def draw_values(title: str, x_name: str, y_name: str, points: Sequence[tuple[flo
         for (x, y), (_, number) in zip(placed, points, strict=True):
             pen.text((x, y - 8), f"{number:.3g}", "lb" if x == LEFT else "mb")  # clear of the axis
     return pen.picture()
+
+
+def draw_series(
+    title: str,
+    x_name: str,
+    y_name: str,
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    *,
+    lines: bool,
+    log_x: bool = False,
+    log_y: bool = False,
+) -> Image.Image:
+    """Plot any series on linear or logarithmic axes; the picture is RGB, of WIDE's size.
+
+    title, x_name, y_name: of the picture and its axes. series: x and y by what the legend calls them, finite, at least
+    one point in all. lines: join the points of a series, in their order. On a logarithmic axis LEAST is drawn for what
+    is less; a linear one has 0 on it.
+    """
+    pen = Pen(WIDE)
+    x_axis, y_axis = (
+        _Axis([value for points in series.values() for value in points[axis]], *ends, log)
+        for axis, ends, log in ((0, (WIDE.left, WIDE.right), log_x), (1, (WIDE.bottom, WIDE.top), log_y))
+    )
+    for value in y_axis.ticks:
+        pen.row(y_axis.place(value), f"{value:g}")
+    for value in x_axis.ticks:
+        pen.column(x_axis.place(value), WIDE.bottom, f"{value:g}")
+    pen.axes(title, x_name, y_name)
+    for number, (name, points) in enumerate(series.items()):
+        colour, shape = SERIES_COLOURS[number % len(SERIES_COLOURS)], SHAPES[number % len(SHAPES)]
+        placed = [(x_axis.place(x), y_axis.place(y)) for x, y in zip(*points, strict=True)]
+        pen.curve(placed, colour, shape=shape, joined=lines)
+        pen.legend(number, name, colour, shape, joined=lines)
+    return pen.picture()
+
+
+class _Axis:
+    """An axis of `draw_series` between two pixels. ticks: the values to mark, the first and the last at its ends."""
+
+    def __init__(self, values: Sequence[float], start: int, end: int, log: bool):
+        self._start, self._end, self._log = start, end, log
+        if log:
+            self._low, self._high = _decades([max(value, LEAST) for value in values])
+            self.ticks = [10.0**exponent for exponent in range(self._low, self._high + 1)]
+            return
+        low, high = min(0, *values), max(0, *values)
+        high = high if high > low else low + 1
+        stride = _stride(high - low, math.floor(math.log10(high - low)) - 2)
+        self.ticks = [stride * n for n in range(math.floor(low / stride), math.ceil(high / stride) + 1)]
+        self._low, self._high = self.ticks[0], self.ticks[-1]
+
+    def place(self, value: float) -> float:
+        """The pixel of a value."""
+        number = math.log10(max(value, LEAST)) if self._log else value
+        return _between(self._start, self._end, number, self._low, self._high)
 
 
 def as_image(picture: Image.Image) -> torch.Tensor:
@@ -112,55 +169,6 @@ def _ticks(low: float, high: float) -> list[float]:
     return [n * stride for n in range(math.ceil(low / stride - slack), math.floor(high / stride + slack) + 1)]
 
 
-class _Pen:
-    """Draws on an image that is SCALE times as large as the coordinates that it is given."""
-
-    def __init__(self):
-        self._image = Image.new("RGB", (SIZE[0] * SCALE, SIZE[1] * SCALE), "white")
-        self._draw = ImageDraw.Draw(self._image)
-
-    def picture(self) -> Image.Image:
-        """What was drawn, of SIZE."""
-        return self._image.resize(SIZE, Image.Resampling.LANCZOS)
-
-    def line(self, points, colour: str, width: int = 1) -> None:
-        self._draw.line(_scaled(points), colour, width * SCALE, joint="curve")
-
-    def dot(self, point, colour: str, radius: float = 2.5, ring: bool = False) -> None:
-        self._draw.circle(_scaled([point])[0], radius * SCALE, "white" if ring else colour, colour, SCALE)
-
-    def text(self, point, text: str, anchor: str, size: int = 14) -> None:
-        font = ImageFont.load_default(size * SCALE)
-        self._draw.text(_scaled([point])[0], text, INK, font, anchor)
-
-    def row(self, y: float, text: str) -> None:
-        """A line across the grid, and what it stands for."""
-        self.line([(LEFT, y), (RIGHT, y)], GRID)
-        self.text((LEFT - 8, y), text, "rm")
-
-    def column(self, x: float, bottom: float, text: str) -> None:
-        """A line down the grid, and what it stands for."""
-        self.line([(x, TOP), (x, bottom)], GRID)
-        self.text((x, bottom + 10), text, "mt")
-
-    def axes(self, title: str, x_name: str) -> None:
-        self.line([(LEFT, TOP), (LEFT, BOTTOM), (RIGHT, BOTTOM)], INK)
-        self.text((LEFT, 12), title, "lt", size=18)
-        self.text(((LEFT + RIGHT) / 2, SIZE[1] - 14), x_name, "mb")
-
-    def curve(self, points, colour: str, rings: Collection[int] = ()) -> None:
-        """Points joined by a line; those at the indices `rings` are rings, not dots."""
-        self.line(points, colour, width=2)
-        for index, point in enumerate(points):
-            self.dot(point, colour, ring=index in rings)
-
-    def legend(self, row: int, name: str, colour: str) -> None:
-        """The curve's name, in the given row between title and axes."""
-        y = 46 + 17 * row
-        self.line([(LEFT, y), (LEFT + 28, y)], colour, width=2)
-        self.dot((LEFT + 14, y), colour)
-        self.text((LEFT + 36, y), name, "lm")
-
-
-def _scaled(points) -> list[tuple[float, float]]:
-    return [(x * SCALE, y * SCALE) for x, y in points]
+def _between(start: int, end: int, value: float, low: float, high: float) -> float:
+    """The pixel between start and end where a value stands that is between low and high."""
+    return start + (end - start) * (value - low) / (high - low)
