@@ -36,7 +36,7 @@ class NullText(Pivot):
 
     @property
     def calls(self) -> int:
-        """Of `conditional` and `guided`, that of the pivot included. Each is one forward, unless there is no guidance."""
+        """Of `conditional` and `guided`, the pivot's included. Each is one forward, unless there is no guidance."""
         return 3 * self.steps + self.inner_steps
 
     def text_at(self, sigma: float) -> list[Tensor]:
@@ -58,7 +58,7 @@ def null_text_optimisation(
     input_scale: Callable[[Tensor], Tensor] | None = None,
     device: torch.device | None = None,
 ) -> NullText:
-    """Optimise the null text of each step until guided sampling keeps to the pivot. At most (2 + inner_steps) * N calls.
+    """Optimise each step's null text until guided sampling keeps to the pivot. At most (2 + inner_steps) * N calls.
 
     conditional: `model(x, sigma) -> denoised` of the prompt alone, sigma of shape (B,).
     guided: `model(x, sigma, cond_denoised, null_text) -> denoised`, guidance between what `conditional` gave and the

@@ -26,7 +26,12 @@ class BlendedFlows:
     """
 
     def __init__(
-        self, pivot_model: Callable, forward_model: Callable, sigmas: Tensor, scales: list[float], mask: Tensor | None = None
+        self,
+        pivot_model: Callable,
+        forward_model: Callable,
+        sigmas: Tensor,
+        scales: list[float],
+        mask: Tensor | None = None,
     ):
         self.pivot_model = pivot_model
         self.forward_model = forward_model

@@ -1,4 +1,4 @@
-"""What the sockets CE_PIVOT and CE_RESIDUAL_NOISE carry: a pivot or a recording, and the kind of model it belongs to."""
+"""What CE_PIVOT and CE_RESIDUAL_NOISE carry: a pivot or a recording, and the kind of model that it belongs to."""
 
 from dataclasses import dataclass
 

@@ -24,7 +24,7 @@ def copy_flow(flow):
     """
     copied = copy.copy(flow)
     if isinstance(flow, TripleFlowGuider):
-        copied.pivot_flow, own.forward_flow = copy_flow(flow.pivot_flow), copy_flow(flow.forward_flow)
+        copied.pivot_flow, copied.forward_flow = copy_flow(flow.pivot_flow), copy_flow(flow.forward_flow)
     elif hasattr(flow, "original_conds"):
         copied.original_conds = copy_conds(flow.original_conds)
     return copied

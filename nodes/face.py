@@ -5,12 +5,12 @@ import comfy.utils
 import torch
 from comfy_api.latest import io
 
+from ..host.checks import missing_file
 from ..identity.face_analysis import FACE_ORDERS, check_recogniser, detect_faces, load_face_analysis, sort_faces
 from ..identity.face_swap import load_face_swapper, parse_indices, pick_faces, swap_faces
 from ..identity.model_files import face_packs, face_swappers, find_face_pack, find_face_swapper
 from ..identity.onnx_runtime import PROVIDER_CHOICES
-from .checks import missing_file
-from .sockets import FaceAnalysis
+from .inputs import FaceAnalysisSocket as FaceAnalysis
 
 CATEGORY = "CustomEnhancer/face"
 FaceSwapper = io.Custom("CE_FACE_SWAPPER")

@@ -4,7 +4,7 @@ from comfy_api.latest import io, ui
 
 from ..identity.keypoints import keypoints_of
 from .face import CATEGORY, face_inputs
-from .sockets import FaceAnalysis
+from .inputs import FaceAnalysisSocket as FaceAnalysis
 
 
 class FaceKeypoints(io.ComfyNode):

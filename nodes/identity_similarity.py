@@ -9,7 +9,7 @@ from ..drawing.captions import caption, caption_height
 from ..identity.face_analysis import no_such_face
 from ..identity.similarity import embed_person, similarity
 from .face import CATEGORY, face_inputs
-from .sockets import FaceAnalysis
+from .inputs import FaceAnalysisSocket as FaceAnalysis
 
 
 class IdentitySimilarity(io.ComfyNode):

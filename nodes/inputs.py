@@ -11,6 +11,8 @@ SWEEP = "CustomEnhancer/sweep"
 PivotSocket = io.Custom("CE_PIVOT")
 ResidualNoiseSocket = io.Custom("CE_RESIDUAL_NOISE")
 FlowNormsSocket = io.Custom("CE_FLOW_NORMS")
+# The name that other identity packs use for an InsightFace FaceAnalysis, so that their nodes and ours connect.
+FaceAnalysisSocket = io.Custom("FACEANALYSIS")
 
 SIGMAS_INPUT = io.Sigmas.Input(
     "sigmas",

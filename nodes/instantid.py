@@ -3,14 +3,14 @@
 import folder_paths
 from comfy_api.latest import io
 
+from ..host.checks import check_mask, check_range, missing_file
 from ..identity.face_analysis import check_recogniser, embed_faces
 from ..identity.identity_net import check_identity_net, put_identity_net
 from ..identity.instantid import check_sdxl, encode_faces, find_instantid, load_instantid
 from ..identity.instantid_attention import Face, add_decoupled_attention, face_key, put_face
 from ..identity.keypoints import keypoints_of
-from .checks import check_mask, check_range, missing_file
 from .face import face_inputs
-from .sockets import FaceAnalysis
+from .inputs import FaceAnalysisSocket as FaceAnalysis
 
 CATEGORY = "CustomEnhancer/identity"
 InstantIDSocket = io.Custom("CE_INSTANTID")

@@ -3,9 +3,9 @@
 import folder_paths
 from comfy_api.latest import io
 
+from ..host.checks import missing_file
 from ..identity.photomaker import apply_lora, encode_prompt, find_photomaker, load_photomaker
-from .checks import missing_file
-from .sockets import FaceAnalysis
+from .inputs import FaceAnalysisSocket as FaceAnalysis
 
 CATEGORY = "CustomEnhancer/identity"
 PhotoMakerSocket = io.Custom("CE_PHOTOMAKER")

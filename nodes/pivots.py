@@ -114,7 +114,9 @@ class ShiftPivotNode(io.ComfyNode):
             is_experimental=True,
             inputs=[
                 io.Model.Input("model", tooltip="The model that will sample, of the same kind as the pivot's."),
-                PivotSocket.Input("pivot", tooltip="The pivot of the picture before the edit, from Record Trajectory, say."),
+                PivotSocket.Input(
+                    "pivot", tooltip="The pivot of the picture before the edit, such as Record Trajectory's."
+                ),
                 io.Latent.Input("latent_image", tooltip="The edited picture, encoded by the VAE, of the same size."),
             ],
             outputs=[
