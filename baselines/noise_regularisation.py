@@ -50,8 +50,8 @@ def check_can_regularise(name: str, x: Tensor) -> None:
     """Raise ValueError, naming the input, unless `regularised` can work on noise of x's shape, (B, C, ..., H, W)."""
     if x.dim() < 4 or min(x.shape[-2:]) < PATCH:
         raise ValueError(
-            f"{name}: its shape {tuple(x.shape)} has no height and width of {PATCH} or more, which regularisation "
-            "compares patches of. Set regularisation_steps to 0, or use a larger picture."
+            f"{name}: its shape {tuple(x.shape)} is smaller than the {PATCH} x {PATCH} patches that regularisation "
+            "compares. Set regularisation_steps to 0, or use a larger picture."
         )
 
 

@@ -75,7 +75,7 @@ class BiMDSampler(SamplerFunction):
             raise ValueError(
                 f"sigmas: not the schedule that residual_noise was recorded on ({recording.steps} steps from "
                 f"{schedule[0].item():.4g} to 0; got {len(sigmas) - 1} from {sigmas[0].item():.4g} to "
-                f"{sigmas[-1].item():.4g}). Connect the SIGMAS that the inversion node got."
+                f"{sigmas[-1].item():.4g}). Connect the same SIGMAS as at the inversion node."
             )
         if noise.shape != recording.anchors.shape[1:]:
             raise ValueError(
@@ -84,5 +84,6 @@ class BiMDSampler(SamplerFunction):
             )
         if noise.count_nonzero() > 0:
             raise ValueError(
-                "noise: BiMD Sampler starts at the recorded noise, so any other would be lost. Connect DisableNoise."
+                "noise: BiMD Sampler starts from the recorded noise, so any other noise would be ignored. Connect "
+                "DisableNoise."
             )

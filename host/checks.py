@@ -21,8 +21,8 @@ def check_sigmas(sigmas: torch.Tensor) -> None:
         raise ValueError("sigmas: holds NaN or Inf. Check the scheduler's settings.")
     if not (sigmas.diff() < 0).all():
         raise ValueError(
-            "sigmas: must descend at every step. Connect the scheduler's output as it is (no FlipSigmas: "
-            "inversion flips it by itself), with no more steps than the model has timesteps."
+            "sigmas: must descend at every step. Connect the scheduler's output unchanged (no FlipSigmas: the "
+            "inversion flips it itself), with no more steps than the model has timesteps."
         )
     if sigmas[-1] != 0:
         raise ValueError(
@@ -43,11 +43,11 @@ def check_latent(name: str, samples: torch.Tensor) -> None:
     Nested latents (video with sound) are refused, and NaN or Inf.
     """
     if samples.is_nested:
-        raise ValueError(f"{name}: joins several latents (video and sound, say). Invert one of them by itself.")
+        raise ValueError(f"{name}: joins several latents (such as video and sound). Invert one of them by itself.")
     if not torch.isfinite(samples).all():
         raise ValueError(
-            f"{name}: holds NaN or Inf. Whatever made this latent failed: a VAE in fp16 often does "
-            "(start ComfyUI with --fp32-vae or --bf16-vae)."
+            f"{name}: holds NaN or Inf, so the node that made this latent failed. A VAE in fp16 often does: start "
+            "ComfyUI with --fp32-vae or --bf16-vae."
         )
 
 
@@ -62,7 +62,7 @@ def check_finite(predicted: torch.Tensor, source: str = "guider") -> None:
     if torch.isfinite(predicted).all():
         return
     whose = {"guider": "its model", "model": "it"}.get(source, "a flow's model")
-    raise ValueError(f"{source}: {whose} predicted NaN or Inf on the way. {NON_FINITE_REMEDY}")
+    raise ValueError(f"{source}: {whose} predicted NaN or Inf. {NON_FINITE_REMEDY}")
 
 
 def model_kind(model_patcher) -> str:
@@ -83,8 +83,8 @@ def check_model_kind(recorded: str, model_patcher, recording: str) -> None:
     kind = model_kind(model_patcher)
     if kind != recorded:
         raise ValueError(
-            f"{recording}: was recorded with a model of another kind ({recorded}) than the one here ({kind}). "
-            "Invert the picture with the model that samples it."
+            f"{recording}: was recorded with a model of another kind ({recorded}) than this one ({kind}). Invert the "
+            "picture with the model that samples it."
         )
 
 
@@ -114,7 +114,7 @@ def check_range(part: str, start: float, end: float) -> None:
     """Raise ValueError unless start comes before end. part: what the inputs' names, <part>_end_percent, begin with."""
     if start > end:
         raise ValueError(
-            f"{part}_start_percent: {start:g} comes after {part}_end_percent, {end:g}. Let it begin before it ends, or "
+            f"{part}_start_percent: {start:g} comes after {part}_end_percent, {end:g}. Set a start before the end, or "
             "set its strength to 0."
         )
 
@@ -126,8 +126,8 @@ def check_mask(name: str, mask: torch.Tensor | None, flow: str, where: str = "ev
     """
     if mask is not None and not mask.any():
         raise ValueError(
-            f"{name}: is 0 {where}, so {flow} would never act. Paint the region that is meant, or leave the input open "
-            "for all of it."
+            f"{name}: is 0 {where}, so {flow} would never act. Paint the region where it should act, or disconnect the "
+            "mask for the whole picture."
         )
 
 

@@ -47,8 +47,8 @@ def _check_control(control, network, name: str) -> None:
         found, wanted = _shapes(control, module, network)
     if found != wanted:
         raise ValueError(
-            f"{name}: a {kind} in its conditioning was made for a model of another family ({found}) than its MODEL is "
-            f"of ({wanted}). Choose one that was made for the MODEL's family: for SDXL an SDXL {kind}."
+            f"{name}: a {kind} in its conditioning was made for a model of another family ({found}) than its MODEL "
+            f"({wanted}). Choose one made for the MODEL's family: for SDXL an SDXL {kind}."
         )
 
 

@@ -79,10 +79,10 @@ def flow_watcher(sampler: BiMDSampler) -> SamplerFunction:
 def explain_rings(at_anchor: torch.Tensor) -> str:
     """What the plot's rings are, in a sentence. at_anchor: (N,) bool, as in FlowNorms."""
     if not at_anchor.any():
-        return "The pivot flow was asked at every step: all values are exact."
+        return "The pivot flow was evaluated at every step: all values are exact."
     return (
-        f"At {int(at_anchor.sum())} of {len(at_anchor)} steps the forward flow alone was asked (its scale is 1). There "
-        "eps_pivot is the one recorded at the pivot, not that of the step's own latent: the rings are exact where the "
-        "forward flow sets in, and the less so the further the latent leaves the pivot. A forward_scale such as 0.99 "
-        "makes all values exact, for another guider call each."
+        f"At {int(at_anchor.sum())} of {len(at_anchor)} steps only the forward flow was evaluated (its scale is 1). "
+        "There, eps_pivot is the prediction recorded on the pivot, not that of the step's own latent: the rings are "
+        "exact where the forward flow starts, and less so the further the latent leaves the pivot. A forward_scale "
+        "such as 0.99 makes all values exact, at one more guider call for each of these steps."
     )

@@ -23,7 +23,7 @@ def check_one_text(name: str, conditioning: list) -> None:
     if len(conditioning) != 1 or conditioning[0][0] is None:
         texts = sum(embedding is not None for embedding, _ in conditioning)
         raise ValueError(
-            f"{name}: holds {texts} texts, and the null text can start from exactly one. Connect one CLIP Text Encode "
+            f"{name}: holds {texts} texts, but the null text can start from exactly one. Connect one CLIP Text Encode "
             "node; its text may be empty."
         )
 
@@ -45,7 +45,7 @@ def optimised_pooled_width(start: list, start_from: str, pooled: str) -> int:
     pooled_output = start[0][1].get("pooled_output")
     if pooled_output is None:
         raise ValueError(
-            f"pooled: {start_from} has no pooled text that could be optimised. Set pooled to frozen, or connect the "
+            f"pooled: {start_from} has no pooled embedding to optimise. Set pooled to frozen, or connect the "
             "conditioning of an SDXL model."
         )
     return pooled_output.shape[-1]
@@ -118,16 +118,16 @@ def invert_null_text(
 def report(null_text: NullText, cfg: float, inner_steps: int, start_from: str) -> str:
     """What the inversion took and reached, for the user."""
     if math.isclose(cfg, 1.0):
-        return "At cfg 1 guidance does not look at the negative text: there is nothing to optimise, and it stays as is."
+        return "At cfg 1 guidance ignores the negative text: there is nothing to optimise, and it stays as it is."
     if inner_steps:
         taken = f"{null_text.inner_steps} inner steps taken, of {inner_steps * null_text.steps} at most"
         taken += ", from the positive prompt" if start_from == "positive" else ""
     elif start_from == "positive":
-        taken = "Negative-prompt inversion: the positive prompt stands for the negative, and nothing was optimised"
+        taken = "Negative-prompt inversion: the positive prompt replaces the negative, and nothing was optimised"
     else:
         taken = "No inner steps: the negative prompt stays as it is, and nothing was optimised"
     error = (null_text.reconstruction.to(null_text.anchors) - null_text.anchors[0]).abs().max().item()
     return (
-        f"{taken}: {null_text.calls} forwards, {null_text.inner_steps} backwards. Largest error of the "
+        f"{taken}: {null_text.calls} forward passes, {null_text.inner_steps} backward passes. Largest error of the "
         f"reconstruction: {error:.3g}."
     )

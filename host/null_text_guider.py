@@ -99,7 +99,7 @@ class NullTextGuider(comfy.samplers.CFGGuider):
         pictures = self.null_text.anchors.shape[1]
         if pictures not in (1, len(noise)):
             raise ValueError(
-                f"latent_image: a batch of {len(noise)}, and the guider holds the null text of {pictures} pictures. "
+                f"latent_image: a batch of {len(noise)}, but the guider holds the null text of {pictures} pictures. "
                 "Connect the latent output of Null-Text Inversion."
             )
         return super().sample(noise, *args, **kwargs)

@@ -17,7 +17,9 @@ def parse_numbers(text: str, name: str = "values") -> list[Decimal]:
     for piece in filter(None, map(str.strip, text.split(","))):
         values += _expand(piece, name)
         if len(values) > MOST_VALUES:
-            raise ValueError(f"{name}: with {piece!r} these are more than {MOST_VALUES}. Use fewer, or larger steps.")
+            raise ValueError(
+                f"{name}: with {piece!r} there are more than {MOST_VALUES} values. Use fewer, or larger steps."
+            )
     if not values:
         raise ValueError(f"{name}: there are none. {SYNTAX}")
     return values

@@ -17,7 +17,7 @@ from ..resinversion import Pivot, Recording
 from .recordings import ModelPivot, ModelRecording, of_kind
 
 VERSION = 1
-REMEDY = "Choose a file of Save Residual Noise or Save Pivot, or save it anew."
+REMEDY = "Choose a file made by Save Residual Noise or Save Pivot, or save it again."
 
 
 def write_recording(recording: ModelPivot | ModelRecording, path: str, metadata: dict[str, str]) -> None:
@@ -69,8 +69,8 @@ def _check_version(version: str | None, path: str, name: str) -> None:
         raise ValueError(f"{name}: {path} is not a saved pivot or residual noise. {REMEDY}")
     if version != str(VERSION):
         raise ValueError(
-            f"{name}: {path} is of format version {version}, and this CustomEnhancer reads version {VERSION}. Update "
-            "CustomEnhancer, or save the file anew with this one."
+            f"{name}: {path} has format version {version}, and this CustomEnhancer reads version {VERSION}. Update "
+            "CustomEnhancer, or save the file again with this one."
         )
 
 
@@ -82,7 +82,7 @@ def _fault(metadata: dict[str, str], tensors: dict[str, torch.Tensor]) -> str | 
         return f"{', '.join(missing)} is missing"
     steps, shape = tensors["sigmas"].numel() - 1, tensors["anchors"].shape[1:]
     if metadata["latent_shape"] != json.dumps(list(shape)):
-        return f"anchors is of latents of shape {list(shape)}, not {metadata['latent_shape']}"
+        return f"anchors holds latents of shape {list(shape)}, not {metadata['latent_shape']}"
     shapes = {"sigmas": [steps + 1], "anchors": [steps + 1, *shape], "predictions": [steps, *shape]}
     for key, expected in shapes.items():
         tensor = tensors.get(key)

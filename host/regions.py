@@ -21,8 +21,8 @@ def region_mask(name: str, mask: Tensor | None, flow: str, latent: Tensor) -> Te
         return None
     if latent.is_nested or latent.ndim not in (4, 5):
         raise ValueError(
-            f"{name}: the latent is neither a picture nor a video alone, so no region of it can be told. Leave the "
-            "input open."
+            f"{name}: the latent is neither a single picture nor a single video, so a mask cannot be mapped onto it. "
+            "Disconnect the mask."
         )
     pictures, batch = mask.shape[:-2].numel(), latent.shape[0]
     if latent.ndim == 4 and batch % pictures:
@@ -30,7 +30,7 @@ def region_mask(name: str, mask: Tensor | None, flow: str, latent: Tensor) -> Te
             f"{name}: has {pictures} masks for a latent of {batch} pictures. Give one mask for all, or one for each."
         )
     region = comfy.sampler_helpers.prepare_mask(mask.float(), latent.shape, latent.device)
-    check_mask(name, region, flow, "everywhere at the latent's size")
+    check_mask(name, region, flow, "everywhere once resized to the latent")
     return region
 
 
@@ -47,8 +47,8 @@ def read_curve(name: str, curve) -> CurveInput | None:
         read = None
     if read is None or not read.points or not np.isfinite(read.points).all():
         raise ValueError(
-            f"{name}: {reprlib.repr(curve)} is no curve. Connect a Curve Editor, or give one point or more with finite "
-            'x and y, such as {"points": [[0, 1], [1, 0.5]]}, or leave it open.'
+            f"{name}: {reprlib.repr(curve)} is not a curve. Connect a Curve Editor, or give one or more points with "
+            'finite x and y, such as {"points": [[0, 1], [1, 0.5]]}, or disconnect it.'
         )
     return read
 

@@ -33,7 +33,8 @@ def save_recording(recording: ModelPivot | ModelRecording, filename_prefix: str,
     output = folder_paths.get_output_directory()
     if not folder_paths.is_within_directory(output, os.path.join(output, filename_prefix)):
         raise ValueError(
-            f"filename_prefix: {filename_prefix} leads out of the output folder. Give a name or a folder below it."
+            f"filename_prefix: {filename_prefix} leads out of the output folder. Give a name, or a subfolder and a "
+            "name."
         )
     folder, filename, counter, subfolder, _ = folder_paths.get_save_image_path(filename_prefix, output)
     file = f"{filename}_{counter:05}_{SUFFIX}"
@@ -52,8 +53,8 @@ def find_recording(name: str, input_name: str) -> str:
         if os.path.isfile(path):
             return path
     raise FileNotFoundError(
-        f"{input_name}: {name} is not there. Put the file into the input folder, or name one in the output folder with "
-        '" [output]" after it.'
+        f"{input_name}: {name} is not there. Put the file into the input folder, or name one in the output folder, "
+        'followed by " [output]".'
     )
 
 

@@ -29,8 +29,8 @@ def check_steps_per_call(guider, sigmas: Tensor, batch: int, steps_per_call: int
             for rows in _row_counts(cond):
                 if batch % rows:
                     raise ValueError(
-                        f"steps_per_call: conditioning, masks or ControlNet pictures of the guider come in a batch of "
-                        f"{rows}, which does not go evenly into the {batch} pictures of a step. {REMEDY}"
+                        "steps_per_call: the guider's conditioning, masks or ControlNet pictures come in a batch of "
+                        f"{rows}, which does not divide the {batch} pictures of a step evenly. {REMEDY}"
                     )
             if any(_changes(start, end, call) for start, end in _ranges(cond) for call in calls):
                 raise ValueError(

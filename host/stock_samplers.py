@@ -22,6 +22,6 @@ def check_sampler(sampler, noise: torch.Tensor) -> None:
     name = getattr(sampler.sampler_function, "__name__", "")  # a partial has none
     if any(part in name for part in UNFIT):
         raise ValueError(
-            f"sampler: {name} is stochastic or asks the model between the schedule's steps, so it cannot follow an "
-            "inverted picture. Connect BiMD Sampler, or a sampler such as euler."
+            f"sampler: {name} is stochastic or evaluates the model between the schedule's steps, so it cannot follow "
+            "an inverted picture. Connect BiMD Sampler, or a sampler such as euler."
         )

@@ -35,8 +35,8 @@ def trajectory_recorder(sampler) -> SamplerFunction:
         samples = entered.watched(keep).sample(sampler)
         if missing:
             raise ValueError(
-                f"sampler: left out {len(missing)} of the schedule's {steps} sigmas, so its way cannot be recorded. "
-                "Connect a sampler that follows the schedule, such as euler or dpmpp_2m."
+                f"sampler: left out {len(missing)} of the schedule's {steps} sigmas, so its trajectory cannot be "
+                "recorded. Connect a sampler that follows the schedule, such as euler or dpmpp_2m."
             )
         anchors[0] = samples
         check_finite(anchors)

@@ -116,7 +116,7 @@ class TripleFlowGuider:
         if not self.forward_scale:  # that was the user's choice
             return
         if self.start_step >= steps:
-            reason = f"start_step {self.start_step} is beyond the last of {steps} steps"
+            reason = f"start_step {self.start_step} is after the last of {steps} steps"
         else:
             reason = f"forward_curve is 0 from start_step {self.start_step} on"
         logging.warning("CustomEnhancer: %s, so the forward flow never acts.", reason)

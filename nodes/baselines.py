@@ -32,8 +32,8 @@ class ReNoiseInversionNode(io.ComfyNode):
             node_id="CE_ReNoiseInversion",
             display_name="ReNoise Inversion",
             category=INVERSION,
-            description="Walks a picture back to noise in refined steps, so that plain sampling from its latent stays "
-            "near the picture. Each iteration costs one more guider call a step.",
+            description="Inverts a picture to noise in refined steps, so that plain sampling from the latent stays "
+            "close to the picture. Each iteration costs one more guider call per step.",
             inputs=[
                 *INVERSION_INPUTS,
                 io.Int.Input(
@@ -42,8 +42,9 @@ class ReNoiseInversionNode(io.ComfyNode):
                     min=0,
                     max=100,
                     optional=True,
-                    tooltip="How often each step is refined. 1: the original's choice for SDXL with many steps; few "
-                    "steps want more (9 with 4 steps of a turbo model). 0: DDIM Inversion, evaluated at the target.",
+                    tooltip="How many times each step is refined. 1: the original method's choice for SDXL with many "
+                    "steps; few steps need more (9 for 4 steps of a turbo model). 0: the same as DDIM Inversion with "
+                    "evaluate_at target.",
                 ),
                 io.Int.Input(
                     "average",
@@ -51,8 +52,8 @@ class ReNoiseInversionNode(io.ComfyNode):
                     min=1,
                     max=101,
                     optional=True,
-                    tooltip="How many of the last estimates of a step are averaged, iterations + 1 at most. 1: the "
-                    "last alone. More steadies steps whose estimates go back and forth.",
+                    tooltip="How many of a step's last estimates are averaged, at most iterations + 1. 1: the last one "
+                    "only. More steadies steps whose estimates oscillate.",
                 ),
                 PIVOT_GUIDANCE_INPUT,
                 io.Int.Input(
@@ -61,16 +62,17 @@ class ReNoiseInversionNode(io.ComfyNode):
                     min=0,
                     max=100,
                     optional=True,
-                    tooltip="How many steps move the refined predictions towards noise that the model knows: its "
-                    "patches' mean and variance, and no correlation between places. Meant for editing; sampling may "
-                    "lead back less well. One more guider call a step. 0: off. 4: the original's.",
+                    tooltip="How many steps move each refined prediction towards noise that the model is trained on: "
+                    "matching mean and variance of its patches, and no spatial correlation. Meant for editing; "
+                    "reconstruction may get worse. One more guider call per step. 0: off. 4: the original method's "
+                    "choice.",
                 ),
                 seed_input(
-                    "Of the random noise that regularisation compares with. Without regularisation it changes nothing."
+                    "Seed of the random noise that regularisation compares with. No effect without regularisation."
                 ),
             ],
             outputs=[
-                PivotSocket.Output(display_name="pivot", tooltip="The trajectory from picture to noise."),
+                PivotSocket.Output(display_name="pivot", tooltip="The trajectory from the picture to noise."),
                 io.Latent.Output(display_name="latent", tooltip="The noisy end of the pivot, to sample from."),
             ],
         )
@@ -91,12 +93,12 @@ class ReNoiseInversionNode(io.ComfyNode):
         check_at_least("regularisation_steps", regularisation_steps, 0)
         if not 1 <= average <= iterations + 1:
             raise ValueError(
-                f"average: {average} is not between 1 and {iterations + 1}, the number of estimates that iterations "
-                f"{iterations} makes of a step. Lower average or raise iterations."
+                f"average: {average} is not between 1 and {iterations + 1}, the number of estimates per step with "
+                f"iterations {iterations}. Lower average or raise iterations."
             )
         if regularisation_steps and not iterations:
             raise ValueError(
-                f"regularisation_steps: {regularisation_steps} steps, and iterations 0 makes no refined prediction to "
+                f"regularisation_steps: is {regularisation_steps}, but iterations 0 makes no refined prediction to "
                 "regularise. Set iterations to 1 or more, or regularisation_steps to 0."
             )
         if regularisation_steps:
@@ -129,17 +131,18 @@ class NullTextInversionNode(io.ComfyNode):
             node_id="CE_NullTextInversion",
             display_name="Null-Text Inversion",
             category=INVERSION,
-            description="Inverts a picture and optimises, step by step, a text for the negative prompt with which "
-            "guided sampling leads back to it. Takes many times as long as ResInversion, and memory for gradients.",
+            description="Inverts a picture, then optimises the negative text embedding at each step until guided "
+            "sampling leads back to the picture. Takes many times as long as ResInversion, and needs memory for "
+            "gradients.",
             inputs=[
                 io.Model.Input("model", tooltip="An SDXL model, personalised or not. It is not changed."),
                 io.Conditioning.Input(
-                    "positive", tooltip="The prompt, without or with the person. It alone moves the pivot."
+                    "positive", tooltip="The prompt, with or without the person. It alone moves the pivot."
                 ),
                 io.Conditioning.Input(
                     "negative",
-                    tooltip="One text, often an empty one: where the optimisation starts, unless start_from says "
-                    "otherwise. Only the text is replaced; faces, ControlNets and areas of the conditioning stay.",
+                    tooltip="One text, often empty, from which the optimisation starts unless start_from says "
+                    "otherwise. Only the text is replaced; faces, ControlNets and areas in the conditioning stay.",
                 ),
                 io.Float.Input(
                     "cfg",
@@ -148,7 +151,7 @@ class NullTextInversionNode(io.ComfyNode):
                     max=100.0,
                     step=0.1,
                     optional=True,
-                    tooltip="The guidance that the picture will be sampled with. At 1 there is nothing to optimise.",
+                    tooltip="The guidance scale to sample the picture with. At 1 there is nothing to optimise.",
                 ),
                 SIGMAS_INPUT,
                 LATENT_IMAGE_INPUT,
@@ -158,8 +161,8 @@ class NullTextInversionNode(io.ComfyNode):
                     min=0,
                     max=1000,
                     optional=True,
-                    tooltip="How many steps of optimisation each step of the schedule gets at most. 0: none, which "
-                    "with start_from positive is negative-prompt inversion.",
+                    tooltip="The most optimisation steps per step of the schedule. 0: none; with start_from positive, "
+                    "that is negative-prompt inversion.",
                 ),
                 io.Float.Input(
                     "learning_rate",
@@ -168,7 +171,8 @@ class NullTextInversionNode(io.ComfyNode):
                     max=1.0,
                     step=0.000001,
                     optional=True,
-                    tooltip="Of Adam, which starts anew at each step. It falls by 1/100 of this a step.",
+                    tooltip="Adam's learning rate. Adam is reset at each step. The rate falls by 1/100 of this value "
+                    "per step.",
                 ),
                 io.Float.Input(
                     "early_stop",
@@ -177,16 +181,16 @@ class NullTextInversionNode(io.ComfyNode):
                     max=1.0,
                     step=0.000001,
                     optional=True,
-                    tooltip="A step is done when its loss is below this. It rises by 0.00002 a step. Lower: nearer to "
-                    "the picture, and slower.",
+                    tooltip="A step stops optimising once its loss is below this threshold, which rises by 0.00002 per "
+                    "step. Lower: closer to the picture, but slower.",
                 ),
                 io.Combo.Input(
                     "pooled",
                     options=["frozen", "optimised"],
                     default="frozen",
                     optional=True,
-                    tooltip="SDXL's second text, one vector for the whole prompt: left as it is, or optimised with the "
-                    "embedding.",
+                    tooltip="SDXL's pooled text embedding, one vector for the whole prompt: left as it is, or "
+                    "optimised together with the text embedding.",
                 ),
                 io.Combo.Input(
                     "start_from",
@@ -194,7 +198,7 @@ class NullTextInversionNode(io.ComfyNode):
                     default="negative",
                     optional=True,
                     tooltip="The prompt whose text the null text starts from. positive: guidance has no effect at "
-                    "first, which leads nearer to the picture than an empty text does.",
+                    "first, which starts closer to the picture than an empty text does.",
                 ),
             ],
             outputs=[
@@ -227,7 +231,7 @@ class NullTextInversionNode(io.ComfyNode):
         pooled_width = optimised_pooled_width(start, start_from, pooled)
         check_at_least("inner_steps", inner_steps, 0)
         if learning_rate <= 0:
-            raise ValueError(f"learning_rate: {learning_rate:g} is not above 0. 0.01 is the original's.")
+            raise ValueError(f"learning_rate: {learning_rate:g} is not above 0. The original method uses 0.01.")
         if math.isclose(cfg, 1.0):  # as the host tells it
             inner_steps = 0
         null_text, latent = invert_null_text(

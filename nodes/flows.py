@@ -18,10 +18,12 @@ class BiMDSamplerNode(io.ComfyNode):
             node_id="CE_BiMDSampler",
             display_name="BiMD Sampler",
             category=FLOWS,
-            description="Samples from an inverted picture with its residual noise as backward flow. For "
-            "SamplerCustomAdvanced, with DisableNoise and the SIGMAS that were inverted.",
+            description="Samples from an inverted picture with its residual noise as the backward flow. For "
+            "SamplerCustomAdvanced, with DisableNoise and the same SIGMAS as the inversion.",
             inputs=[
-                ResidualNoiseSocket.Input("residual_noise", tooltip="What ResInversion recorded of the picture."),
+                ResidualNoiseSocket.Input(
+                    "residual_noise", tooltip="The picture's residual noise, as recorded by ResInversion."
+                ),
                 io.Float.Input(
                     "backward_scale",
                     default=1.0,
@@ -29,19 +31,19 @@ class BiMDSamplerNode(io.ComfyNode):
                     max=2.0,
                     step=0.01,
                     optional=True,
-                    tooltip="How much of the residual noise is given back. 1: all of it, the paper's method. 0: none, "
-                    "plain sampling of the guider from the inverted noise.",
+                    tooltip="How much of the residual noise is added back. 1: all of it, the paper's method. 0: none, "
+                    "i.e. plain sampling with the guider from the inverted noise.",
                 ),
                 io.Mask.Input(
                     "backward_mask",
                     optional=True,
-                    tooltip="Where the residual noise is given back: 1 fully, 0 not at all. Where it is not, sampling "
-                    "is free of the picture. Without it, everywhere.",
+                    tooltip="Where the residual noise is added back: 1 fully, 0 not at all, so that sampling there is "
+                    "free of the picture. Everywhere if not connected.",
                 ),
                 curve_input(
                     "backward_curve",
-                    tooltip="What backward_scale is multiplied by, from the noisiest step (left) to the last (right). "
-                    "From the stock Curve Editor. Without it, 1 throughout.",
+                    tooltip="A factor on backward_scale, from the noisiest step (left) to the last (right). From the "
+                    "stock Curve Editor. 1 throughout if not connected.",
                 ),
             ],
             outputs=[io.Sampler.Output(display_name="sampler", tooltip="For SamplerCustomAdvanced.")],
@@ -61,12 +63,12 @@ class TripleFlowGuiderNode(io.ComfyNode):
             node_id="CE_TripleFlowGuider",
             display_name="Triple-Flow Guider",
             category=FLOWS,
-            description="Joins the pivot flow (the prompt without identity) to a forward flow (the personalised "
-            "prediction) that sets in at a starting step. BiMD Sampler adds the backward flow.",
+            description="Joins the pivot flow (the prompt without the identity) with a forward flow (the personalised "
+            "prediction), which acts from a starting step on. BiMD Sampler adds the backward flow.",
             inputs=[
                 io.Guider.Input("pivot_flow", tooltip="The guider that the picture was inverted with."),
                 io.Guider.Input(
-                    "forward_flow", tooltip="The guider of the personalised model, whose conditioning has the identity."
+                    "forward_flow", tooltip="The personalised model's guider, with the identity in its conditioning."
                 ),
                 io.Int.Input(
                     "start_step",
@@ -74,8 +76,8 @@ class TripleFlowGuiderNode(io.ComfyNode):
                     min=0,
                     max=10000,
                     optional=True,
-                    tooltip="The manipulation starting step (MSS): from this step on, counted from the noisiest, the "
-                    "forward flow acts. Lower: more of the identity, less of the scene.",
+                    tooltip="The manipulation starting step (MSS): the forward flow acts from this step on, counted "
+                    "from the noisiest. Lower: more of the identity, less of the scene.",
                 ),
                 io.Float.Input(
                     "forward_scale",
@@ -84,19 +86,20 @@ class TripleFlowGuiderNode(io.ComfyNode):
                     max=10.0,
                     step=0.01,
                     optional=True,
-                    tooltip="How far the prediction goes over to the forward flow. 1: all the way, one guider call a "
-                    "step. 0: the forward flow is off. Anything else calls both guiders from start_step on.",
+                    tooltip="Blend weight: 0 is the pivot flow only, 1 the forward flow only; both take one guider "
+                    "call per step. Any other value calls both guiders from start_step on; above 1 extrapolates.",
                 ),
                 io.Mask.Input(
                     "forward_mask",
                     optional=True,
-                    tooltip="Where the forward flow acts: 1 fully, 0 not at all. Calls both guiders from start_step "
-                    "on. Several people: nest these guiders, each with its mask. Without it, everywhere.",
+                    tooltip="Where the forward flow acts: 1 fully, 0 not at all. Everywhere if not connected. A mask "
+                    "calls both guiders from start_step on. For several people, nest these guiders, each with its own "
+                    "mask.",
                 ),
                 curve_input(
                     "forward_curve",
-                    tooltip="What forward_scale is multiplied by, from the noisiest step (left) to the last (right); "
-                    "before start_step it has no effect. From the stock Curve Editor. Without it, 1 throughout.",
+                    tooltip="A factor on forward_scale, from the noisiest step (left) to the last (right); it has no "
+                    "effect before start_step. From the stock Curve Editor. 1 throughout if not connected.",
                 ),
             ],
             outputs=[io.Guider.Output(display_name="guider", tooltip="For SamplerCustomAdvanced.")],
@@ -119,23 +122,22 @@ class TripleFlowSampleNode(io.ComfyNode):
             display_name="Triple-Flow Sample",
             category=FLOWS,
             description="Samples an inverted picture with all three flows: Triple-Flow Guider, BiMD Sampler and "
-            "SamplerCustomAdvanced in one node, with the same result to the last bit. Also gives each step's denoised "
-            "estimate and how strong the flows are.",
+            "SamplerCustomAdvanced in one node, with a bit-identical result. Also outputs each step's denoised "
+            "estimate and the strength of each flow.",
             inputs=[
                 *TripleFlowGuiderNode.define_schema().inputs,
                 *BiMDSamplerNode.define_schema().inputs,
                 io.Latent.Input(
                     "latent_image",
-                    tooltip="The latent output of the inversion node. Sampling starts at the recording; a noise mask "
-                    "on it limits what may change.",
+                    tooltip="The latent output of the inversion node. Sampling starts from the recorded noise; a noise "
+                    "mask on the latent limits what may change.",
                 ),
             ],
             outputs=[
                 io.Latent.Output(display_name="latent", tooltip="The picture, for VAE Decode."),
                 io.Latent.Output(
                     display_name="trajectory",
-                    tooltip="The denoised estimate of each step as one batch, the noisiest first: VAE Decode and a "
-                    "save node make frames of it.",
+                    tooltip="Each step's denoised estimate as one batch, noisiest first: decode and save it as frames.",
                 ),
                 FlowNormsSocket.Output(
                     display_name="flow_norms", tooltip="How strong each flow was at each step, for Flow Inspector."

@@ -16,14 +16,14 @@ FaceAnalysisSocket = io.Custom("FACEANALYSIS")
 
 SIGMAS_INPUT = io.Sigmas.Input(
     "sigmas",
-    tooltip="The schedule that will be used for sampling, exactly as the scheduler outputs it; it is flipped inside. "
-    "The low_sigmas of SplitSigmas invert only part of the way.",
+    tooltip="The schedule to sample with, exactly as the scheduler outputs it; the node flips it itself. To invert "
+    "only part of the way, connect low_sigmas of SplitSigmas.",
 )
 LATENT_IMAGE_INPUT = io.Latent.Input("latent_image", tooltip="The picture to invert, encoded by the VAE.")
 INVERSION_INPUTS = [
     io.Guider.Input(
         "guider",
-        tooltip="The customization-free flow: a guider whose conditioning has the prompt without the identity.",
+        tooltip="The customization-free flow: a guider whose conditioning is the prompt without the identity.",
     ),
     SIGMAS_INPUT,
     LATENT_IMAGE_INPUT,
@@ -33,8 +33,8 @@ PIVOT_GUIDANCE_INPUT = io.Combo.Input(
     options=["conditional", "guided"],
     default="conditional",
     optional=True,
-    tooltip="What moves the pivot. conditional: the positive prompt's prediction alone, where the guider exposes it, "
-    "which keeps the noise close to what models are trained on. guided: the guider's full prediction. Both cost the "
+    tooltip="conditional: only the conditional prediction moves the pivot, if the guider exposes it; this keeps the "
+    "pivot close to the noise that models are trained on. guided: the guider's full prediction moves it. Both cost the "
     "same.",
 )
 

@@ -14,9 +14,9 @@ EVALUATE_AT_INPUT = io.Combo.Input(
     options=list(EVALUATE_AT),
     default="current",
     optional=True,
-    tooltip="The sigma at which a step asks the model: the one that it leaves (current, as ComfyUI's euler does) or "
-    "the one that it goes to (target, as prompt-to-prompt and diffusers do). target takes a second pass for the "
-    "residual noise.",
+    tooltip="The sigma at which a step evaluates the model: the one it starts from (current, like ComfyUI's euler) or "
+    "the one it steps to (target, like prompt-to-prompt and diffusers). target needs a second pass for the residual "
+    "noise.",
 )
 
 
@@ -29,11 +29,11 @@ class DDIMInversionNode(io.ComfyNode):
             node_id="CE_DDIMInversion",
             display_name="DDIM Inversion",
             category=INVERSION,
-            description="Walks a picture back to noise (the pivot flow). Fast, but sampling from its latent alone "
-            "drifts from the picture: Record Residual Noise adds what makes it exact.",
+            description="Inverts a picture to noise; the trajectory is the pivot. Fast, but sampling from its latent "
+            "alone drifts away from the picture: Record Residual Noise makes it exact.",
             inputs=[*INVERSION_INPUTS, PIVOT_GUIDANCE_INPUT, EVALUATE_AT_INPUT],
             outputs=[
-                PivotSocket.Output(display_name="pivot", tooltip="The trajectory from picture to noise."),
+                PivotSocket.Output(display_name="pivot", tooltip="The trajectory from the picture to noise."),
                 io.Latent.Output(display_name="latent", tooltip="The noisy end of the pivot."),
             ],
         )
@@ -56,8 +56,8 @@ class ResInversionNode(io.ComfyNode):
             node_id="CE_ResInversion",
             display_name="ResInversion",
             category=INVERSION,
-            description="Inverts a picture exactly: the pivot and its residual noise in one pass of steps + 1 guider "
-            "calls. BiMD Sampler brings the picture back from it.",
+            description="Inverts a picture exactly: records the pivot and its residual noise in one pass of steps + 1 "
+            "guider calls. BiMD Sampler reconstructs the picture from them.",
             inputs=[*INVERSION_INPUTS, PIVOT_GUIDANCE_INPUT, EVALUATE_AT_INPUT],
             outputs=[
                 ResidualNoiseSocket.Output(
@@ -91,11 +91,11 @@ class RecordResidualNoiseNode(io.ComfyNode):
             node_id="CE_RecordResidualNoise",
             display_name="Record Residual Noise",
             category=INVERSION,
-            description="Adds the residual noise of a guider to a pivot made elsewhere, for one guider call a step or "
-            "fewer. After it the guider samples back along that pivot exactly.",
+            description="Records a guider's residual noise along an existing pivot, with at most one guider call per "
+            "step. The guider then samples back along that pivot exactly.",
             inputs=[
-                io.Guider.Input("guider", tooltip="The customization-free flow that will be sampled with."),
-                PivotSocket.Input("pivot", tooltip="Any pivot of a model of the same kind."),
+                io.Guider.Input("guider", tooltip="The customization-free flow to sample with."),
+                PivotSocket.Input("pivot", tooltip="Any pivot made with a model of the same kind."),
                 io.Int.Input(
                     "steps_per_call",
                     default=1,
@@ -103,9 +103,9 @@ class RecordResidualNoiseNode(io.ComfyNode):
                     max=10000,
                     optional=True,
                     advanced=True,
-                    tooltip="How many steps share a guider call, as one batch: faster where the GPU has memory for "
-                    "that many times the batch. Conditioning that starts or ends within a call is refused. Patches "
-                    "that act by the step's sigma or count steps need 1.",
+                    tooltip="How many steps share one guider call, as one batch: faster if the GPU has memory for that "
+                    "many times the batch. Conditioning that starts or ends within a call is refused. Patches that "
+                    "depend on sigma or count steps need 1.",
                 ),
             ],
             outputs=[

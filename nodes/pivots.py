@@ -24,24 +24,24 @@ class NoisePivotNode(io.ComfyNode):
             node_id="CE_NoisePivot",
             display_name="Noise Pivot",
             category=INVERSION,
-            description="A pivot of the picture with fresh noise at every step (edit-friendly), with no guider call. "
-            "Record Residual Noise makes a guider walk it back exactly.",
+            description="A pivot made of the picture under fresh noise at every step (edit-friendly noise), without a "
+            "guider call. After Record Residual Noise, a guider samples back along it exactly.",
             is_experimental=True,
             inputs=[
-                io.Model.Input("model", tooltip="The model that will sample: it tells how a picture is noised."),
+                io.Model.Input("model", tooltip="The model to sample with: it defines how a picture is noised."),
                 io.Sigmas.Input(
                     "sigmas",
-                    tooltip="The schedule that will be sampled with, as the scheduler gives it. The low_sigmas of "
-                    "SplitSigmas noise only part of the way.",
+                    tooltip="The schedule to sample with, exactly as the scheduler outputs it. To noise only part of "
+                    "the way, connect low_sigmas of SplitSigmas.",
                 ),
                 io.Latent.Input("latent_image", tooltip="The picture, encoded by the VAE."),
                 seed_input(
-                    "The noise of all steps. The same seed gives the same pivot on every machine.",
+                    "Seed of the noise of all steps. The same seed gives the same pivot on every machine.",
                     control_after_generate=True,
                 ),
             ],
             outputs=[
-                PivotSocket.Output(display_name="pivot", tooltip="The picture under each step's own noise."),
+                PivotSocket.Output(display_name="pivot", tooltip="The picture, under independent noise at each step."),
                 NOISY_END,
             ],
         )
@@ -68,11 +68,11 @@ class RecordTrajectoryNode(io.ComfyNode):
             node_id="CE_RecordTrajectory",
             display_name="Record Trajectory",
             category=INVERSION,
-            description="SamplerCustomAdvanced that also keeps the way from noise to the picture, at no further cost. "
-            "Shift Pivot moves it onto the edited picture.",
+            description="SamplerCustomAdvanced that also records the trajectory from noise to the picture, at no extra "
+            "cost. Shift Pivot moves it onto the edited picture.",
             is_experimental=True,
             inputs=[
-                io.Noise.Input("noise", tooltip="The noise that the scene is made from."),
+                io.Noise.Input("noise", tooltip="The noise to generate the scene from."),
                 io.Guider.Input("guider", tooltip="The model and the prompt of the scene."),
                 io.Sampler.Input(
                     "sampler",
@@ -80,13 +80,13 @@ class RecordTrajectoryNode(io.ComfyNode):
                     "dpm_adaptive choose sigmas of their own and are refused.",
                 ),
                 io.Sigmas.Input(
-                    "sigmas", tooltip="The schedule of the scene, and later of sampling along the trajectory."
+                    "sigmas", tooltip="The schedule for the scene, and later for sampling along the trajectory."
                 ),
                 io.Latent.Input("latent_image", tooltip="An empty latent, or a picture to start from."),
             ],
             outputs=[
-                io.Latent.Output(display_name="latent", tooltip="The scene, as SamplerCustomAdvanced gives it."),
-                PivotSocket.Output(display_name="trajectory", tooltip="The way to it: a pivot of the scene."),
+                io.Latent.Output(display_name="latent", tooltip="The scene, the same as from SamplerCustomAdvanced."),
+                PivotSocket.Output(display_name="trajectory", tooltip="The trajectory to the scene: a pivot of it."),
             ],
         )
 
@@ -110,17 +110,19 @@ class ShiftPivotNode(io.ComfyNode):
             display_name="Shift Pivot",
             category=INVERSION,
             description="Moves a pivot onto an edited picture, such as the scene's trajectory onto the scene with the "
-            "swapped face, with no guider call. Record Residual Noise makes a guider walk it back exactly.",
+            "swapped face, without a guider call. After Record Residual Noise, a guider samples back along it exactly.",
             is_experimental=True,
             inputs=[
-                io.Model.Input("model", tooltip="The model that will sample, of the same kind as the pivot's."),
+                io.Model.Input("model", tooltip="The model to sample with, of the same kind as the pivot's."),
                 PivotSocket.Input(
-                    "pivot", tooltip="The pivot of the picture before the edit, such as Record Trajectory's."
+                    "pivot", tooltip="The pivot of the picture before the edit, for example from Record Trajectory."
                 ),
                 io.Latent.Input("latent_image", tooltip="The edited picture, encoded by the VAE, of the same size."),
             ],
             outputs=[
-                PivotSocket.Output(display_name="pivot", tooltip="The pivot, which now leads to the edited picture."),
+                PivotSocket.Output(
+                    display_name="pivot", tooltip="The shifted pivot, which leads to the edited picture."
+                ),
                 NOISY_END,
             ],
         )

@@ -25,11 +25,11 @@ def save_schema(node_id: str, display_name: str, description: str, socket, name:
                 "filename_prefix",
                 default="inversions/ComfyUI",
                 optional=True,
-                tooltip="Subfolder of the output folder and start of the file's name; a number is appended. %year%, "
-                "%month%, %day% and similar placeholders are replaced by the date.",
+                tooltip="Subfolder of the output folder and start of the file name; a number is appended. %year%, "
+                "%month%, %day% and so on stand for the date.",
             ),
         ],
-        outputs=[socket.Output(display_name=name, tooltip="The same object, unchanged.")],
+        outputs=[socket.Output(display_name=name, tooltip="The input, passed through.")],
         hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
         is_output_node=True,
     )
@@ -46,16 +46,15 @@ def load_schema(node_id: str, display_name: str, description: str, socket, name:
             io.Combo.Input(
                 f"{name}_name",
                 options=saved_recordings(),
-                tooltip=f"A file named *{SUFFIX} in the input folder, or in the output folder, where the save node "
-                "puts it.",
+                tooltip=f"A *{SUFFIX} file in the input folder, or in the output folder, where it is saved.",
             )
         ],
         outputs=[
             socket.Output(display_name=name, tooltip=tooltip),
             io.Latent.Output(
                 display_name="latent",
-                tooltip="An empty latent of the picture's size, for SamplerCustomAdvanced: BiMD Sampler starts at the "
-                "recording.",
+                tooltip="An empty latent of the picture's size, for SamplerCustomAdvanced: BiMD Sampler starts from "
+                "the recorded noise.",
             ),
         ],
     )
@@ -69,10 +68,10 @@ class SaveResidualNoiseNode(io.ComfyNode):
         return save_schema(
             "CE_SaveResidualNoise",
             "Save Residual Noise",
-            "Saves an inverted picture, pivot and residual noise, so that it need not be inverted again.",
+            "Saves an inverted picture (pivot and residual noise), so that it need not be inverted again.",
             ResidualNoiseSocket,
             "residual_noise",
-            "What ResInversion recorded of the picture.",
+            "The picture's residual noise, as recorded by ResInversion.",
         )
 
     @classmethod
@@ -90,10 +89,10 @@ class SavePivotNode(io.ComfyNode):
         return save_schema(
             "CE_SavePivot",
             "Save Pivot",
-            "Saves a pivot, so that Record Residual Noise can make it exact for other guiders later.",
+            "Saves a pivot, so that Record Residual Noise can later make it exact for other guiders.",
             PivotSocket,
             "pivot",
-            "The trajectory to keep.",
+            "The trajectory to save.",
         )
 
     @classmethod
@@ -109,10 +108,10 @@ class LoadResidualNoiseNode(io.ComfyNode):
         return load_schema(
             "CE_LoadResidualNoise",
             "Load Residual Noise",
-            "Loads an inverted picture that Save Residual Noise saved, for BiMD Sampler.",
+            "Loads an inverted picture saved by Save Residual Noise, for BiMD Sampler.",
             ResidualNoiseSocket,
             "residual_noise",
-            "Pivot and residual noise, exactly as saved.",
+            "Pivot and residual noise, bit-identical to what was saved.",
         )
 
     @classmethod
@@ -143,10 +142,10 @@ class LoadPivotNode(io.ComfyNode):
         return load_schema(
             "CE_LoadPivot",
             "Load Pivot",
-            "Loads a pivot that Save Pivot saved, or that of a saved residual noise, for Record Residual Noise.",
+            "Loads a pivot saved by Save Pivot, or the pivot of a saved residual noise, for Record Residual Noise.",
             PivotSocket,
             "pivot",
-            "The trajectory, exactly as saved.",
+            "The trajectory, bit-identical to what was saved.",
         )
 
     @classmethod

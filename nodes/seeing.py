@@ -29,28 +29,31 @@ class InversionReportNode(io.ComfyNode):
             node_id="CE_InversionReport",
             display_name="Inversion Report",
             category=INVERSION,
-            description="Samples an inverted picture back and shows how far from the picture it ends and how far from "
-            "the pivot each step is, with the guider calls and seconds of sampling back, not of the inversion.",
+            description="Reconstructs an inverted picture and shows how far from the picture it ends and how far from "
+            "the pivot each step is, with the guider calls and seconds that the reconstruction took (not the "
+            "inversion).",
             inputs=[
-                ResidualNoiseSocket.Input("residual_noise", tooltip="What ResInversion recorded of the picture."),
+                ResidualNoiseSocket.Input(
+                    "residual_noise", tooltip="The picture's residual noise, as recorded by ResInversion."
+                ),
                 io.Guider.Input(
                     "guider",
-                    tooltip="The pivot flow: the guider that the picture was inverted with. It is sampled here, with "
-                    "the recorded schedule.",
+                    tooltip="The pivot flow: the guider that the picture was inverted with. The node samples with it, "
+                    "on the recorded schedule.",
                 ),
                 io.Boolean.Input(
                     "compare_plain",
                     default=True,
                     optional=True,
-                    tooltip="Also sample without the residual noise, from the same noise, for comparison. Costs as "
-                    "many guider calls again: one more for each step.",
+                    tooltip="Also sample without the residual noise, from the same noise, for comparison. This doubles "
+                    "the guider calls: one more per step.",
                 ),
             ],
             outputs=[
                 io.Latent.Output(display_name="latent", tooltip="The reconstruction of the picture."),
                 io.Image.Output(display_name="plot", tooltip="Error and residual noise by step."),
                 io.String.Output(
-                    display_name="report", tooltip="Errors, guider calls and seconds, and the numbers of each step."
+                    display_name="report", tooltip="Errors, guider calls and seconds, and the numbers for each step."
                 ),
             ],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
@@ -89,16 +92,16 @@ class PivotPreviewNode(io.ComfyNode):
             node_id="CE_PivotPreview",
             display_name="Pivot Preview",
             category=INVERSION,
-            description="Shows what a model foresees of the picture along an inversion: the denoised estimates at some "
-            "of its steps, the noisiest first. No guider call.",
+            description="Shows the model's prediction of the picture along an inversion: the denoised estimates at "
+            "some of its steps, noisiest first. No guider calls.",
             inputs=[
                 io.MultiType.Input(
                     "pivot",
                     [PivotSocket, ResidualNoiseSocket],
-                    tooltip="Of a residual noise, the guider's recorded predictions are shown; of a pivot, those that "
-                    "drove it. Noise Pivot was driven by none: record its residual noise first.",
+                    tooltip="From a residual noise, it shows the guider's recorded predictions; from a pivot, the "
+                    "predictions that moved it. No prediction moved a Noise Pivot: record its residual noise first.",
                 ),
-                io.Model.Input("model", tooltip="The model that was inverted: it tells how its latents are scaled."),
+                io.Model.Input("model", tooltip="The model that was inverted with: it defines how latents are scaled."),
                 io.Vae.Input("vae", tooltip="Decodes the estimates."),
                 io.Int.Input(
                     "count",
@@ -106,20 +109,20 @@ class PivotPreviewNode(io.ComfyNode):
                     min=2,
                     max=10000,
                     optional=True,
-                    tooltip="How many steps are shown, evenly spaced, the noisiest and the last included; no more than "
-                    "there are. Each is decoded by the VAE.",
+                    tooltip="How many steps to show, evenly spaced, including the noisiest and the last; at most all "
+                    "of them. Each is decoded by the VAE.",
                 ),
                 io.String.Input(
                     "steps",
                     optional=True,
-                    tooltip="Which steps are shown instead, the noisiest is 0: numbers and ranges start:end:step, "
-                    "separated by commas, such as 0, 10, 20:49:5. Empty: as many as count says, evenly spaced.",
+                    tooltip="Which steps to show instead; the noisiest is 0. Numbers and ranges start:end:step, "
+                    "separated by commas, such as 0, 10, 20:49:5. Empty: count evenly spaced steps.",
                 ),
             ],
             outputs=[
                 io.Image.Output(
-                    display_name="image", tooltip="The estimates as a batch, in the order of the steps, each with "
-                    "the pictures of its batch."
+                    display_name="image", tooltip="The estimates as one batch, in the order of the steps; for an "
+                    "inverted batch, each step has all of its pictures."
                 )
             ],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
@@ -149,18 +152,18 @@ class FlowInspectorNode(io.ComfyNode):
             node_id="CE_FlowInspector",
             display_name="Flow Inspector",
             category=FLOWS,
-            description="Plots how strong the pivot, backward and forward flow were at each step of Triple-Flow "
-            "Sample: where identity or scene wins, and what start_step and the scales do. No guider call.",
+            description="Plots how strong the pivot, backward and forward flows were at each step of Triple-Flow "
+            "Sample: where identity or scene dominates, and what start_step and the scales do. No guider calls.",
             inputs=[
                 FlowNormsSocket.Input(
                     "flow_norms",
-                    tooltip="From Triple-Flow Sample. Where it asked the forward flow alone (scale 1), eps_pivot is "
-                    "the one recorded at the pivot; the plot marks such steps with rings.",
+                    tooltip="From Triple-Flow Sample. Where only the forward flow was evaluated (scale 1), eps_pivot "
+                    "is the prediction recorded on the pivot; the plot marks such steps with rings.",
                 )
             ],
             outputs=[
                 io.Image.Output(
-                    display_name="plot", tooltip="Root mean square of each flow's share in the noise prediction."
+                    display_name="plot", tooltip="Root mean square of each flow's contribution to the noise prediction."
                 )
             ],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],

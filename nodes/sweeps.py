@@ -21,8 +21,8 @@ class SweepValuesNode(io.ComfyNode):
             node_id="CE_SweepValues",
             display_name="Sweep Values",
             category=SWEEP,
-            description="A list of numbers. What they are connected to runs once for each, and what does not depend "
-            "on them runs once.",
+            description="A list of numbers. Every node that depends on them runs once per number; all other nodes run "
+            "once.",
             search_aliases=["xy plot", "list", "range", "grid", "loop"],
             inputs=[
                 io.String.Input(
@@ -38,7 +38,7 @@ class SweepValuesNode(io.ComfyNode):
                 io.Int.Output(
                     display_name="ints",
                     is_output_list=True,
-                    tooltip="The numbers, as INT. An error where it is used and one of them is not whole.",
+                    tooltip="The numbers, as INT. An error if it is used and one of them is not a whole number.",
                 ),
                 io.String.Output(
                     display_name="labels", is_output_list=True, tooltip="The numbers as text, for Contact Sheet."
@@ -71,30 +71,26 @@ class ContactSheetNode(io.ComfyNode):
             node_id="CE_ContactSheet",
             display_name="Contact Sheet",
             category=SWEEP,
-            description="Gathers the pictures of a sweep in one picture, each below its label.",
+            description="Arranges the pictures of a sweep in one picture, each below its label.",
             search_aliases=["xy plot", "grid", "image grid", "gather", "labels"],
             is_input_list=True,
             inputs=[
                 io.Image.Input(
                     "images",
-                    tooltip="The pictures that a sweep made. Of a batch every picture is shown, below the label of "
-                    "the batch.",
+                    tooltip="The pictures of a sweep. Every picture of a batch is shown, below the batch's label.",
                 ),
                 io.String.Input(
                     "labels",
                     optional=True,
                     force_input=True,
-                    tooltip="One for each item of the list, such as the labels of Sweep Values. Left open, there are "
-                    "none.",
+                    tooltip="One for each item of the list, such as labels of Sweep Values. None if not connected.",
                 ),
-                io.Int.Input(
-                    "columns", default=4, min=1, max=100, optional=True, tooltip="How many pictures a row has."
-                ),
+                io.Int.Input("columns", default=4, min=1, max=100, optional=True, tooltip="How many pictures per row."),
             ],
             outputs=[
                 io.Image.Output(
                     display_name="sheet",
-                    tooltip=f"One picture. Beyond {LONGEST} pixels along a side the pictures in it are shrunk.",
+                    tooltip=f"One picture. Where a side would exceed {LONGEST} pixels, the pictures in it are shrunk.",
                 )
             ],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
@@ -105,10 +101,13 @@ class ContactSheetNode(io.ComfyNode):
     def execute(cls, images, labels=None, columns=(4,)):
         pictures = [picture for batch in images for picture in batch]
         if not pictures:
-            raise ValueError("images: there are none. Connect what a sweep makes, such as the output of VAE Decode.")
+            raise ValueError(
+                "images: there are none. Connect the pictures of a sweep, such as the output of VAE Decode."
+            )
         if labels and len(labels) != len(images):
             raise ValueError(
-                f"labels: {len(labels)} for {len(images)} items in images. Connect labels and pictures of one sweep."
+                f"labels: {len(labels)} for {len(images)} items in images. Connect labels and pictures of the same "
+                "sweep."
             )
         if labels:
             labels = [label for label, batch in zip(labels, images, strict=True) for _ in batch]
@@ -126,24 +125,24 @@ class SimilarityPlotNode(io.ComfyNode):
             node_id="CE_SimilarityPlot",
             display_name="Similarity Plot",
             category=SWEEP,
-            description="Plots similarity against the value that a sweep changes, such as start_step (MSS).",
+            description="Plots similarity against the value that a sweep varies, such as start_step (MSS).",
             search_aliases=["xy plot", "graph", "chart", "curve"],
             is_input_list=True,
             inputs=[
-                io.Float.Input("values", force_input=True, tooltip="What was changed: floats of Sweep Values."),
+                io.Float.Input("values", force_input=True, tooltip="The values swept: floats of Sweep Values."),
                 io.Float.Input(
                     "similarities",
                     force_input=True,
-                    tooltip="What came of it: similarity of Identity Similarity, one for each value.",
+                    tooltip="The similarity at each value: similarity of Identity Similarity.",
                 ),
                 io.String.Input(
                     "value_name",
                     default="start_step",
                     optional=True,
-                    tooltip="What the values are, written below their axis.",
+                    tooltip="What the values are; written below their axis.",
                 ),
             ],
-            outputs=[io.Image.Output(display_name="plot", tooltip="Similarity over values, 768 x 512.")],
+            outputs=[io.Image.Output(display_name="plot", tooltip="Similarity against values, 768 x 512.")],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
             is_output_node=True,
         )
@@ -152,12 +151,12 @@ class SimilarityPlotNode(io.ComfyNode):
     def execute(cls, values, similarities, value_name=("start_step",)):
         if len(similarities) != len(values):
             raise ValueError(
-                f"similarities: {len(similarities)} for {len(values)} in values. Connect both to one sweep, so that "
-                "there is one for each."
+                f"similarities: {len(similarities)} for {len(values)} in values. Connect both to the same sweep, so "
+                "that there is one for each."
             )
         for name, numbers in (("values", values), ("similarities", similarities)):
             if not all(map(math.isfinite, numbers)):
-                raise ValueError(f"{name}: holds NaN or Inf, which has no place in a plot. Check where it comes from.")
+                raise ValueError(f"{name}: holds NaN or Inf, which cannot be plotted. Check where it comes from.")
         points = list(zip(values, similarities, strict=True))
         plot = draw_values(f"Identity similarity by {value_name[0]}", value_name[0], "similarity", points)
         image = as_image(plot)
