@@ -56,7 +56,7 @@ def _number(text: str, piece: str, name: str) -> Decimal:
     except InvalidOperation:
         number = Decimal("NaN")
     if not number.is_finite() or abs(number.adjusted()) > MOST_DIGITS:
-        raise ValueError(f"{name}: {text.strip()!r} in {piece!r} is not a number that can be used. {SYNTAX}")
+        raise ValueError(f"{name}: {text.strip()!r} in {piece!r} is not a usable number. {SYNTAX}")
     return number
 
 
@@ -76,6 +76,6 @@ def chosen_steps(text: str, steps: int) -> list[int]:
         if number % 1 or not 0 <= number < steps:
             raise ValueError(
                 f"steps: {number} is not one of the pivot's {steps} steps. Write whole numbers from 0 (the noisiest) "
-                f"to {steps - 1}, or leave it empty for as many steps as count says, evenly spaced."
+                f"to {steps - 1}, or leave it empty for count evenly spaced steps."
             )
     return [int(number) for number in numbers]

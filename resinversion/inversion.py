@@ -14,14 +14,11 @@ Model = Callable[[Tensor, Tensor], Tensor]
 # model(x, sigma) -> (denoised, pivot_denoised): what sampling will follow (guided), and what moves the pivot
 # (conditional: a guided pivot runs away; or the same again).
 PivotModel = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+Scale = Callable[[Tensor], Tensor]
 
 
 def ddim_walk(
-    model: PivotModel,
-    x: Tensor,
-    sigmas: Tensor,
-    evaluate_at: str = "current",
-    input_scale: Callable[[Tensor], Tensor] | None = None,
+    model: PivotModel, x: Tensor, sigmas: Tensor, evaluate_at: str = "current", input_scale: Scale | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Walk a picture's latent up the schedule: x*_{i+1} = x*_i + (s_{i+1} - s_i) * eps(x*_i, s). N model calls.
 
@@ -56,13 +53,10 @@ def ddim_inversion(
     sigmas: Tensor,
     *,
     evaluate_at: str = "current",
-    input_scale: Callable[[Tensor], Tensor] | None = None,
+    input_scale: Scale | None = None,
     device: torch.device | None = None,
 ) -> Pivot:
-    """The pivot alone, in N model calls. Arguments: those of `ddim_walk`, with a model of one prediction.
-
-    device: where the pivot is kept; None keeps it where x is.
-    """
+    """The pivot alone, in N model calls. Arguments: `ddim_walk`. device: where it is kept; None keeps it where x is."""
     anchors = empty_record(x, len(sigmas), device)
     anchors[0] = x
     walk = ddim_walk(lambda x, sigma: (model(x, sigma),) * 2, x, sigmas, evaluate_at, input_scale)
@@ -77,7 +71,7 @@ def res_inversion(
     sigmas: Tensor,
     *,
     evaluate_at: str = "current",
-    input_scale: Callable[[Tensor], Tensor] | None = None,
+    input_scale: Scale | None = None,
     device: torch.device | None = None,
 ) -> Recording:
     """Invert a picture's latent so that sampling along the recording gives it back exactly. Arguments: `ddim_walk`.
