@@ -48,12 +48,13 @@ class BiMDSampler(SamplerFunction):
             options = {"model": entered.model, "sigmas": entered.sigmas}
             return mask_function(sigma, entered.denoise_mask, extra_options=options)
 
-        with tqdm(total=recording.steps, disable=entered.disable_pbar) as progress:
+        steps = recording.steps
+        with tqdm(total=steps, disable=entered.disable_pbar) as progress:
 
             def on_step(step: dict) -> None:
                 progress.update()
                 if entered.callback is not None:
-                    entered.callback(step["i"], step["denoised"], step["x"], recording.steps)
+                    entered.callback(step["i"], step["denoised"], step["x"], steps)
 
             samples = sample_bimd(
                 entered.predict,
