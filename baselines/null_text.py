@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ..resinversion import Pivot, empty_record, to_d
+from ..resinversion import Pivot, ddim_inversion, empty_record, to_d
 from .normal_tensors import NormalTensors
 
 
@@ -45,10 +45,11 @@ class NullText(Pivot):
         return [part[min(max(i, 1), self.steps) - 1] for part in self.texts]
 
 
-def null_text_optimisation(
+def null_text_inversion(
     conditional: Callable[[Tensor, Tensor], Tensor],
     guided: Callable[[Tensor, Tensor, Tensor, Sequence[Tensor]], Tensor],
-    pivot: Pivot,
+    x: Tensor,
+    sigmas: Tensor,
     null_text: Sequence[Tensor],
     callback: Callable[[dict], None] | None = None,
     *,
@@ -58,12 +59,12 @@ def null_text_optimisation(
     input_scale: Callable[[Tensor], Tensor] | None = None,
     device: torch.device | None = None,
 ) -> NullText:
-    """Optimise each step's null text until guided sampling keeps to the pivot. At most (2 + inner_steps) * N calls.
+    """Invert unguided, then optimise the null text of each step. At most (3 + inner_steps) * N calls.
 
     conditional: `model(x, sigma) -> denoised` of the prompt alone, sigma of shape (B,).
     guided: `model(x, sigma, cond_denoised, null_text) -> denoised`, guidance between what `conditional` gave and the
         prediction for a null text, in which it is differentiable.
-    pivot: of `conditional`, unguided: `ddim_inversion` evaluated at the target sigma.
+    x, sigmas, device: as in `ddim_inversion`. The pivot is that of `conditional`, evaluated at the target sigma.
     null_text: the parts that are optimised, (B, ...) each: SDXL's embedding (B, 77, 2048), and its pooled text where
         that is to change as well. Optimised in float32.
     callback: called after each inner step with x, i, sigma and denoised, i being the sampling step counted from the
@@ -73,7 +74,6 @@ def null_text_optimisation(
     early_stop: a step's inner steps end after a loss below early_stop + k * 2e-5, for every picture of the batch.
     input_scale: c_in(sigma), as in `ddim_inversion`; the loss compares pictures as the network sees them, which for
         the original is z = x / sqrt(1 + sigma^2).
-    device: where the model runs; None: where the pivot is kept. The texts are kept where the pivot is.
     Raises NonFiniteError where the loss or its gradient is NaN or Inf.
 
     May be called in inference mode, with weights that are inference tensors. However it ends, that mode is as before
@@ -82,9 +82,10 @@ def null_text_optimisation(
     Source: Mokady et al., "Null-text Inversion for Editing Real Images using Guided Diffusion Models", algorithm 1,
     and its code for the numbers.
     """
+    pivot = ddim_inversion(conditional, x, sigmas, evaluate_at="target", input_scale=input_scale, device=device)
     steps = pivot.steps
-    x = pivot.anchors[-1].clone().to(device)
-    sigmas, s_in = pivot.sigmas.to(x.device), x.new_ones([x.shape[0]])
+    x = pivot.anchors[-1].clone().to(x.device)
+    sigmas, s_in = sigmas.to(x), x.new_ones([x.shape[0]])
     null_text = [part.float() for part in null_text]
     texts = [empty_record(part, steps, pivot.anchors.device) for part in null_text]
     losses = [()] * steps

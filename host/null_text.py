@@ -9,8 +9,7 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
-from ..baselines.null_text import NonFiniteError, NullText, null_text_optimisation
-from ..resinversion import ddim_inversion
+from ..baselines.null_text import NonFiniteError, NullText, null_text_inversion
 from .checks import NON_FINITE_REMEDY
 from .entered import EnteredGuider
 from .gradients import checkpointed, load_for_gradients
@@ -57,7 +56,7 @@ def invert_null_text(
     """Null-text inversion in the host's CFGGuider. Returns (NullText, LATENT of the pivot's noisy end).
 
     negative: the CONDITIONING with the text to start from. sigmas: (N + 1,), descending. pooled_width: how much of
-    SDXL's vector conditioning is pooled text that is optimised. options: of `null_text_optimisation`.
+    SDXL's vector conditioning is pooled text that is optimised. options: of `null_text_inversion`.
     """
     flow = comfy.samplers.CFGGuider(model)
     flow.set_conds(positive, negative)
@@ -77,9 +76,10 @@ def invert_null_text(
             with torch.inference_mode():  # as the host runs previewers, whose weights take no part in the gradient
                 report(n, x, denoised)
 
-        def conditional_of_pivot(x: Tensor, sigma: Tensor) -> Tensor:
+        def conditional(x: Tensor, sigma: Tensor) -> Tensor:
             denoised = predictions.conditional(x, sigma)
-            show(next(counted), x, denoised)
+            if (n := next(counted)) < steps:  # a call of the pivot; the later ones come with inner steps
+                show(n, x, denoised)
             return denoised
 
         inner_step = dict.fromkeys(range(steps), 0)
@@ -90,18 +90,16 @@ def invert_null_text(
 
         networks = [patcher.model for patcher in (guider.model_patcher, *guider.loaded_models)]
         with checkpointed(networks):
-            pivot = ddim_inversion(
-                conditional_of_pivot, x, entered.sigmas, evaluate_at="target", input_scale=scale, device=device
-            )
-            null_text = null_text_optimisation(
-                predictions.conditional,
+            null_text = null_text_inversion(
+                conditional,
                 predictions.guided,
-                pivot,
+                x,
+                entered.sigmas,
                 [part.to(x.device) for part in text_of(guider.conds["negative"], len(x), pooled_width)],
                 on_inner_step,
                 inner_steps=inner_steps,
                 input_scale=scale,
-                device=x.device,
+                device=device,
                 **options,
             )
         return null_text, None
