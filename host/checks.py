@@ -61,8 +61,9 @@ def check_finite(predicted: torch.Tensor, source: str = "guider") -> None:
     """
     if torch.isfinite(predicted).all():
         return
-    whose = {"guider": "its model", "model": "it"}.get(source, "a flow's model")
-    raise ValueError(f"{source}: {whose} predicted NaN or Inf. {NON_FINITE_REMEDY}")
+    faults = {"guider": "its model predicted NaN or Inf", "model": "it predicted NaN or Inf"}
+    fault = faults.get(source, "holds NaN or Inf, because a flow's model predicted them")
+    raise ValueError(f"{source}: {fault}. {NON_FINITE_REMEDY}")
 
 
 def model_kind(model_patcher) -> str:
