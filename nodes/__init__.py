@@ -5,8 +5,7 @@ from comfy_api.latest import ComfyExtension, io
 from . import (
     bimd,
     contact_sheet,
-    face,
-    face_keypoints,
+    faces,
     flow_inspector,
     identity_similarity,
     instantid,
@@ -32,5 +31,5 @@ class CustomEnhancerExtension(ComfyExtension):
         inversions = inversion, renoise, null_text, uninverted, recordings, inversion_report, pivot_preview
         flows = bimd, triple_flow_sample, flow_inspector
         seeing = identity_similarity, sweep_values, contact_sheet, similarity_plot
-        families = *inversions, *flows, face, face_keypoints, photomaker, instantid, *seeing
+        families = *inversions, *flows, faces, photomaker, instantid, *seeing
         return [node for family in families for node in family.NODES]
