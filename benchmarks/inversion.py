@@ -14,9 +14,9 @@ from pathlib import Path
 import claims
 import comfy.utils
 import torch
+from customenhancer.drawing.plots import draw_series
 from measuring import compare
 from methods import METHODS
-from plots import plot
 from provenance import named, provenance
 from random_weights import DTYPES, random_sdxl
 from subjects import PROMPT, Subject, astronaut, from_checkpoint, from_pocket_world, missing_pocket_weights
@@ -68,15 +68,15 @@ def write(results: dict, folder: Path, name: str) -> None:
     along = {row["method"]: (range(steps + 1), row["step_errors"]) for row in rows}
     title = f"{steps} steps, cfg 5, {results['about']['model']}"
     labels = "step, from the noisiest", "largest distance from the inversion's own way (least: 1e-9)"
-    plot(folder / f"{name}-error.png", title, *labels, along, lines=True, log_y=True)
+    draw_series(title, *labels, along, lines=True, log_y=True).save(folder / f"{name}-error.png")
     cost = {row["method"]: ([row["ratio"]], [row["max_error"]]) for row in rows}
     labels = "seconds of the inversion / DDIM inversion's", "largest error of the reconstruction (least: 1e-9)"
-    plot(folder / f"{name}-cost.png", title, *labels, cost, lines=False, log_x=True, log_y=True)
+    draw_series(title, *labels, cost, lines=False, log_x=True, log_y=True).save(folder / f"{name}-cost.png")
     for along, fit in results["growth"].items():
         line = [fit["slope"] * x + fit["intercept"] for x in fit["x"]]
         series = {"measured": (fit["x"], fit["y"]), f"fit, R^2 = {fit['r_squared']:.4f}": (fit["x"], line)}
         title = f"ResInversion, {results['about']['model']}"
-        plot(folder / f"{name}-growth-{along}.png", title, along, "seconds", series, lines=True)
+        draw_series(title, along, "seconds", series, lines=True).save(folder / f"{name}-growth-{along}.png")
 
 
 def parse(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:

@@ -19,12 +19,12 @@ from pathlib import Path
 
 import comfy.utils
 import torch
+from customenhancer.drawing.plots import draw_series
 from support_pack.tiny_sdxl import register_tiny_sdxl
 
 sys.path.append(str(loading.CHECKOUT / "pocket"))  # last: the other modules keep their names
 
 from kept import WEIGHTS
-from plots import plot
 from pocket_cases import SHOT, held_out_case
 from pocket_claims import judged
 from pocket_curves import STARTS, fusion_curve, mean_curve, mss_curve, partner, series
@@ -156,7 +156,8 @@ def write(results: dict, examples: list[dict], folder: Path, name: str) -> None:
         ("fusion", "fusion", "face similarity, %", {"forward": "forward ID", "backward": "backward ID"}),
     ):
         lines = series(results[points], names)
-        plot(folder / f"{name}-{figure}.png", "Pocket world, full method", step, label, lines, lines=True)
+        picture = draw_series("Pocket world, full method", step, label, lines, lines=True)
+        picture.save(folder / f"{name}-{figure}.png")
 
 
 def at_least_one(text: str) -> int:

@@ -62,7 +62,7 @@ def mean_curve(curves: Sequence[list[dict]]) -> list[dict]:
 
 
 def series(points: Sequence[dict], names: dict[str, str]) -> dict[str, tuple[list, list]]:
-    """What `plots.plot` draws: a line for each scale and each of `names`, which are labelled as they say."""
+    """What `draw_series` draws: a line for each scale and each of `names`, which are labelled as they say."""
     return {
         f"{label}, f = {scale:g}": tuple(
             [point[axis] for point in points if point["scale"] == scale] for axis in ("start_step", name)

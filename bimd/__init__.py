@@ -1,8 +1,8 @@
 """Bidirectionally manipulated diffusion: three flows in one sampling (the paper's section III-C). Torch only."""
 
-from .flow_norms import FlowNorms, flow_shares
+from .flows import BlendedFlows
 from .sampling import sample_bimd
 from .scales import forward_scales
-from .triple_flow import TripleFlow
+from .update import bimd_step, blend_flows
 
-__all__ = ["FlowNorms", "TripleFlow", "flow_shares", "forward_scales", "sample_bimd"]
+__all__ = ["BlendedFlows", "bimd_step", "blend_flows", "forward_scales", "sample_bimd"]

@@ -1,4 +1,4 @@
-"""How much each flow counts at each step."""
+"""The forward flow's scale at each step."""
 
 from collections.abc import Sequence
 
@@ -12,11 +12,11 @@ def forward_scales(
     curve: N factors of forward_scale, noisiest step first; None is 1 throughout. Raises ValueError for another number.
     """
     curve = [1.0] * steps if curve is None else curve
-    check_one_a_step("curve", curve, steps)
+    check_one_per_step("curve", curve, steps)
     return [forward_scale * curve[k] if k >= start_step else 0.0 for k in range(steps)]
 
 
-def check_one_a_step(name: str, values: Sequence[float], steps: int) -> None:
+def check_one_per_step(name: str, values: Sequence[float], steps: int) -> None:
     """Raise ValueError unless the argument `name` has one value for each of the steps."""
     if len(values) != steps:
         raise ValueError(

@@ -1,25 +1,19 @@
-"""The nodes the host sees: schema, tooltips and thin glue, one file per family."""
+"""The nodes the host sees: schema and execute, nothing else, grouped by what a person looks for."""
 
 from comfy_api.latest import ComfyExtension, io
 
 from . import (
-    bimd,
-    contact_sheet,
+    baselines,
     faces,
-    flow_inspector,
+    flows,
     identity_similarity,
     instantid,
     inversion,
-    inversion_report,
-    null_text,
     photomaker,
-    pivot_preview,
+    pivots,
     recordings,
-    renoise,
-    similarity_plot,
-    sweep_values,
-    triple_flow_sample,
-    uninverted,
+    seeing,
+    sweeps,
 )
 
 
@@ -28,8 +22,6 @@ class CustomEnhancerExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """The pack's node classes, in the order of the method."""
-        inversions = inversion, renoise, null_text, uninverted, recordings, inversion_report, pivot_preview
-        flows = bimd, triple_flow_sample, flow_inspector
-        seeing = identity_similarity, sweep_values, contact_sheet, similarity_plot
-        families = *inversions, *flows, faces, photomaker, instantid, *seeing
+        inversions = inversion, baselines, pivots, recordings
+        families = *inversions, flows, faces, photomaker, instantid, seeing, identity_similarity, sweeps
         return [node for family in families for node in family.NODES]

@@ -1,10 +1,11 @@
 """Identity Similarity: how much the faces of pictures resemble the reference person, in numbers."""
 
 import torch
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
+from ..drawing.captions import caption, caption_height
+from ..host.previews import image_with_text
 from ..identity.similarity import batch_similarity, embed_person
-from .captions import caption, caption_height
 from .inputs import FACE, FaceAnalysisSocket, face_inputs, no_face_input
 
 
@@ -63,8 +64,7 @@ class IdentitySimilarityNode(io.ComfyNode):
         width = image.shape[2]
         strips = [caption(label, caption_height(width), width) for label in found.labels]
         captioned = torch.cat([image[..., :3], torch.stack(strips).to(image)], dim=1)
-        preview = {**ui.PreviewImage(captioned, cls=cls).as_dict(), **ui.PreviewText(found.report).as_dict()}
-        return io.NodeOutput(found.mean, captioned, ui=preview)
+        return io.NodeOutput(found.mean, captioned, ui=image_with_text(captioned, found.report, cls))
 
 
 NODES = [IdentitySimilarityNode]

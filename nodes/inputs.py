@@ -1,10 +1,9 @@
-"""What the nodes' schemas share: this pack's sockets, the menu's categories, and inputs that several nodes have."""
+"""Sockets, categories and inputs that several of this pack's nodes share."""
 
 from comfy_api.latest import io
 
 from ..identity.face_analysis import FACE_ORDERS
 
-# The folders of the menu that the nodes are in.
 INVERSION = "CustomEnhancer/inversion"
 FLOWS = "CustomEnhancer/bimd"
 FACE = "CustomEnhancer/face"
@@ -20,6 +19,30 @@ FaceSwapperSocket = io.Custom("CE_FACE_SWAPPER")
 PhotoMakerSocket = io.Custom("CE_PHOTOMAKER")
 InstantIDSocket = io.Custom("CE_INSTANTID")
 
+SIGMAS_INPUT = io.Sigmas.Input(
+    "sigmas",
+    tooltip="The schedule to sample with, exactly as the scheduler outputs it; the node flips it itself. To invert "
+    "only part of the way, connect low_sigmas of SplitSigmas.",
+)
+LATENT_IMAGE_INPUT = io.Latent.Input("latent_image", tooltip="The picture to invert, encoded by the VAE.")
+INVERSION_INPUTS = [
+    io.Guider.Input(
+        "guider",
+        tooltip="The customization-free flow: a guider whose conditioning is the prompt without the identity.",
+    ),
+    SIGMAS_INPUT,
+    LATENT_IMAGE_INPUT,
+]
+PIVOT_GUIDANCE_INPUT = io.Combo.Input(
+    "pivot_guidance",
+    options=["conditional", "guided"],
+    default="conditional",
+    optional=True,
+    tooltip="conditional: only the conditional prediction moves the pivot, if the guider exposes it; this keeps the "
+    "pivot close to the noise that models are trained on. guided: the guider's full prediction moves it. Both cost the "
+    "same.",
+)
+
 
 def curve_input(name: str, tooltip: str) -> io.Input:
     """An optional input for the host's CURVE, open unless it is connected.
@@ -27,6 +50,13 @@ def curve_input(name: str, tooltip: str) -> io.Input:
     The host's own io.Curve.Input is an editor inside the node, which is never open.
     """
     return io.Custom(io.Curve.io_type).Input(name, optional=True, tooltip=tooltip, extra_dict={"forceInput": True})
+
+
+def seed_input(tooltip: str, **options) -> io.Int.Input:
+    """The optional input noise_seed. options: of the host's io.Int.Input."""
+    return io.Int.Input(
+        "noise_seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, optional=True, tooltip=tooltip, **options
+    )
 
 
 def face_order_input(name: str, where: str, default: str = "large-small", **options) -> io.Combo.Input:

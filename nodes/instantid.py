@@ -3,9 +3,9 @@
 import folder_paths
 from comfy_api.latest import io
 
+from ..host.checks import check_mask, check_range, missing_file
 from ..identity.instantid import find_instantid, load_instantid
 from ..identity.instantid_flow import ChosenFace, Influence, check_instantid, personalise, read_person
-from .checks import check_mask, check_range, missing_file
 from .inputs import IDENTITY, FaceAnalysisSocket, InstantIDSocket, face_inputs
 
 

@@ -3,8 +3,8 @@
 import folder_paths
 from comfy_api.latest import io
 
+from ..host.checks import missing_file
 from ..identity.photomaker import apply_lora, encode_prompt, find_photomaker, load_photomaker
-from .checks import missing_file
 from .inputs import IDENTITY, FaceAnalysisSocket, PhotoMakerSocket
 
 

@@ -14,7 +14,6 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy.samplers import CFGGuider
 from conftest import CHECKOUT, HOST, dev
 from customenhancer.nodes.null_text import NullTextInversion
-from PIL import Image
 from standins.analytic import GaussianNetwork, conditioning, gaussian_model
 from support_pack.tiny_sdxl import register_tiny_sdxl
 
@@ -25,12 +24,10 @@ sys.path.insert(1, str(CHECKOUT / "benchmarks"))  # after the host, whose module
 import claims
 import inversion
 import measuring
-import plots
 import random_weights
 from counting import Counts, counted
 from memory import with_peak_memory
 from methods import BASELINE, METHODS, NULL_TEXT, ddim, direct_inversion
-from plots import plot
 from subjects import Subject, from_pocket_world, sample
 
 
@@ -185,30 +182,6 @@ def test_a_line_is_fitted_exactly_and_a_curve_is_not():
 
 def test_psnr():
     assert measuring.psnr(torch.full((2, 3), 0.6), torch.full((2, 3), 0.5)) == pytest.approx(20, abs=1e-3)
-
-
-def test_equal_ratios_are_equally_far_apart_on_a_logarithmic_axis(tmp_path):
-    path = tmp_path / "plot.png"
-    plot(path, "title", "x", "y", {"a": ([1, 2, 3], [1e-6, 1e-3, 1.0])}, lines=False, log_y=True)
-    picture = Image.open(path).convert("RGB").crop((101, 0, 860, 720))
-    rows = [y for y in range(720) if any(picture.getpixel((x, y)) == (0x44, 0x77, 0xAA) for x in range(picture.width))]
-    discs = [(start, end) for start, end in _runs(rows)]
-    middles = [(start + end) / 2 for start, end in discs]
-    assert len(middles) == 3 and middles[1] == pytest.approx((middles[0] + middles[2]) / 2, abs=1)
-
-
-@pytest.mark.parametrize("values", [[-11.7, 38.3], [0.0, 38.3], [2.0], [-0.0004, 0.0002]])
-def test_an_axis_marks_multiples_of_a_step_around_zero_and_all_values(values):
-    to_pixels, ticks = plots._axis(values, 100, 860, log=False)
-    step = ticks[1] - ticks[0]
-    assert all(tick / step == pytest.approx(round(tick / step), abs=1e-6) for tick in ticks) and 0.0 in ticks
-    assert ticks[0] <= min(values) and max(values) <= ticks[-1]
-    assert (to_pixels(ticks[0]), to_pixels(ticks[-1])) == pytest.approx((100, 860))
-
-
-def _runs(numbers: list[int]) -> list[tuple[int, int]]:
-    starts = [n for n in numbers if n - 1 not in numbers]
-    return list(zip(starts, [n for n in numbers if n + 1 not in numbers], strict=True))
 
 
 def test_the_quick_run_writes_its_table_and_plots(tmp_path, monkeypatch):

@@ -1,0 +1,1 @@
+"""Other papers' inversions, one file each, on resinversion's types. Torch only."""

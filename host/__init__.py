@@ -1,0 +1,1 @@
+"""What ties the mathematics to ComfyUI: guiders, samplers, two flows in one model, gradients, checks and files."""

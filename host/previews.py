@@ -1,0 +1,9 @@
+"""What a node shows below itself."""
+
+from comfy_api.latest import ui
+from torch import Tensor
+
+
+def image_with_text(images: Tensor, text: str, node_class: type) -> dict:
+    """The `ui` of a node's output: IMAGE (B, H, W, C), and text. node_class: for the workflow in the file."""
+    return {**ui.PreviewImage(images, cls=node_class).as_dict(), **ui.PreviewText(text).as_dict()}
