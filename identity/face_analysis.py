@@ -1,7 +1,7 @@
-"""Face analysis by InsightFace: load a pack, find the faces of a picture, put them in order.
+"""Face analysis by InsightFace: load a pack, find the faces in a picture, put them in order.
 
 A FACEANALYSIS value is an `insightface.app.FaceAnalysis`, or anything with its `get(bgr)` and `models`: values of this
-pack and of other packs serve each other's nodes. A face is an `insightface.app.common.Face`: `bbox` (4,) and `kps`
+node pack and of others work in each other's nodes. A face is an `insightface.app.common.Face`: `bbox` (4,) and `kps`
 (5, 2) in pixels (eyes, nose, mouth corners; left to right as seen), `embedding` (512,) as the recogniser gives it.
 """
 
@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .model_files import find_face_pack
-from .onnx_runtime import choose_providers, missing_package, one_line, report_idle_provider
+from .errors import cannot_load, no_face_in_any, which_face
+from .insightface_files import find_face_pack
+from .onnx_runtime import choose_providers, face_package, report_idle_provider
 
 FACE_ORDERS = {
     "left-right": lambda face: face.bbox[0],
@@ -25,7 +26,7 @@ FACE_ORDERS = {
     "small-large": lambda face: _area(face),
 }
 
-# The recogniser of a face pack. Each one's embeddings mean nothing to models that were trained with another's.
+# The recogniser of each face pack. Embeddings of one mean nothing to models that were trained with another's.
 RECOGNISERS = {"buffalo_l": "w600k_r50", "antelopev2": "glintr100"}
 
 
@@ -37,11 +38,8 @@ def load_face_analysis(pack: str, provider: str = "auto"):
     """
     folder = find_face_pack(pack)
     providers = choose_providers(provider)
-    try:
-        import insightface.app
-    except ImportError as error:
-        raise missing_package(error) from error
-    files = ", ".join(sorted(path.name for path in folder.glob("*.onnx")))
+    insightface = face_package("insightface.app")
+    found = f"{folder} ({', '.join(sorted(path.name for path in folder.glob('*.onnx')))})"
     remedy = (
         "A pack needs a detector (det_10g.onnx, scrfd_10g_bnkps.onnx) and a recogniser (w600k_r50.onnx, "
         f"glintr100.onnx); delete {folder} and unpack {pack}.zip again."
@@ -51,26 +49,37 @@ def load_face_analysis(pack: str, provider: str = "auto"):
         try:
             analysis = insightface.app.FaceAnalysis(name=str(folder), providers=providers)
         except Exception as error:  # damaged files raise many types; a missing detector is a bare AssertionError
-            reason = one_line(error) or "no detector among them"
-            raise ValueError(f"pack: InsightFace cannot load {folder} ({files}): {reason}. {remedy}") from error
+            raise cannot_load("pack", found, error, remedy, "no detector among them") from error
         if "recognition" not in analysis.models:
-            raise ValueError(f"pack: {folder} ({files}) has no recogniser. {remedy}")
+            raise ValueError(f"pack: {found} has no recogniser. {remedy}")
         analysis.prepare(ctx_id=0)
     report_idle_provider(analysis.det_model.session, providers)
     return analysis
 
 
 def check_recogniser(face_analysis, pack: str, purpose: str) -> None:
-    """Raise ValueError if face_analysis computes no embeddings, or those of another recogniser than `pack`'s.
+    """Raise ValueError if face_analysis computes no embeddings, or those of a recogniser other than `pack`'s.
 
-    pack: a key of RECOGNISERS. purpose: what was trained with it, for the message. The recogniser is told by its file;
-    one that does not say which file it came from is trusted.
+    pack: a key of RECOGNISERS. purpose: what was trained with it, for the message. The recogniser is identified by its
+    file's name; one that does not say which file it came from is trusted.
     """
     model_file = getattr(find_recogniser(face_analysis, pack), "model_file", None)
     if model_file is not None and not Path(model_file).name.startswith(RECOGNISERS[pack]):
         raise ValueError(
-            f"face_analysis: its recogniser is {model_file}, but {purpose} is trained with {RECOGNISERS[pack]}.onnx "
+            f"face_analysis: its recogniser is {model_file}, but {purpose} was trained with {RECOGNISERS[pack]}.onnx "
             f"and would draw a stranger. Load the pack {pack}."
+        )
+
+
+def check_embedding_width(embeddings: torch.Tensor, width: int, reader: str, pack: str) -> None:
+    """Raise ValueError unless a face_analysis's embeddings, (..., D), have the width that a model reads.
+
+    reader: that model's name, pack: the face pack to load instead, for the message.
+    """
+    if embeddings.shape[-1] != width:
+        raise ValueError(
+            f"face_analysis: its embeddings are {embeddings.shape[-1]} wide, and {reader} reads {width}. "
+            f"Load the pack {pack}."
         )
 
 
@@ -78,7 +87,7 @@ def find_recogniser(face_analysis, pack: str = "buffalo_l"):
     """The model that computes a face_analysis's embeddings. Raises ValueError, recommending `pack`, if it has none."""
     recogniser = face_analysis.models.get("recognition")
     if recogniser is None:
-        raise ValueError(f"face_analysis: has no recogniser, so it cannot tell who is who. Load the pack {pack}.")
+        raise ValueError(f"face_analysis: has no recogniser, so it cannot tell people apart. Load the pack {pack}.")
     return recogniser
 
 
@@ -88,14 +97,12 @@ def detect_faces(face_analysis, picture: torch.Tensor) -> list:
 
 
 def find_face(face_analysis, picture: torch.Tensor, order: str = "large-small", index: int = 0):
-    """The Face in one picture that comes at `index`, from 0, in one of FACE_ORDERS, or None where there is none."""
+    """The Face number `index`, from 0, of one picture, counted in one of FACE_ORDERS; None if there is none.
+
+    picture: as for `detect_faces`.
+    """
     faces = sort_faces(detect_faces(face_analysis, picture), order)
     return faces[index] if 0 <= index < len(faces) else None
-
-
-def no_such_face(index: int) -> str:
-    """What messages call the face that `find_face` did not find, before their verb."""
-    return f"no face number {index}, counted from 0," if index else "no face"
 
 
 def embed_faces(
@@ -105,20 +112,19 @@ def embed_faces(
 
     images: (N, H, W, C), RGB in 0..1. order, index: which face of a picture counts, see FACE_ORDERS. name: the input
     that they came from, for messages. Returns the numbers of the pictures that show one, and the embeddings, (M, 512)
-    float32. One warning names the pictures that are left out. Raises ValueError where no picture shows a face.
+    float32. One warning names the pictures that are left out. Raises ValueError if no picture shows a face.
     """
     embeddings = {}
     for number, picture in enumerate(images):
         if face := find_face(face_analysis, picture, order, index):
             embeddings[number] = torch.from_numpy(np.float32(face.embedding))
-    which = no_such_face(index)
     if not embeddings:
-        raise ValueError(
-            f"{name}: {which} found in any of its {len(images)} picture(s). Use photographs with one clear "
-            "face, seen from the front, that fills a good part of each."
-        )
+        raise no_face_in_any(name, len(images), index)
     if left_out := [str(number) for number in range(len(images)) if number not in embeddings]:
-        logging.warning("%s: %s found in picture %s, which is left out.", name, which, ", ".join(left_out))
+        pictures, are = ("pictures", "are") if len(left_out) > 1 else ("picture", "is")
+        logging.warning(
+            "%s: %s found in %s %s, which %s left out.", name, which_face(index), pictures, ", ".join(left_out), are
+        )
     return list(embeddings), torch.stack(list(embeddings.values()))
 
 

@@ -1,4 +1,4 @@
-"""Face swap by InsightFace's inswapper: the face in an aligned crop is redrawn with another person's identity.
+"""Face swap by InsightFace's inswapper, which redraws the face in an aligned crop with another person's identity.
 
 Model file (inswapper_128.onnx): inputs `target` (1, 3, 128, 128) RGB in 0..1 and `source` (1, 512), one output like
 `target`; the last initializer, `emap` (512, 512), maps a normalised buffalo_l embedding to `source`.
@@ -10,44 +10,101 @@ import io
 import numpy as np
 import torch
 
-from .face_analysis import to_bgr
-from .model_files import find_face_swapper
-from .onnx_runtime import choose_providers, missing_package, one_line, report_idle_provider
+from .errors import cannot_load, no_face_in_any, no_face_in_picture
+from .face_analysis import check_recogniser, detect_faces, sort_faces, to_bgr
+from .insightface_files import find_face_swapper
+from .onnx_runtime import choose_providers, face_package, report_idle_provider
+from .pictures import each_picture
 
 
 def load_face_swapper(model_name: str, provider: str = "auto"):
     """Load a face swapper from disk as an InsightFace INSwapper; nothing is ever downloaded.
 
     model_name: a name of `face_swappers()`. provider: one of PROVIDER_CHOICES. Raises FileNotFoundError for an absent
-    file, ImportError for an absent package, ValueError for a file that is damaged or no inswapper.
+    file, ImportError for an absent package, ValueError for a file that is damaged or not an inswapper.
     """
     path = find_face_swapper(model_name)
     providers = choose_providers(provider)
-    try:
-        import insightface.model_zoo.inswapper
-    except ImportError as error:
-        raise missing_package(error) from error
+    insightface = face_package("insightface.model_zoo.inswapper")
     remedy = "Download inswapper_128.onnx again and put it there."
     with contextlib.redirect_stdout(io.StringIO()):  # InsightFace prints the model's shape
         try:
             swapper = insightface.model_zoo.get_model(str(path), providers=providers)
         except Exception as error:  # damaged files raise many types
-            raise ValueError(f"model_name: InsightFace cannot load {path}: {one_line(error)}. {remedy}") from error
+            raise cannot_load("model_name", str(path), error, remedy) from error
     if not isinstance(swapper, insightface.model_zoo.inswapper.INSwapper):
-        raise ValueError(f"model_name: {path} is an ONNX file, but no face swapper of the inswapper kind. {remedy}")
+        raise ValueError(f"model_name: {path} is an ONNX file, but not a face swapper of the inswapper kind. {remedy}")
     if swapper.emap.shape != (512, 512):
         raise ValueError(
-            f"model_name: {path} ends with {swapper.emap.shape}, not with inswapper's map (512, 512). {remedy}"
+            f"model_name: the last initializer of {path} is {swapper.emap.shape}, but inswapper's map is (512, 512). "
+            f"{remedy}"
         )
     report_idle_provider(swapper.session, providers)
     return swapper
+
+
+def swap_batch(
+    images: torch.Tensor,
+    reference: torch.Tensor,
+    face_analysis,
+    face_swapper,
+    target_faces: str = "0",
+    target_order: str = "left-right",
+    reference_faces: str = "0",
+    reference_order: str = "left-right",
+    no_face: str = "error",
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`swap_faces` for a batch: faces of each picture get the identities of faces of the reference person's picture.
+
+    images, reference: (N, H, W, C), RGB in 0..1; of reference, the first picture that shows a face is used.
+    face_analysis: a FACEANALYSIS of buffalo_l. target_faces, reference_faces: see `parse_indices`; one reference face
+    for all targets or one for each. target_order, reference_order: in which of FACE_ORDERS they are counted. no_face:
+    "pass_through" keeps a picture without a face as it is. Returns the new pictures and the masks, (N, H, W).
+    Raises ValueError, naming the input, where faces are missing or the indices do not fit.
+    """
+    check_recogniser(face_analysis, "buffalo_l", "the face swapper")
+    target_indices = parse_indices("target_faces", target_faces)
+    source_indices = parse_indices("reference_faces", reference_faces)
+    if len(source_indices) not in (1, len(target_indices)):
+        raise ValueError(
+            f"reference_faces: {len(source_indices)} indices for {len(target_indices)} in target_faces. "
+            "Give one for all, or one for each."
+        )
+    found = sort_faces(_first_faces(face_analysis, reference), reference_order)
+    sources = pick_faces("reference_faces", "reference", found, source_indices)
+    if len(sources) == 1:
+        sources = sources * len(target_indices)
+
+    swapped, masks = [], []
+    for number, picture in each_picture(images):
+        faces = sort_faces(detect_faces(face_analysis, picture), target_order)
+        if faces:
+            targets = pick_faces("target_faces", f"picture {number} of image", faces, target_indices)
+            picture, mask = swap_faces(picture, targets, sources, face_swapper)
+        elif no_face == "pass_through":
+            mask = torch.zeros(picture.shape[:2], device=picture.device)
+        else:
+            raise no_face_in_picture("image", number, "leaves it unchanged")
+        swapped.append(picture)
+        masks.append(mask)
+    return torch.stack(swapped), torch.stack(masks)
+
+
+def _first_faces(face_analysis, reference: torch.Tensor) -> list:
+    """The faces of the first picture that shows any."""
+    for picture in reference:
+        if faces := detect_faces(face_analysis, picture):
+            return faces
+    raise no_face_in_any("reference", len(reference))
 
 
 def parse_indices(name: str, text: str) -> list[int]:
     """Read the input called `name`: face indices from 0, separated by commas. Raises ValueError for anything else."""
     indices = [part.strip() for part in text.split(",")]
     if not all(index.isdecimal() for index in indices):
-        raise ValueError(f"{name}: {text!r} is no list of face indices. Write numbers from 0, separated by commas: 0,2")
+        raise ValueError(
+            f"{name}: {text!r} is not a list of face indices. Write numbers from 0, separated by commas, such as 0,2."
+        )
     return [int(index) for index in indices]
 
 
@@ -65,7 +122,7 @@ def swap_faces(picture: torch.Tensor, targets: list, sources: list, swapper) -> 
     """Give each target face of one picture the identity of its source face, one after the other.
 
     picture: (H, W, C), RGB in 0..1; any further channels stay. targets: Faces found in it. sources: as many Faces.
-    Gives the new picture and a mask (H, W): how much of each pixel was replaced, 0 (not touched at all) to 1.
+    Returns the new picture and a mask (H, W): how much of each pixel was replaced, 0 (untouched) to 1.
     """
     swapped = picture.clone()
     kept = torch.ones(picture.shape[:2], device=picture.device)
@@ -81,7 +138,8 @@ def swap_faces(picture: torch.Tensor, targets: list, sources: list, swapper) -> 
 def _paste(picture: np.ndarray, face: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Blend an aligned face (S, S, 3) into a picture (H, W, 3). matrix (2, 3) maps the picture to the crop.
 
-    Gives the picture and the mask (H, W). In float32, unlike InsightFace's own, so that all else keeps every bit.
+    Returns the picture and the mask (H, W). In float32, unlike InsightFace's own paste, so that every pixel outside the
+    mask keeps all its bits.
     """
     import cv2
 
@@ -93,9 +151,9 @@ def _paste(picture: np.ndarray, face: np.ndarray, matrix: np.ndarray) -> tuple[n
 
 
 def _soft_mask(coverage: np.ndarray) -> np.ndarray:
-    """The crop's footprint (H, W) in 0..1, drawn in from its edge and softened: InsightFace's recipe for pasting.
+    """The crop's footprint (H, W) in 0..1, shrunk from its edge and softened: InsightFace's recipe for pasting.
 
-    A tenth of the footprint's size is cut off (its border holds little face), a twentieth is the blur's radius.
+    A tenth of the footprint's size is eroded (its border shows little of the face), a twentieth is the blur's radius.
     """
     import cv2
 

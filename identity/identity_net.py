@@ -1,4 +1,4 @@
-"""InstantID's IdentityNet: an SDXL ControlNet that reads a face's tokens where others read the text."""
+"""InstantID's IdentityNet: an SDXL ControlNet that reads a face's tokens where other ControlNets read the text."""
 
 import copy
 
@@ -10,10 +10,10 @@ from .instantid_attention import KEY, attention_layers
 
 
 class IdentityNet(ControlBase):
-    """A loaded ControlNet whose context is the tokens of one face; those before it in the chain keep the text.
+    """A loaded ControlNet whose context is the tokens of one face; ControlNets before it in the chain keep the text.
 
-    inner: the ControlNet with its hint, strength and range set, and nothing before it. face_key: the face's entry in
-    the CONDITIONING's `model_conds`.
+    inner: the ControlNet with its hint, strength and range set, and no previous one. face_key: the face's entry in the
+    CONDITIONING's `model_conds`.
     """
 
     def __init__(self, inner: ControlBase, face_key: str):
@@ -23,13 +23,16 @@ class IdentityNet(ControlBase):
         self.extra_hooks = inner.extra_hooks
 
     def get_control(self, x_noisy, t, cond, batched_number, transformer_options):
-        """What the host adds to the network, of this ControlNet and those before it. Arguments: the host's."""
+        """What the host adds to the network, from this ControlNet and those before it. Arguments: the host's.
+
+        Raises ValueError if the MODEL is not patched with face attention.
+        """
         earlier = None
         if self.previous_controlnet is not None:
             earlier = self.previous_controlnet.get_control(x_noisy, t, cond, batched_number, transformer_options)
         if KEY not in transformer_options:
             raise ValueError(
-                "positive: carries a face of InstantID, and the guider's model is not prepared for it. Connect the "
+                "positive: carries a face of InstantID, but the guider's model is not patched for it. Connect the "
                 "model output of InstantID Forward Flow to the guider."
             )
         tokens = torch.cat([face.tokens.expand(face.batch_size, -1, -1) for face in cond[self.face_key]])
@@ -38,29 +41,29 @@ class IdentityNet(ControlBase):
         return earlier if control is None else self.control_merge(control, earlier, output_dtype=None)
 
     def pre_run(self, model, percent_to_timestep_function):
-        """Told by the host before sampling."""
+        """Called by the host before sampling."""
         super().pre_run(model, percent_to_timestep_function)
         self.inner.pre_run(model, percent_to_timestep_function)
 
     def cleanup(self):
-        """Told by the host after sampling."""
+        """Called by the host after sampling."""
         super().cleanup()
         self.inner.cleanup()
 
     def get_models(self) -> list:
-        """The MODELs that the host has to load for it."""
+        """The models that the host has to load for it."""
         return super().get_models() + self.inner.get_models()
 
     def inference_memory_requirements(self, dtype) -> float:
-        """Bytes beside the models."""
+        """Bytes needed in addition to the models."""
         return super().inference_memory_requirements(dtype) + self.inner.inference_memory_requirements(dtype)
 
     def copy(self) -> "IdentityNet":
-        """Another with the same settings and weights, and nothing before it."""
+        """Another with the same settings and weights, and no previous ControlNet."""
         return IdentityNet(self.inner.copy(), self.face_key)
 
     def __copy__(self) -> "IdentityNet":
-        """Another that shares nothing of what sampling prepares it with, as copy.copy gives of other ControlNets."""
+        """Another that shares no state that sampling prepares, as copy.copy makes of other ControlNets."""
         own = IdentityNet(copy.copy(self.inner), self.face_key)
         return own.set_previous_controlnet(self.previous_controlnet)
 
@@ -78,8 +81,8 @@ def put_identity_net(
     """CONDITIONINGs steered by an IdentityNet, after any ControlNet they have; those that came in are not changed.
 
     keypoints: (N, H, W, 3), 0 to 1, resized by the host to the picture. percents: start and end, 0 to 1. face_key: the
-    face's entry in each one's `model_conds`. Conditionings that share what came before share the IdentityNet, so that
-    the host may batch them.
+    face's entry in each one's `model_conds`. Conditionings with the same previous ControlNet share the IdentityNet, so
+    that the host can batch them.
     """
     nets = {}
     steered = []
@@ -95,10 +98,10 @@ def put_identity_net(
 
 
 def check_identity_net(control_net, model, token_width: int) -> None:
-    """Raise ValueError if control_net cannot be InstantID's IdentityNet. model: the MODEL it is to steer.
+    """Raise ValueError if control_net cannot be InstantID's IdentityNet. model: the MODEL that it is to steer.
 
-    token_width: of the face's tokens, its context. An ordinary SDXL ControlNet of the very same shape passes: only
-    what its weights were trained for tells the two apart.
+    token_width: of the face's tokens, its context. An ordinary SDXL ControlNet of exactly the same shape passes: only
+    what it was trained for distinguishes the two.
     """
     remedy = (
         "Load diffusion_pytorch_model.safetensors of InstantX/InstantID's ControlNetModel folder with Load ControlNet "
@@ -107,16 +110,16 @@ def check_identity_net(control_net, model, token_width: int) -> None:
     network = getattr(control_net, "control_model", None)
     if not isinstance(network, comfy.cldm.cldm.ControlNet):
         raise ValueError(
-            f"control_net: {type(control_net).__name__} is no IdentityNet, which is a ControlNet. {remedy}"
+            f"control_net: {type(control_net).__name__} is not an IdentityNet, which is a ControlNet. {remedy}"
         )
     if getattr(network, "control_add_embedding", None) is not None:
         raise ValueError(f"control_net: this is a Union ControlNet, not InstantID's IdentityNet. {remedy}")
     contexts = [module.to_k.in_features for name, module in network.named_modules() if name.endswith(".attn2")]
     if not contexts or contexts[0] != token_width:
-        found = f"{contexts[0]} wide" if contexts else "none"
+        found = f"its context is {contexts[0]} wide" if contexts else "it reads no context"
         raise ValueError(
-            f"control_net: its context is {found}, and InstantID's face tokens are {token_width} wide. It is an "
-            f"ordinary ControlNet, or one of another model family. {remedy}"
+            f"control_net: {found}, but InstantID's face tokens are {token_width} wide. It is an ordinary ControlNet, "
+            f"or one of another model family. {remedy}"
         )
     layers = sum(name != "output" for (name, _, _), _ in attention_layers(model))
     if len(contexts) != layers or network.model_channels != model.model.diffusion_model.model_channels:

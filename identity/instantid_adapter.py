@@ -1,4 +1,4 @@
-"""InstantID's adapter: the resampler that turns a face embedding into tokens, and each layer's keys and values of them.
+"""InstantID's adapter: a resampler from a face embedding to tokens, and each attention layer's keys and values of them.
 
 Parameter names follow `ip-adapter.bin` of instantX-research/InstantID. All sizes come from the file.
 """
@@ -7,7 +7,7 @@ import torch
 
 from .perceiver import QueryResampler
 
-# The file does not say how many heads its resampler has. InstantID's are 64 wide (20 heads for 1280).
+# The file does not say how many attention heads its resampler has. InstantID's are 64 wide (20 heads for 1280).
 HEAD_WIDTH = 64
 
 
@@ -16,7 +16,7 @@ class InstantIDAdapter(torch.nn.Module):
 
     image_proj, ip_adapter: the two parts, unprefixed; only shapes and dtype are read here. operations: torch.nn, or
     the host's twin of it that casts weights as they are used.
-    Raises KeyError, IndexError or ValueError where a tensor that carries a size is missing or misshapen.
+    Raises KeyError, IndexError or ValueError if a tensor that determines a size is missing or misshapen.
     """
 
     def __init__(self, image_proj: dict, ip_adapter: dict, device, operations):
@@ -42,7 +42,7 @@ class InstantIDAdapter(torch.nn.Module):
         self.widths = [width for width, _ in widths]
 
     def forward(self, embedding: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """From raw face embeddings (B, 512), float32, to what the layers attend to.
+        """From raw face embeddings (B, 512), float32, to what the attention layers read.
 
         Returns the tokens (B, 16, 2048), and every layer's keys and values of them side by side in the order of
         `widths`, (B, 2, 16, sum of widths).
@@ -53,16 +53,3 @@ class InstantIDAdapter(torch.nn.Module):
             for name in ("to_k_ip", "to_v_ip")
         ]
         return tokens, torch.stack(keys_values, dim=1)
-
-
-def shape_faults(image_proj: dict, ip_adapter: dict) -> list[str]:
-    """Names of the tensors that are missing, surplus or of another shape than the adapter of these sizes has.
-
-    Raises what InstantIDAdapter raises.
-    """
-    with torch.device("meta"):
-        adapter = InstantIDAdapter(image_proj, ip_adapter, "meta", torch.nn)
-    expected = {key: tensor.shape for key, tensor in adapter.state_dict().items()}
-    parts = {"image_proj": image_proj, "ip_adapter": ip_adapter}
-    found = {f"{part}.{key}": tensor.shape for part, tensors in parts.items() for key, tensor in tensors.items()}
-    return sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))

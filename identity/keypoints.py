@@ -1,25 +1,26 @@
-"""Key-point pictures, which InstantID's IdentityNet steers by: five points of a face as coloured sticks and discs.
+"""Key-point pictures, the control pictures of InstantID's IdentityNet: five points of a face as sticks and discs.
 
 Colours, widths and brightness are those that IdentityNet was trained with (instantX-research/InstantID, draw_kps), at
-the size that its pipeline gives every picture: 1280 pixels along the longer side.
+the size to which its pipeline scales every picture: 1280 pixels on the longer side.
 """
 
 import numpy as np
 import torch
 
-from .face_analysis import find_face, no_such_face
+from .errors import no_face
+from .face_analysis import find_face
 
 LONGER_SIDE = 1280
-# Of the points in the order of Face.kps: eyes, nose, mouth corners. A stick has the colour of its outer end.
+# Of the points in the order of Face.kps (eyes, nose, mouth corners). A stick has the colour of its outer end.
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255))
 NOSE = 2
 STICK_WIDTH = 4
 STICK_BRIGHTNESS = 0.6
 DISC_RADIUS = 10
-# How a key-point picture is told: at least this much of it is black, which a photograph at night may be too ...
+# How a key-point picture is recognised: at least this much of it is black, as in a photograph at night ...
 BLACK = 0.5
-# ... and of what is brighter than LIT, most has one of the colours, and most of the colours have a part in it. Sticks
-# and blurred edges are dimmed, so hues are compared, with room for what compression does to thin sticks.
+# ... but most pixels brighter than LIT also have one of the colours, and most of the colours occur among them. Sticks
+# and blurred edges are dimmer, so hues are compared, with a tolerance for what compression does to thin sticks.
 LIT = 0.3
 COLOUR_TOLERANCE = 0.4
 COLOURED = 0.6
@@ -30,7 +31,7 @@ SMALLEST_PART = 0.02
 def draw_keypoints(points: np.ndarray, height: int, width: int) -> torch.Tensor:
     """Draw the five key points of one face, (5, 2), x and y in pixels of a picture this large.
 
-    Returns a picture of the same proportions, (H, W, 3), RGB in 0..1, its longer side 1280 pixels.
+    Returns a picture of the same proportions, (H, W, 3), RGB in 0..1, with 1280 pixels on its longer side.
     """
     import cv2
 
@@ -52,10 +53,10 @@ def draw_keypoints(points: np.ndarray, height: int, width: int) -> torch.Tensor:
 
 
 def keypoints_of(name: str, images: torch.Tensor, face_analysis, order: str, index: int) -> torch.Tensor:
-    """A key-point picture for each picture: drawn from its face, or the picture itself where it is one already.
+    """A key-point picture for each picture: drawn from its face, or the picture itself if it already is one.
 
     images: (N, H, W, C), RGB in 0..1. order, index: which face counts, see FACE_ORDERS. Returns (N, h, w, 3).
-    Raises ValueError, naming the input `name`, for a picture that shows no such face and is no key-point picture.
+    Raises ValueError, naming the input `name`, for a picture that shows no such face and is not a key-point picture.
     """
     drawn = []
     for number, picture in enumerate(images):
@@ -64,20 +65,18 @@ def keypoints_of(name: str, images: torch.Tensor, face_analysis, order: str, ind
         elif _is_drawn(picture):
             drawn.append(picture[..., :3])
         else:
-            raise ValueError(
-                f"{name}: {no_such_face(index)} found in picture {number}, and it is no key-point picture (five "
-                "coloured points on black) either. Use a photograph with a clear face, or connect such a picture."
-            )
+            where = f"picture {number}, and it is not a key-point picture (five coloured points on black) either"
+            raise no_face(name, where, "Use a photograph with a clear face, or connect such a picture.", index)
     sizes = {tuple(picture.shape) for picture in drawn}
     if len(sizes) > 1:
         raise ValueError(
-            f"{name}: mixes photographs and key-point pictures of other sizes, {sorted(sizes)}. Connect either kind."
+            f"{name}: mixes photographs and key-point pictures of other sizes, {sorted(sizes)}. Connect only one kind."
         )
     return torch.stack(drawn)
 
 
 def _is_drawn(picture: torch.Tensor) -> bool:
-    """Whether this is a key-point picture: COLOURS on black, of any size, scaled or compressed as it may be."""
+    """Whether this is a key-point picture: COLOURS on black, at any size, even after scaling or compression."""
     brightness = picture[..., :3].amax(dim=-1)
     lit = picture[..., :3][brightness > LIT]
     if len(lit) == 0 or (brightness > 0.1).float().mean() >= 1 - BLACK:

@@ -1,6 +1,7 @@
-"""ONNX Runtime for the face models: which provider computes, and what to tell a user whose GPU stays idle."""
+"""ONNX Runtime and InsightFace, both optional: which provider runs the face models, and how to install or repair it."""
 
 import functools
+import importlib
 import importlib.util
 import logging
 import sys
@@ -18,16 +19,12 @@ REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements.txt"
 
 
 def choose_providers(choice: str = "auto") -> list[str]:
-    """Turn one of PROVIDER_CHOICES into the list of providers an ONNX Runtime session takes; the CPU always ends it.
+    """Turn one of PROVIDER_CHOICES into the list of providers of an ONNX Runtime session; the CPU is always the last.
 
-    Only providers that this ONNX Runtime offers are chosen; where the wanted one is missing, the CPU takes its place
-    and one log line says so. Raises ImportError if onnxruntime is missing.
+    Only providers that this ONNX Runtime offers are chosen; if it does not offer the wanted one, the CPU takes its
+    place and one log line says so. Raises ImportError if onnxruntime is missing.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise missing_package(error) from error
-    offered = onnxruntime.get_available_providers()
+    offered = face_package("onnxruntime").get_available_providers()
     wanted = list(PROVIDERS.values()) if choice == "auto" else [PROVIDERS[choice]]
     chosen = next((provider for provider in wanted if provider in offered), CPU)
     if CUDA in wanted and CUDA not in offered and _torch_sees_cuda():
@@ -40,7 +37,7 @@ def choose_providers(choice: str = "auto") -> list[str]:
 def report_idle_provider(session, providers: list[str]) -> None:
     """Log one line if a session was made for `providers` but could not start the first of them.
 
-    ONNX Runtime then goes on with the CPU, as it does when a CUDA build does not find its own CUDA version's libraries.
+    ONNX Runtime then falls back to the CPU, as it does when a CUDA build does not find its CUDA version's libraries.
     """
     if providers[0] in session.get_providers():
         return
@@ -50,19 +47,27 @@ def report_idle_provider(session, providers: list[str]) -> None:
         logging.warning("provider: ONNX Runtime could not start %s, using the CPU.", providers[0])
 
 
-def missing_package(error: ImportError) -> ImportError:
-    """The error for a face node whose packages cannot be imported: which one, and the command that installs them."""
-    return ImportError(
-        f"The face nodes need the Python packages insightface and onnxruntime, but: {error}. "
-        f"Stop ComfyUI, run this, and start it again: {_install_command('-r', str(REQUIREMENTS))}"
-    )
+def face_package(module: str):
+    """Import a module of one of the two optional packages when it is used, such as "onnxruntime" or "insightface.app".
+
+    Returns the package, as the import statement does. Raises ImportError, which says what failed and which command
+    installs the packages.
+    """
+    try:
+        importlib.import_module(module)
+        return importlib.import_module(module.partition(".")[0])
+    except ImportError as error:
+        raise ImportError(
+            f"The face nodes need the Python packages insightface and onnxruntime, but importing them failed: {error}. "
+            f"Stop ComfyUI, run this, and start it again: {_install_command('-r', str(REQUIREMENTS))}"
+        ) from error
 
 
 def repair_command() -> str:
     """The command that puts the GPU build of ONNX Runtime in charge, for the CUDA version PyTorch was built for.
 
-    It lays the GPU build's files over those of the CPU build. The CPU build stays registered: were it uninstalled, the
-    next installation of anything that requires it (InsightFace does) would put it back on top.
+    It writes the GPU build's files over those of the CPU build. The CPU build stays registered: if it were uninstalled,
+    the next installation of anything that requires it (InsightFace does) would put it back on top.
     """
     # 1.26 is the last release built for CUDA 12; later ones need CUDA 13.
     package = "onnxruntime-gpu==1.26.0" if torch.version.cuda.startswith("12.") else "onnxruntime-gpu"
@@ -85,14 +90,9 @@ def _torch_sees_cuda() -> bool:
 
 
 def _install_command(*arguments: str, again: bool = False) -> str:
-    """A command line for this very Python, by uv where pip is absent. again: replace what is installed already."""
+    """A command line for this very Python, with uv if pip is absent. again: replace what is already installed."""
     if importlib.util.find_spec("pip"):
         words = [sys.executable, "-m", "pip", "install", *(["--force-reinstall"] if again else []), *arguments]
     else:
         words = ["uv", "pip", "install", "--python", sys.executable, *(["--reinstall"] if again else []), *arguments]
     return " ".join(f'"{word}"' if " " in word else word for word in words)
-
-
-def one_line(error: Exception) -> str:
-    """What an error says, on one line and without its full stop: ONNX Runtime's messages may end in a line break."""
-    return " ".join(str(error).split()).rstrip(".")

@@ -1,4 +1,4 @@
-"""The perceiver resampler that identity models use: a few latents read a sequence of features, layer by layer.
+"""The perceiver resampler of identity models: a few latents attend to a sequence of features, layer by layer.
 
 Parameter names follow the files of TencentARC/PhotoMaker (V2) and instantX-research/InstantID.
 """
@@ -9,7 +9,10 @@ from comfy.ldm.modules.attention import optimized_attention_for_device
 
 
 class PerceiverAttention(torch.nn.Module):
-    """Latents attend to features and to themselves. head_width: of each head, which no tensor's shape tells."""
+    """Latents attend to features and to themselves.
+
+    width: of features and latents. inner: of all heads together. head_width: of one, which no tensor's shape tells.
+    """
 
     def __init__(self, width: int, inner: int, head_width: int, dtype, device, operations):
         super().__init__()
@@ -45,7 +48,7 @@ class PerceiverResampler(torch.nn.Module):
 
     state_dict: the file's part for this module, unprefixed; only its shapes and dtype are read. head_width: of the
     attention. operations: torch.nn, or the host's twin of it that casts weights as they are used.
-    Raises KeyError or IndexError where a tensor that carries a size is missing or has too few dimensions.
+    Raises KeyError or IndexError if a tensor that determines a size is missing or has too few dimensions.
     """
 
     def __init__(self, state_dict: dict[str, torch.Tensor], head_width: int, device, operations):
@@ -66,7 +69,7 @@ class PerceiverResampler(torch.nn.Module):
         self.norm_out = operations.LayerNorm(output, dtype=dtype, device=device)
 
     def forward(self, features: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
-        """Read the features into the latents, and project those."""
+        """features: (B, S, features). latents: (B, T, width). Returns (B, T, output)."""
         features = self.proj_in(features)
         for attention, feed in self.layers:
             latents = attention(features, latents) + latents
@@ -83,6 +86,6 @@ class QueryResampler(PerceiverResampler):
         self.latents = torch.nn.Parameter(torch.empty(latents.shape, dtype=latents.dtype, device=device))
 
     def forward(self, embedding: torch.Tensor) -> torch.Tensor:
-        """embedding: (B, features), float32."""
+        """embedding: (B, features), float32. Returns (B, T, output)."""
         latents = comfy.model_management.cast_to_device(self.latents, embedding.device, embedding.dtype)
         return super().forward(embedding[:, None], latents.expand(len(embedding), -1, -1))

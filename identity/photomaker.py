@@ -1,20 +1,25 @@
 """PhotoMaker V1 and V2 (TencentARC/PhotoMaker): files, LoRA on a MODEL, identity in a prompt's CONDITIONING."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import comfy.clip_vision
-import comfy.model_base
 import comfy.model_management
 import comfy.model_patcher
-import comfy.ops
 import comfy.sd
 import torch
 
-from .face_analysis import check_recogniser, embed_faces
-from .photomaker_encoder import PERCEIVER, PhotoMakerEncoder, PhotoMakerV2Encoder, encoder_class, shape_faults
+from .errors import check_sdxl, wrong_file
+from .face_analysis import check_embedding_width, check_recogniser, embed_faces
+from .photomaker_encoder import PERCEIVER, PhotoMakerEncoder, PhotoMakerV2Encoder, encoder_class
 from .photomaker_prompt import ENCODER_WIDTHS, prepare_prompt
-from .tensor_files import find_tensor_file, part, read_tensor_file
+from .tensor_files import find_tensor_file, load_module, part, read_tensor_file, weight_fault
 
+INPUT = "photomaker_name"
+EXPECTED = (
+    "the keys id_encoder and lora_weights, or both as prefixes, or encoder keys such as visual_projection_2.weight "
+    f"beside unet. keys, and in V2 encoder keys under {PERCEIVER} as well"
+)
 REMEDY = (
     "Put photomaker-v1.bin of TencentARC/PhotoMaker or photomaker-v2.bin of TencentARC/PhotoMaker-V2 (Hugging Face) "
     "into models/photomaker and choose it."
@@ -31,76 +36,48 @@ class PhotoMaker:
 
 def find_photomaker(name: str) -> str:
     """The path of a file in any registered photomaker folder. Raises FileNotFoundError with the remedy."""
-    return find_tensor_file("photomaker", name, "photomaker_name", REMEDY)
+    return find_tensor_file("photomaker", name, INPUT, REMEDY)
 
 
 def load_photomaker(path: str) -> PhotoMaker:
-    """Load a file of either version; version and layout show in its keys, and nothing in it is ever executed.
+    """Load a file of either version, which its keys tell, as they tell its layout; nothing in it is ever executed.
 
     Layouts: a dict of `id_encoder` and `lora_weights` (.bin); the same two as prefixes (.safetensors); encoder keys
     without a prefix beside `unet.` keys. Weights keep the file's dtype, computing is float32.
-    Raises ValueError, naming the input photomaker_name, for a file that is damaged, holds code or is another.
+    Raises ValueError, naming the input photomaker_name, for a file that is damaged, holds code or is something else.
     """
-    contents = read_tensor_file(path, "photomaker_name", REMEDY)
-    encoder_weights, lora = _split(contents)
-    faults = _faults(encoder_weights, lora)
-    if faults:
-        raise ValueError(
-            f"photomaker_name: {path} is not a PhotoMaker file: {faults}. Expected: the keys id_encoder and "
-            "lora_weights, or both as prefixes, or encoder keys such as visual_projection_2.weight beside unet. keys, "
-            f"and in V2 encoder keys under {PERCEIVER} as well; "
-            f"it begins with {', '.join(map(str, list(contents)[:3])) or 'nothing'}. {REMEDY}"
-        )
-    offload_device = comfy.model_management.text_encoder_offload_device()
-    encoder = encoder_class(encoder_weights)(encoder_weights, offload_device, comfy.ops.manual_cast).eval()
-    patcher = comfy.model_patcher.CoreModelPatcher(
-        encoder, load_device=comfy.model_management.text_encoder_device(), offload_device=offload_device
-    )
-    encoder.load_state_dict(encoder_weights, assign=patcher.is_dynamic())
-    return PhotoMaker(patcher, lora)
+    contents = read_tensor_file(path, INPUT, REMEDY)
+    weights, lora = _split(contents)
+    make = partial(encoder_class(weights), weights)
+    if fault := weight_fault(make, weights) or ("" if lora else "it has no LoRA"):
+        raise wrong_file(INPUT, path, "a PhotoMaker file", fault, EXPECTED, contents, REMEDY)
+    return PhotoMaker(load_module(make, weights), lora)
 
 
 def _split(contents: dict) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-    """The tensors of the encoder and of the LoRA, out of any of the three layouts."""
+    """The tensors of the encoder and of the LoRA, from any of the three layouts."""
     encoder, lora = part(contents, "id_encoder"), part(contents, "lora_weights")
     if not encoder:
         tensors = {str(key): value for key, value in contents.items() if torch.is_tensor(value)}
         lora = {key: value for key, value in tensors.items() if key.startswith("unet.")}
         encoder = {key: value for key, value in tensors.items() if key not in lora}
-    # A constant (0, 1, 2, ...) that files saved by older transformers carry along.
+    # A constant (0, 1, 2, ...) that files saved by older versions of transformers contain.
     encoder.pop("vision_model.embeddings.position_ids", None)
     return encoder, lora
-
-
-def _faults(encoder_weights: dict[str, torch.Tensor], lora: dict[str, torch.Tensor]) -> str:
-    """What keeps these tensors from being a PhotoMaker, or "" where nothing does."""
-    try:
-        misfits = shape_faults(encoder_weights)
-    except KeyError as key:
-        return f"it has no {key.args[0]}"
-    except (IndexError, RuntimeError, ValueError):
-        return "the shapes of its tensors do not belong together"
-    if misfits:
-        return f"tensors missing, surplus or of a wrong shape: {len(misfits)}, such as {misfits[0]}"
-    return "" if lora else "it has no LoRA"
 
 
 def apply_lora(model, photomaker: PhotoMaker, strength: float):
     """A MODEL with the file's LoRA on it; at strength 0 the very MODEL that came in, which is never changed.
 
-    Raises ValueError where model is not SDXL or no tensor of the LoRA finds its place in it.
+    Raises ValueError if model is not SDXL or no tensor of the LoRA fits a layer of it.
     """
-    if not isinstance(model.model, comfy.model_base.SDXL):
-        raise ValueError(
-            f"model: PhotoMaker works with SDXL alone, and this is {type(model.model).__name__}. Connect the MODEL of "
-            "an SDXL checkpoint (base, not refiner)."
-        )
+    check_sdxl(model, "PhotoMaker")
     if strength == 0:
         return model
     patched, _ = comfy.sd.load_lora_for_models(model, None, photomaker.lora, strength, 0)
     if _patch_count(patched) == _patch_count(model):
         raise ValueError(
-            "model: no tensor of the PhotoMaker file's LoRA fits into it. Connect a MODEL with SDXL's own layers, or "
+            "model: no tensor of the PhotoMaker file's LoRA fits it. Connect a MODEL with SDXL's own layers, or "
             "set lora_strength to 0."
         )
     return patched
@@ -114,15 +91,15 @@ def _patch_count(model) -> int:
 def encode_prompt(photomaker: PhotoMaker, clip, images: torch.Tensor, text: str, trigger: str, face_analysis=None):
     """Encode one prompt with the identity of some pictures, and without.
 
-    images: (N, H, W, 3 or 4), 0 to 1, the reference pictures, one person. text, trigger: see `prepare_prompt`.
+    images: (N, H, W, 3 or 4), 0 to 1, reference pictures of one person. text, trigger: see `prepare_prompt`.
     face_analysis: a FACEANALYSIS of buffalo_l. V2 needs it and leaves out pictures without a face; V1 ignores it.
     Returns two CONDITIONINGs. `positive`: the class tokens hold the identity; its pooled output is that of the prompt
-    with the class token repeated, which no identity reaches, as in PhotoMaker's pipeline. `customization_free`: the
-    prompt without the trigger, pooled output included, just as CLIPTextEncode gives it.
+    with the class token repeated and has no identity, as in PhotoMaker's pipeline. `customization_free`: the prompt
+    without the trigger, pooled output included, exactly as CLIPTextEncode gives it.
     Raises ValueError for a prompt, CLIP, number of pictures or face analysis that does not fit.
     """
     if images.shape[0] == 0:
-        raise ValueError("reference_images: no picture in it. Connect at least one picture of the person.")
+        raise ValueError("reference_images: no pictures. Connect at least one picture of the person.")
     encoder, device = photomaker.patcher.model, photomaker.patcher.load_device
     faces = ()
     if isinstance(encoder, PhotoMakerV2Encoder):
@@ -143,16 +120,12 @@ def _embed(face_analysis, images: torch.Tensor, width: int) -> tuple[list[int], 
     """The numbers of the pictures that show a face, and its raw embedding in each, (M, width)."""
     if face_analysis is None:
         raise ValueError(
-            "face_analysis: PhotoMaker V2 reads the face with one, and none is connected. Connect Load Face Analysis "
+            "face_analysis: PhotoMaker V2 reads the face with one, but none is connected. Connect Load Face Analysis "
             "with the pack buffalo_l, or load photomaker-v1.bin, which needs none."
         )
     check_recogniser(face_analysis, "buffalo_l", "PhotoMaker V2")
     shown, embeddings = embed_faces(face_analysis, images)
-    if embeddings.shape[-1] != width:
-        raise ValueError(
-            f"face_analysis: its embeddings of a face are {embeddings.shape[-1]} wide, and this PhotoMaker reads "
-            f"{width}. Connect Load Face Analysis with the pack buffalo_l."
-        )
+    check_embedding_width(embeddings, width, "PhotoMaker V2", "buffalo_l")
     return shown, embeddings
 
 

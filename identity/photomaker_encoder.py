@@ -1,7 +1,7 @@
-"""PhotoMaker's identity encoders: a CLIP vision transformer, what each version makes of it, and the fuse module.
+"""PhotoMaker's identity encoders: a CLIP vision transformer, each version's projection of it, and the fuse module.
 
 Parameter names and order of operations follow the `id_encoder` part of the files from TencentARC/PhotoMaker. All sizes
-come from the file: the real one is a ViT-L/14, but a file of the same layout loads at any size.
+come from the file: the published one is a ViT-L/14, but a file of the same layout loads at any size.
 """
 
 from math import isqrt
@@ -13,7 +13,7 @@ from .perceiver import PerceiverResampler
 
 # The file does not say how many heads its vision transformer has. CLIP's are 64 wide (ViT-L: 16 heads for 1024).
 HEAD_WIDTH = 64
-# Nor for the perceiver of V2: TencentARC/PhotoMaker's has 16 of 128 for a width of 2048.
+# Nor how many V2's perceiver has: TencentARC/PhotoMaker's are 128 wide (16 heads for 2048).
 PERCEIVER_HEAD_WIDTH = 128
 PERCEIVER = "qformer_perceiver."
 
@@ -28,6 +28,7 @@ class MLP(torch.nn.Module):
         self.fc2 = operations.Linear(width, width, dtype=dtype, device=device)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x: (..., in_width). Returns (..., width)."""
         return self.fc2(torch.nn.functional.gelu(self.fc1(self.layernorm(x))))
 
 
@@ -47,12 +48,12 @@ class FuseModule(torch.nn.Module):
 
 
 class PhotoMakerEncoder(torch.nn.Module):
-    """V1. From pictures to identity tokens (`forward`), and from those into a prompt's class tokens (`fuse_module`).
+    """V1. Turns pictures into identity tokens (`forward`) and fuses those into a prompt's class tokens (`fuse_module`).
 
     state_dict: the file's encoder part, unprefixed; only its shapes and dtype are read here.
     operations: torch.nn, or the host's twin of it that casts weights as they are used.
-    tokens_per_image: how many identity tokens `forward` makes of one picture.
-    Raises KeyError or IndexError where a tensor that carries a size is missing or has too few dimensions.
+    tokens_per_image: how many identity tokens `forward` makes from one picture.
+    Raises KeyError or IndexError if a tensor that determines a size is missing or has too few dimensions.
     """
 
     tokens_per_image = 1
@@ -85,15 +86,15 @@ class PhotoMakerEncoder(torch.nn.Module):
         self.fuse_module = FuseModule(self.width, dtype, device, operations)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """pixels: (N, 3, image_size, image_size), normalised as for CLIP. Returns a token per picture, (N, width)."""
+        """pixels: (N, 3, image_size, image_size), normalised as for CLIP. Returns one token per picture, (N, width)."""
         pooled = self.vision_model(pixels)[2]
         return torch.cat([self.visual_projection(pooled), self.visual_projection_2(pooled)], dim=-1)
 
 
 class IdentityPerceiver(torch.nn.Module):
-    """What V2 adds: tokens made of a face's embedding, which then read the picture's patches.
+    """What V2 adds: tokens made from a face's embedding, which then attend to the picture's patches.
 
-    state_dict: the whole encoder part. hidden: width of the vision transformer. width: of the identity tokens.
+    state_dict: the whole encoder part. hidden: width of the vision transformer. width: width of the identity tokens.
     """
 
     def __init__(self, state_dict: dict[str, torch.Tensor], hidden: int, width: int, device, operations):
@@ -110,13 +111,13 @@ class IdentityPerceiver(torch.nn.Module):
         self.token_norm = operations.LayerNorm(width, **factory)
         prefix = f"{PERCEIVER}perceiver_resampler."
         sizes = {key.removeprefix(prefix): tensor for key, tensor in state_dict.items() if key.startswith(prefix)}
-        # It has the widths of its neighbours: then a file's perceiver of other widths shows as misshapen.
+        # Its widths are taken from its neighbours, so that a file whose perceiver has other widths is misshapen.
         sizes["proj_in.weight"] = torch.empty(width, hidden, dtype=dtype, device="meta")
         sizes["proj_out.weight"] = torch.empty(width, width, dtype=dtype, device="meta")
         self.perceiver_resampler = PerceiverResampler(sizes, PERCEIVER_HEAD_WIDTH, device, operations)
 
     def forward(self, faces: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
-        """faces: (N, face_width), as the recogniser gives them. patches: (N, P, hidden). Returns (N, tokens, width)."""
+        """faces: (N, face_width), raw embeddings. patches: (N, P, hidden). Returns (N, tokens_per_image, width)."""
         tokens = self.token_norm(self.token_proj(faces).unflatten(-1, (self.tokens_per_image, -1)))
         return tokens + self.perceiver_resampler(patches, tokens)
 
@@ -124,8 +125,8 @@ class IdentityPerceiver(torch.nn.Module):
 class PhotoMakerV2Encoder(PhotoMakerEncoder):
     """V2. Its identity tokens come from the face's embedding and the patches of the picture.
 
-    The two projections of V1 are in its files as well, and V2 does not use them. Arguments and errors as of V1;
-    face_width: of the embeddings that it expects.
+    The two projections of V1 are in its files as well, but V2 does not use them. Arguments and errors are those of V1;
+    face_width: width of the embeddings that it reads.
     """
 
     def __init__(self, state_dict: dict[str, torch.Tensor], device, operations):
@@ -136,7 +137,7 @@ class PhotoMakerV2Encoder(PhotoMakerEncoder):
         self.face_width = self.qformer_perceiver.face_width
 
     def forward(self, pixels: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
-        """pixels: as in V1. faces: (N, face_width), raw embeddings by buffalo_l's recogniser, one per picture.
+        """pixels: as in V1. faces: (N, face_width), raw embeddings from buffalo_l's recogniser, one per picture.
 
         Returns (N * tokens_per_image, width), the tokens of each picture one after the other.
         """
@@ -145,17 +146,5 @@ class PhotoMakerV2Encoder(PhotoMakerEncoder):
 
 
 def encoder_class(state_dict: dict[str, torch.Tensor]) -> type[PhotoMakerEncoder]:
-    """The version that these tensors belong to, told by their keys alone."""
+    """The encoder of the version that these tensors belong to, which their keys alone tell."""
     return PhotoMakerV2Encoder if any(key.startswith(PERCEIVER) for key in state_dict) else PhotoMakerEncoder
-
-
-def shape_faults(state_dict: dict[str, torch.Tensor]) -> list[str]:
-    """Names of the tensors that are missing, surplus or of another shape than the encoder of these sizes has.
-
-    Raises what the encoder raises.
-    """
-    with torch.device("meta"):
-        encoder = encoder_class(state_dict)(state_dict, "meta", torch.nn)
-    expected = {key: tensor.shape for key, tensor in encoder.state_dict().items()}
-    found = {key: tensor.shape for key, tensor in state_dict.items()}
-    return sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))

@@ -1,8 +1,8 @@
 """PhotoMaker's prompt rule, on the host's tokens: which token becomes the person, and how often.
 
 The rule is that of TencentARC/PhotoMaker's pipeline: exactly one trigger, right after the class word. The trigger is
-dropped. The class token, which is the one token just before it, is repeated once per identity token, and those places
-take the identity.
+dropped. The class token, which is the one token just before it, is repeated once per identity token, and the identity
+is fused into these copies.
 """
 
 import logging
@@ -13,14 +13,14 @@ from operator import itemgetter
 
 import torch
 
-# SDXL's two text encoders in the order in which the host joins their outputs, and how wide these are.
+# SDXL's two text encoders in the order in which the host concatenates their outputs, and the widths of these.
 ENCODER_WIDTHS = {"l": 768, "g": 1280}
-# A piece of a prompt (text of one weight, or an embedding) with fewer tokens than this is never cut by the host.
+# The host never splits a piece of a prompt (text of one weight, or an embedding) with fewer tokens than this.
 UNCUT = 8
 # What may stand between the class word and the trigger: "a photo of [a man] img".
 CLOSING = set(")]}\"'")
 
-# As the host's tokenizers give it: word piece id or embedding vector, weight, number of its piece (0: start, end, pad).
+# As the host's tokenizers give it: token id or embedding vector, weight, number of its piece (0: start, end, pad).
 Token = tuple[int | torch.Tensor, float, int]
 
 
@@ -29,7 +29,7 @@ class PhotoMakerPrompt:
     """One prompt as two sets of host tokens, each {"l": chunks, "g": chunks} of 77 tokens.
 
     identity: with the class token repeated. customization_free: the prompt without the trigger.
-    positions: per encoder, where the repeated class token stands in the encoded `identity` (chunks end to end).
+    positions: per encoder, where the copies of the class token are in the encoded `identity` (chunks end to end).
     """
 
     identity: dict[str, list[list[Token]]]
@@ -40,10 +40,10 @@ class PhotoMakerPrompt:
 def prepare_prompt(clip, text: str, trigger: str, copies: int) -> PhotoMakerPrompt:
     """Find the trigger and make both sets of tokens. copies: identity tokens, in V1 one per picture, in V2 two.
 
-    A prompt too long for one chunk is cut where the host cuts it without the trigger. The chunk that the class word
-    stands in keeps its 77 tokens: what the repeated token pushes out at its end is dropped, as PhotoMaker does.
-    Raises ValueError where clip is not SDXL's, where the trigger does not stand exactly once and right after a word,
-    and where the copies do not fit.
+    A prompt too long for one chunk is split where the host splits it without the trigger. The chunk with the class word
+    keeps its 77 tokens: what the copies push out at its end is dropped, as PhotoMaker does.
+    Raises ValueError if clip is not SDXL's, if text does not contain the trigger exactly once and right after a word,
+    or if the copies do not fit.
     """
     empty = _empty_chunks(clip)
     tokens = clip.tokenize(text, return_word_ids=True)
@@ -67,9 +67,11 @@ def prepare_prompt(clip, text: str, trigger: str, copies: int) -> PhotoMakerProm
 
 
 def _empty_chunks(clip) -> dict[str, list[Token]]:
-    """The host's chunk for an empty prompt, per encoder, of a CLIP that is checked to be SDXL's."""
+    """The host's chunk for an empty prompt, per encoder. Raises ValueError unless clip is SDXL's."""
     if clip is None:
-        raise ValueError("clip: there is none. The checkpoint has none: load SDXL's two with DualCLIPLoader.")
+        raise ValueError(
+            "clip: there is none, so the checkpoint has no text encoders. Load SDXL's two with DualCLIPLoader."
+        )
     empty = {key: chunks[0] for key, chunks in clip.tokenize("", return_word_ids=True).items()}
     if empty.keys() != ENCODER_WIDTHS.keys():
         raise ValueError(
@@ -80,7 +82,7 @@ def _empty_chunks(clip) -> dict[str, list[Token]]:
 
 
 def _content(chunks: list[list[Token]], width: int) -> list[Token]:
-    """The prompt's own tokens in a row. Embedding vectors of another width go: the host would drop them later on."""
+    """The prompt's own tokens in a row, without embedding vectors of another width: the host would drop them later."""
     content = [token for chunk in chunks for token in chunk if token[2] != 0]
     fitting = [token for token in content if not torch.is_tensor(token[0]) or token[0].shape[-1] == width]
     if len(fitting) < len(content):
@@ -92,18 +94,18 @@ def _find_trigger(content: list[Token], trigger_tokens: list[Token], trigger: st
     """Start and stop of the trigger's one occurrence in content."""
     wanted = [token[0] for token in trigger_tokens]
     if not wanted or any(map(torch.is_tensor, wanted)):
-        raise ValueError(f'trigger: "{trigger}" is no word. PhotoMaker\'s own is "img".')
+        raise ValueError(f'trigger: "{trigger}" is not a word. PhotoMaker\'s own is "img".')
     ids = [None if torch.is_tensor(token[0]) else token[0] for token in content]
     starts = [i for i in range(len(ids)) if ids[i : i + len(wanted)] == wanted]
     if not starts:
         raise ValueError(
-            f'text: the trigger "{trigger}" does not stand in it. Write it once, right after the class word: '
+            f'text: does not contain the trigger "{trigger}". Write it once, right after the class word: '
             f'"a photo of a man {trigger}".'
         )
     if len(starts) > 1:
         raise ValueError(
-            f'text: the trigger "{trigger}" stands in it {len(starts)} times. Leave it only once, right after the '
-            "class word of the person."
+            f'text: contains the trigger "{trigger}" {len(starts)} times. Keep only one, right after the class word of '
+            "the person."
         )
     return starts[0], starts[0] + len(wanted)
 
@@ -121,7 +123,7 @@ def _find_class_token(clip, before: list[Token], trigger: str) -> int:
             break
     found = f'"{_word_piece(clip, before[-1][0])}"' if before else "nothing"
     raise ValueError(
-        f'text: before the trigger "{trigger}" there is {found}, where the class word must stand: "a photo of a man '
+        f'text: before the trigger "{trigger}" there is {found}, where the class word must be: "a photo of a man '
         f'{trigger}, smiling".'
     )
 
@@ -131,7 +133,7 @@ def _word_piece(clip, token: int) -> str:
 
 
 def _cut(content: list[Token], room: int) -> list[list[Token]]:
-    """Cut content into chunks of at most `room` tokens, as the host's tokenizer does."""
+    """Split content into chunks of at most `room` tokens, as the host's tokenizer does."""
     chunks = [[]]
     for _, piece in groupby(content, key=itemgetter(2)):
         piece = list(piece)
@@ -146,7 +148,7 @@ def _cut(content: list[Token], room: int) -> list[list[Token]]:
 
 
 def _locate(chunks: list[list[Token]], index: int) -> tuple[int, int]:
-    """Row and column of the token that has this index when the chunks are put end to end."""
+    """Row and column of the token that has this index with the chunks end to end."""
     row = 0
     while index >= len(chunks[row]):
         index -= len(chunks[row])
@@ -159,14 +161,14 @@ def _repeat(words: list[Token], column: int, copies: int, room: int) -> list[Tok
     if column + copies > room:
         raise ValueError(
             f"reference_images: they need {copies} places in text from its class word on (one each in PhotoMaker V1, "
-            f"two in V2), and there are {room - column}. Use fewer pictures, or move the class word nearer to the "
+            f"two in V2), but there are {room - column}. Use fewer pictures, or move the class word closer to the "
             "start of text."
         )
     return [*words[:column], *[words[column]] * copies, *words[column + 1 :]][:room]
 
 
 def _close(words: list[Token], empty: list[Token]) -> list[Token]:
-    """A whole chunk: start token, words, end token, padding. empty: the host's chunk for an empty prompt."""
+    """A complete chunk: start token, words, end token, padding. empty: the host's chunk for an empty prompt."""
     start, end, pad = empty[:3]
     return [start, *words, end, *[pad] * (len(empty) - 2 - len(words))]
 
@@ -174,7 +176,7 @@ def _close(words: list[Token], empty: list[Token]) -> list[Token]:
 def _even_out(chunks: dict[str, list[list[Token]]], empty: dict[str, list[Token]]) -> None:
     """Add empty chunks, in place, where an embedding has more vectors for one encoder than for the other.
 
-    The host cuts the joined output to the shorter of the two, and the class word might stand behind that cut.
+    The host cuts the concatenated output to the shorter of the two, and the class word might be beyond that cut.
     """
     rows = max(map(len, chunks.values()))
     for key in chunks:

@@ -1,26 +1,34 @@
-"""Model files that hold two named parts: read without ever executing anything in them, and told apart by their keys."""
+"""Files of named tensors, such as PhotoMaker's and InstantID's: found, read without executing anything, loaded."""
 
 import pickle
+from collections.abc import Callable
 
+import comfy.model_management
+import comfy.model_patcher
+import comfy.ops
 import comfy.utils
 import folder_paths
 import torch
+
+from .errors import file_not_found
+
+# Makes a module whose sizes come from a file, for a device and with torch.nn or the host's twin of it.
+MakeModule = Callable[[object, object], torch.nn.Module]
 
 
 def find_tensor_file(folder: str, file: str, name: str, remedy: str) -> str:
     """The path of a file in any folder that the host has registered as `folder`.
 
-    name: the input that chose the file, remedy: what to do, for messages. Raises FileNotFoundError where it is in none.
+    name: the input that chose the file, remedy: what to do, for messages. Raises FileNotFoundError if it is in none.
     """
     path = folder_paths.get_full_path(folder, file)
     if path is None:
-        searched = ", ".join(folder_paths.get_folder_paths(folder))
-        raise FileNotFoundError(f"{name}: {file} is not in {searched}. {remedy}")
+        raise file_not_found(name, file, folder_paths.get_folder_paths(folder), remedy)
     return path
 
 
 def read_tensor_file(path: str, name: str, remedy: str) -> dict:
-    """The contents of a .safetensors, .bin or .pth file; an empty dict where the file holds something else.
+    """The contents of a .safetensors, .bin or .pth file; an empty dict if the file holds something else.
 
     name: the input that chose the file, remedy: what to do, for messages. Raises ValueError for a file that is
     damaged, cut short or holds code.
@@ -29,7 +37,7 @@ def read_tensor_file(path: str, name: str, remedy: str) -> dict:
         contents = comfy.utils.load_torch_file(path, safe_load=True)
     except Exception as error:  # whatever a reader of damaged files may raise
         if isinstance(error, pickle.UnpicklingError) and "GLOBAL" in str(error):
-            reason = "holds code beside its weights and was not loaded, for that code might run"
+            reason = "holds code besides its weights and was not loaded, because that code might run"
         else:
             reason = f"cannot be read ({type(error).__name__}): it is damaged, cut short, or another kind of file"
         raise ValueError(f"{name}: {path} {reason}. {remedy}") from error
@@ -37,10 +45,47 @@ def read_tensor_file(path: str, name: str, remedy: str) -> dict:
 
 
 def part(contents: dict, name: str) -> dict[str, torch.Tensor]:
-    """The tensors of one part, whether it is a dict of its own or a prefix of keys; empty where there is none."""
+    """The tensors of one part, whether it is a dict of its own or a prefix of keys; empty if there is none."""
     if isinstance(contents.get(name), dict):
         tensors = contents[name]
     else:
         prefix = f"{name}."
         tensors = {key.removeprefix(prefix): value for key, value in contents.items() if str(key).startswith(prefix)}
     return {key: tensor for key, tensor in tensors.items() if torch.is_tensor(tensor)}
+
+
+def misfits(make: MakeModule, weights: dict[str, torch.Tensor]) -> list[str]:
+    """Names of the weights that are missing, surplus or of another shape than in the module that `make` makes.
+
+    Raises what `make` raises.
+    """
+    with torch.device("meta"):
+        module = make("meta", torch.nn)
+    expected = {key: tensor.shape for key, tensor in module.state_dict().items()}
+    found = {key: tensor.shape for key, tensor in weights.items()}
+    return sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
+
+
+def weight_fault(make: MakeModule, weights: dict[str, torch.Tensor]) -> str:
+    """What keeps weights from being those of the module that `make` makes, for a message; "" if they are."""
+    try:
+        names = misfits(make, weights)
+    except KeyError as key:
+        return f"it has no {key.args[0]}"
+    except (IndexError, RuntimeError, ValueError):
+        return "the names and shapes of its tensors do not belong together"
+    return f"tensors missing, surplus or of a wrong shape: {len(names)}, such as {names[0]}" if names else ""
+
+
+def load_module(make: MakeModule, weights: dict[str, torch.Tensor]) -> comfy.model_patcher.ModelPatcher:
+    """The module that `make` makes with these weights, in a ModelPatcher, so that the host manages its memory.
+
+    The weights keep their dtype; the host's operations compute in that of their input.
+    """
+    offload_device = comfy.model_management.text_encoder_offload_device()
+    module = make(offload_device, comfy.ops.manual_cast).eval()
+    patcher = comfy.model_patcher.CoreModelPatcher(
+        module, load_device=comfy.model_management.text_encoder_device(), offload_device=offload_device
+    )
+    module.load_state_dict(weights, assign=patcher.is_dynamic())
+    return patcher

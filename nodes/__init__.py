@@ -4,8 +4,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from . import (
     baselines,
-    face,
-    face_keypoints,
+    faces,
     flows,
     identity_similarity,
     instantid,
@@ -24,6 +23,5 @@ class CustomEnhancerExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """The pack's node classes, in the order of the method."""
         inversions = inversion, baselines, pivots, recordings
-        faces = face, face_keypoints, photomaker, instantid
-        families = *inversions, flows, *faces, seeing, identity_similarity, sweeps
+        families = *inversions, flows, faces, photomaker, instantid, seeing, identity_similarity, sweeps
         return [node for family in families for node in family.NODES]

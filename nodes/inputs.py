@@ -2,6 +2,8 @@
 
 from comfy_api.latest import io
 
+from ..identity.face_analysis import FACE_ORDERS
+
 INVERSION = "CustomEnhancer/inversion"
 FLOWS = "CustomEnhancer/bimd"
 FACE = "CustomEnhancer/face"
@@ -13,6 +15,9 @@ ResidualNoiseSocket = io.Custom("CE_RESIDUAL_NOISE")
 FlowNormsSocket = io.Custom("CE_FLOW_NORMS")
 # The name that other identity packs use for an InsightFace FaceAnalysis, so that their nodes and ours connect.
 FaceAnalysisSocket = io.Custom("FACEANALYSIS")
+FaceSwapperSocket = io.Custom("CE_FACE_SWAPPER")
+PhotoMakerSocket = io.Custom("CE_PHOTOMAKER")
+InstantIDSocket = io.Custom("CE_INSTANTID")
 
 SIGMAS_INPUT = io.Sigmas.Input(
     "sigmas",
@@ -52,3 +57,36 @@ def seed_input(tooltip: str, **options) -> io.Int.Input:
     return io.Int.Input(
         "noise_seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, optional=True, tooltip=tooltip, **options
     )
+
+
+def face_order_input(name: str, where: str, default: str = "large-small", **options) -> io.Combo.Input:
+    """One of FACE_ORDERS. where: the input with the pictures, for the tooltip. options: further ones of the input."""
+    return io.Combo.Input(
+        name,
+        options=list(FACE_ORDERS),
+        default=default,
+        optional=True,
+        tooltip=f"The order in which the faces of {where} are counted. Size is the area of a face's bounding box.",
+        **options,
+    )
+
+
+def face_inputs(part: str, where: str) -> list[io.Input]:
+    """Which face counts, as inputs <part>_order and <part>_face. where: the input with the pictures, for tooltips."""
+    return [
+        face_order_input(f"{part}_order", where, advanced=True),
+        io.Int.Input(
+            f"{part}_face",
+            default=0,
+            min=0,
+            max=99,
+            optional=True,
+            advanced=True,
+            tooltip=f"Which face of {where} to use, counted from 0.",
+        ),
+    ]
+
+
+def no_face_input(tooltip: str) -> io.Combo.Input:
+    """The choice `no_face` of nodes that go through a batch. tooltip: what pass_through does is the node's own."""
+    return io.Combo.Input("no_face", options=["error", "pass_through"], default="error", optional=True, tooltip=tooltip)

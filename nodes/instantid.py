@@ -1,19 +1,12 @@
-"""InstantID nodes: load its file, and put a face into a MODEL and its conditionings."""
+"""InstantID nodes: load its file, and add a face to a MODEL and its conditionings."""
 
 import folder_paths
 from comfy_api.latest import io
 
 from ..host.checks import check_mask, check_range, missing_file
-from ..identity.face_analysis import check_recogniser, embed_faces
-from ..identity.identity_net import check_identity_net, put_identity_net
-from ..identity.instantid import check_sdxl, encode_faces, find_instantid, load_instantid
-from ..identity.instantid_attention import Face, add_decoupled_attention, face_key, put_face
-from ..identity.keypoints import keypoints_of
-from .face import face_inputs
-from .inputs import FaceAnalysisSocket as FaceAnalysis
-
-CATEGORY = "CustomEnhancer/identity"
-InstantIDSocket = io.Custom("CE_INSTANTID")
+from ..identity.instantid import find_instantid, load_instantid
+from ..identity.instantid_flow import ChosenFace, Influence, check_instantid, personalise, read_person
+from .inputs import IDENTITY, FaceAnalysisSocket, InstantIDSocket, face_inputs
 
 
 class InstantIDLoaderNode(io.ComfyNode):
@@ -24,8 +17,8 @@ class InstantIDLoaderNode(io.ComfyNode):
         return io.Schema(
             node_id="CE_InstantIDLoader",
             display_name="Load InstantID",
-            category=CATEGORY,
-            description="Loads InstantID's adapter: what turns a face into something that SDXL's attention reads.",
+            category=IDENTITY,
+            description="Loads InstantID's adapter, which turns a face into something that SDXL's attention reads.",
             search_aliases=["instantid", "ip-adapter", "face id"],
             inputs=[
                 io.Combo.Input(
@@ -47,76 +40,87 @@ class InstantIDLoaderNode(io.ComfyNode):
         return io.NodeOutput(load_instantid(find_instantid(instantid_name)))
 
 
-def _strength_input(name: str, what: str) -> io.Float.Input:
-    return io.Float.Input(name, default=0.8, min=0.0, max=5.0, step=0.01, optional=True, tooltip=what)
+def _strength_input(name: str, tooltip: str) -> io.Float.Input:
+    return io.Float.Input(name, default=0.8, min=0.0, max=5.0, step=0.01, optional=True, tooltip=tooltip)
 
 
 def _percent_inputs(part: str, what: str) -> list[io.Float.Input]:
     limits = {"min": 0.0, "max": 1.0, "step": 0.001, "optional": True, "advanced": True}
     return [
-        io.Float.Input(f"{part}_{name}_percent", default=default, tooltip=f"{text} of sampling, 0 to 1.", **limits)
-        for name, default, text in (
-            ("start", 0.0, f"{what} acts from this part"),
-            ("end", 1.0, f"{what} acts up to this part"),
+        io.Float.Input(
+            f"{part}_{name}_percent",
+            default=default,
+            tooltip=f"{what} {acts} this fraction of sampling, 0 to 1.",
+            **limits,
         )
+        for name, default, acts in (("start", 0.0, "starts at"), ("end", 1.0, "stops after"))
     ]
 
 
 class InstantIDForwardFlowNode(io.ComfyNode):
-    """A face in a MODEL's attention and, with IdentityNet, in its CONDITIONING, as a node."""
+    """`personalise` as a node."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="CE_InstantIDForwardFlow",
             display_name="InstantID Forward Flow",
-            category=CATEGORY,
+            category=IDENTITY,
             description="Personalises an SDXL model with pictures of one person. Sample the model with the outputs "
-            "positive and negative for the forward flow, and with conditionings that did not pass through here for the "
-            "pivot flow: for those it is the model that came in.",
+            "positive and negative for the forward flow, and with conditionings that did not pass through this node "
+            "for the pivot flow: for those it predicts what the model that came in predicts.",
             search_aliases=["instantid", "identitynet", "face id"],
             inputs=[
                 io.Model.Input(
-                    "model", tooltip="An SDXL model. It is not changed: the face's attention goes on a copy."
+                    "model", tooltip="An SDXL model. It is not changed: the face attention is added to a copy."
                 ),
-                io.Conditioning.Input("positive", tooltip="The prompt. ControlNets on it stay, and keep to the text."),
-                io.Conditioning.Input("negative", tooltip="The negative prompt. It takes the face of nobody."),
+                io.Conditioning.Input(
+                    "positive", tooltip="The prompt. ControlNets already on it stay and keep reading the text."
+                ),
+                io.Conditioning.Input("negative", tooltip="The negative prompt. It gets an all-zero face embedding."),
                 InstantIDSocket.Input("instantid", tooltip="From Load InstantID."),
                 io.ControlNet.Input(
                     "control_net",
                     tooltip="InstantID's IdentityNet, from Load ControlNet Model: diffusion_pytorch_model.safetensors "
                     "of InstantX/InstantID's folder ControlNetModel.",
                 ),
-                FaceAnalysis.Input("face_analysis", tooltip="From Load Face Analysis, pack antelopev2."),
+                FaceAnalysisSocket.Input("face_analysis", tooltip="From Load Face Analysis, pack antelopev2."),
                 io.Image.Input(
                     "reference_images",
-                    tooltip="One or more pictures of one person; their mean counts. Those without a face are left out.",
+                    tooltip="One or more pictures of one person, whose face embeddings are averaged. Those without a "
+                    "face are left out.",
                 ),
                 io.Image.Input(
                     "keypoints_image",
                     optional=True,
-                    tooltip="Where the face goes and how it is turned: a picture with a face there (the swapped scene, "
-                    "say), or a key-point picture. Without it, as in the first reference picture.",
+                    tooltip="Where the face goes and which way it is turned: a picture with a face there, such as the "
+                    "scene after the face swap, or a key-point picture. If not connected, as in the first reference "
+                    "picture that shows the face.",
                 ),
-                _strength_input("ip_adapter_scale", "How much the attention to the face adds. 0: nothing."),
-                _strength_input("controlnet_strength", "How much IdentityNet steers, by key points. 0: not at all."),
-                *_percent_inputs("ip_adapter", "The attention to the face"),
+                _strength_input("ip_adapter_scale", "Weight of the face attention. 0 turns it off."),
+                _strength_input(
+                    "controlnet_strength", "Strength of IdentityNet, which poses the face. 0 turns it off."
+                ),
+                *_percent_inputs("ip_adapter", "The face attention"),
                 *_percent_inputs("controlnet", "IdentityNet"),
-                *face_inputs("reference", "each of reference_images"),
+                *face_inputs("reference", "each picture of reference_images"),
                 *face_inputs("keypoints", "keypoints_image"),
                 io.Mask.Input(
                     "mask",
                     optional=True,
-                    tooltip="Where the attention to the face acts: 1 fully, 0 not at all. Without it, everywhere.",
+                    tooltip="Where the face attention acts: 1 fully, 0 not at all. If not connected, everywhere.",
                 ),
             ],
             outputs=[
-                io.Model.Output(display_name="model", tooltip="The model that heeds faces, for both flows."),
-                io.Conditioning.Output(display_name="positive", tooltip="The prompt with the person: forward flow."),
+                io.Model.Output(display_name="model", tooltip="Model patched with face attention, for both flows."),
                 io.Conditioning.Output(
-                    display_name="negative", tooltip="The negative prompt with nobody: forward flow."
+                    display_name="positive", tooltip="The prompt with the person, for the forward flow."
                 ),
-                io.Image.Output(display_name="keypoints", tooltip="What IdentityNet is shown."),
+                io.Conditioning.Output(
+                    display_name="negative",
+                    tooltip="The negative prompt with an all-zero face embedding, for the forward flow.",
+                ),
+                io.Image.Output(display_name="keypoints", tooltip="The key-point pictures that IdentityNet sees."),
             ],
         )
 
@@ -143,30 +147,17 @@ class InstantIDForwardFlowNode(io.ComfyNode):
         keypoints_face=0,
         mask=None,
     ):
-        check_sdxl(model)
-        check_recogniser(face_analysis, "antelopev2", "InstantID")
-        check_identity_net(control_net, model, instantid.token_width)
+        check_instantid(model, face_analysis, instantid, control_net)
         check_range("ip_adapter", ip_adapter_start_percent, ip_adapter_end_percent)
         check_range("controlnet", controlnet_start_percent, controlnet_end_percent)
-        check_mask("mask", mask, "the attention to the face")
-        shown, embeddings = embed_faces(face_analysis, reference_images, reference_order, reference_face)
-        if keypoints_image is None:
-            first = reference_images[shown[:1]]
-            keypoints = keypoints_of("reference_images", first, face_analysis, reference_order, reference_face)
-        else:
-            keypoints = keypoints_of("keypoints_image", keypoints_image, face_analysis, keypoints_order, keypoints_face)
-        if ip_adapter_scale == 0 and controlnet_strength == 0:
-            return io.NodeOutput(model, positive, negative, keypoints)
-
-        patched = add_decoupled_attention(model, instantid.widths)
-        settings = ip_adapter_scale, ip_adapter_start_percent, ip_adapter_end_percent, mask
-        faces = [Face(*encoded, *settings) for encoded in encode_faces(instantid, embeddings)]
-        key = face_key()
-        conditionings = [put_face(*each, key) for each in zip((positive, negative), faces, strict=True)]
-        if controlnet_strength != 0:
-            percents = controlnet_start_percent, controlnet_end_percent
-            conditionings = put_identity_net(conditionings, control_net, keypoints, controlnet_strength, percents, key)
-        return io.NodeOutput(patched, *conditionings, keypoints)
+        check_mask("mask", mask, "the face attention")
+        in_references = ChosenFace(reference_order, reference_face)
+        in_keypoints = ChosenFace(keypoints_order, keypoints_face)
+        person = read_person(face_analysis, reference_images, in_references, keypoints_image, in_keypoints)
+        attention = Influence(ip_adapter_scale, ip_adapter_start_percent, ip_adapter_end_percent)
+        control = Influence(controlnet_strength, controlnet_start_percent, controlnet_end_percent)
+        flow = personalise(model, (positive, negative), instantid, control_net, person, attention, control, mask)
+        return io.NodeOutput(*flow, person.keypoints)
 
 
 NODES = [InstantIDLoaderNode, InstantIDForwardFlowNode]

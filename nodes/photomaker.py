@@ -5,10 +5,7 @@ from comfy_api.latest import io
 
 from ..host.checks import missing_file
 from ..identity.photomaker import apply_lora, encode_prompt, find_photomaker, load_photomaker
-from .inputs import FaceAnalysisSocket as FaceAnalysis
-
-CATEGORY = "CustomEnhancer/identity"
-PhotoMakerSocket = io.Custom("CE_PHOTOMAKER")
+from .inputs import IDENTITY, FaceAnalysisSocket, PhotoMakerSocket
 
 
 class PhotoMakerLoaderNode(io.ComfyNode):
@@ -19,19 +16,21 @@ class PhotoMakerLoaderNode(io.ComfyNode):
         return io.Schema(
             node_id="CE_PhotoMakerLoader",
             display_name="Load PhotoMaker",
-            category=CATEGORY,
+            category=IDENTITY,
             description="Loads a PhotoMaker file: the identity encoder and the LoRA that belongs to it.",
             inputs=[
                 io.Combo.Input(
                     "photomaker_name",
                     options=folder_paths.get_filename_list("photomaker"),
                     tooltip="A file in models/photomaker: photomaker-v1.bin of TencentARC/PhotoMaker or "
-                    "photomaker-v2.bin of TencentARC/PhotoMaker-V2, or the same as .safetensors. Which version it is "
-                    "shows in the file.",
+                    "photomaker-v2.bin of TencentARC/PhotoMaker-V2, or the same as .safetensors. The file itself tells "
+                    "which version it is.",
                 ),
             ],
             outputs=[
-                PhotoMakerSocket.Output(display_name="photomaker", tooltip="The encoder and the LoRA of this one file.")
+                PhotoMakerSocket.Output(
+                    display_name="photomaker", tooltip="The identity encoder and the LoRA of this file."
+                )
             ],
         )
 
@@ -52,17 +51,17 @@ class PhotoMakerForwardFlowNode(io.ComfyNode):
         return io.Schema(
             node_id="CE_PhotoMakerForwardFlow",
             display_name="PhotoMaker Forward Flow",
-            category=CATEGORY,
+            category=IDENTITY,
             description="Personalises an SDXL model with pictures of one person. Sample the model with positive for "
             "the forward flow, and with customization_free for the pivot flow.",
             inputs=[
-                io.Model.Input("model", tooltip="An SDXL model. It is not changed: the LoRA goes on a copy."),
+                io.Model.Input("model", tooltip="An SDXL model. It is not changed: the LoRA is applied to a copy."),
                 io.Clip.Input("clip", tooltip="The two text encoders of that SDXL model."),
                 PhotoMakerSocket.Input("photomaker", tooltip="From Load PhotoMaker."),
                 io.Image.Input(
                     "reference_images",
                     tooltip="One or more pictures of one person, cropped to the head (the middle square of each is "
-                    "used). Each takes one place of the prompt, in V2 two. V2 leaves out those without a face.",
+                    "used). Each takes up one token of the prompt, in V2 two. V2 leaves out those without a face.",
                 ),
                 io.String.Input(
                     "text",
@@ -76,8 +75,8 @@ class PhotoMakerForwardFlowNode(io.ComfyNode):
                     "trigger",
                     default="img",
                     optional=True,
-                    tooltip="The word in text that marks the class word before it as the person. It is left out of the "
-                    "prompt itself.",
+                    tooltip="The word in text that marks the class word before it as the person. It is removed from "
+                    "the prompt itself.",
                 ),
                 io.Float.Input(
                     "lora_strength",
@@ -86,20 +85,22 @@ class PhotoMakerForwardFlowNode(io.ComfyNode):
                     max=10.0,
                     step=0.01,
                     optional=True,
-                    tooltip="Strength of the file's LoRA on the model. 1: as trained. 0: the model stays as it is.",
+                    tooltip="Strength of the file's LoRA on the model. 1: as trained. 0: the model stays unchanged.",
                 ),
-                FaceAnalysis.Input(
+                FaceAnalysisSocket.Input(
                     "face_analysis",
                     optional=True,
-                    tooltip="For PhotoMaker V2: from Load Face Analysis, pack buffalo_l. V1 does not look at it.",
+                    tooltip="For PhotoMaker V2: from Load Face Analysis, pack buffalo_l. V1 ignores it.",
                 ),
             ],
             outputs=[
                 io.Model.Output(display_name="model", tooltip="The model with the LoRA, for both flows."),
-                io.Conditioning.Output(display_name="positive", tooltip="The prompt with the person: forward flow."),
+                io.Conditioning.Output(
+                    display_name="positive", tooltip="The prompt with the person, for the forward flow."
+                ),
                 io.Conditioning.Output(
                     display_name="customization_free",
-                    tooltip="The prompt without trigger and person: inversion and pivot flow.",
+                    tooltip="The prompt without trigger and person, for the inversion and the pivot flow.",
                 ),
             ],
         )

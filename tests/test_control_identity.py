@@ -12,7 +12,7 @@ from customenhancer.identity.face_analysis import find_face, load_face_analysis
 from customenhancer.identity.instantid import load_instantid
 from customenhancer.identity.keypoints import draw_keypoints
 from customenhancer.nodes.bimd import BiMDSamplerNode, TripleFlowGuiderNode
-from customenhancer.nodes.face_keypoints import FaceKeypoints
+from customenhancer.nodes.faces import FaceKeypointsNode
 from customenhancer.nodes.instantid import InstantIDForwardFlowNode
 from customenhancer.nodes.inversion import ResInversion
 from skimage import data
@@ -49,7 +49,7 @@ def test_key_points_of_our_face_analysis_drive_a_control_of_the_scene(analysis, 
     model = shallow_sdxl()
     free, scenes = draw_scene(model), []
     for picture, index in ((ASTRONAUT, 0), (CROWD, 0), (CROWD, 1)):
-        keypoints = FaceKeypoints.execute(picture, analysis, image_order="left-right", image_face=index).result[0]
+        keypoints = FaceKeypointsNode.execute(picture, analysis, image_order="left-right", image_face=index).result[0]
         found = find_face(analysis, picture[0], "left-right", index)
         assert torch.equal(keypoints[0], draw_keypoints(found.kps, 512, 512))
         scenes.append(draw_scene(model, *apply(control_net(), picture=keypoints)))

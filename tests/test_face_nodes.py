@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from customenhancer.identity.face_analysis import detect_faces, sort_faces
-from customenhancer.nodes.face import NODES, FaceAnalysisLoader, FaceSwap, FaceSwapperLoader
+from customenhancer.nodes.faces import NODES, FaceAnalysisLoaderNode, FaceSwapNode, FaceSwapperLoaderNode
 from skimage import data
 from standins.faces import ASTRONAUT_FACE, FixturePicture, as_image, make_face_models, random_picture, upright_face
 
@@ -37,8 +37,8 @@ def loaded(stand_ins):
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(folder_paths.folder_names_and_paths, "insightface", ([str(stand_ins)], set()))
         analysis, swapper = (
-            FaceAnalysisLoader.execute("buffalo_l", "CPU"),
-            FaceSwapperLoader.execute("inswapper_128.onnx"),
+            FaceAnalysisLoaderNode.execute("buffalo_l", "CPU"),
+            FaceSwapperLoaderNode.execute("inswapper_128.onnx"),
         )
     return {"face_analysis": analysis.result[0], "face_swapper": swapper.result[0]}
 
@@ -64,8 +64,9 @@ def test_ids_and_sockets_are_the_contract():
         "CE_FaceAnalysisLoader": ["FACEANALYSIS"],
         "CE_FaceSwapperLoader": ["CE_FACE_SWAPPER"],
         "CE_FaceSwap": ["IMAGE", "MASK"],
+        "CE_FaceKeypoints": ["IMAGE"],
     }
-    sockets = {one.id: one.io_type for one in FaceSwap.GET_SCHEMA().inputs}
+    sockets = {one.id: one.io_type for one in FaceSwapNode.GET_SCHEMA().inputs}
     assert sockets["image"] == sockets["reference"] == "IMAGE"
     assert sockets["face_analysis"] == "FACEANALYSIS" and sockets["face_swapper"] == "CE_FACE_SWAPPER"
 
@@ -87,30 +88,30 @@ def test_combos_list_what_is_on_disk(tmp_path, monkeypatch):
     def options(node):
         return node.define_schema().inputs[0].options
 
-    assert options(FaceAnalysisLoader) == ["buffalo_l", "antelopev2"]
-    assert options(FaceSwapperLoader) == ["inswapper_128.onnx"]
+    assert options(FaceAnalysisLoaderNode) == ["buffalo_l", "antelopev2"]
+    assert options(FaceSwapperLoaderNode) == ["inswapper_128.onnx"]
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "insightface", ([str(tmp_path)], set()))
-    assert options(FaceAnalysisLoader) == options(FaceSwapperLoader) == []
+    assert options(FaceAnalysisLoaderNode) == options(FaceSwapperLoaderNode) == []
 
 
 def test_missing_files_are_refused_before_the_run():
-    assert FaceAnalysisLoader.validate_inputs("buffalo_l") is True
-    assert FaceSwapperLoader.validate_inputs("inswapper_128.onnx") is True
-    assert FaceAnalysisLoader.validate_inputs() is True and FaceSwapperLoader.validate_inputs() is True  # linked
-    assert "Unpack buffalo_m.zip" in FaceAnalysisLoader.validate_inputs("buffalo_m")
-    assert "Put inswapper_128.onnx" in FaceSwapperLoader.validate_inputs("../other.onnx")
+    assert FaceAnalysisLoaderNode.validate_inputs("buffalo_l") is True
+    assert FaceSwapperLoaderNode.validate_inputs("inswapper_128.onnx") is True
+    assert all(node.validate_inputs() is True for node in (FaceAnalysisLoaderNode, FaceSwapperLoaderNode))  # linked
+    assert "Unpack buffalo_m.zip" in FaceAnalysisLoaderNode.validate_inputs("buffalo_m")
+    assert "Put inswapper_128.onnx" in FaceSwapperLoaderNode.validate_inputs("../other.onnx")
 
 
 def test_batch_is_swapped_picture_by_picture(loaded):
     pictures = batch(random_picture(3, 512, 512), random_picture(4, 512, 512))
     before = pictures.clone()
     reference = batch(data.astronaut())
-    image, mask = FaceSwap.execute(pictures, reference, **loaded).result
+    image, mask = FaceSwapNode.execute(pictures, reference, **loaded).result
     assert image.shape == pictures.shape and mask.shape == pictures.shape[:3]
     assert torch.equal(pictures, before)
     (person,) = faces_of(loaded, reference[0])
     for number in range(2):
-        alone = FaceSwap.execute(pictures[number : number + 1], reference, **loaded).result
+        alone = FaceSwapNode.execute(pictures[number : number + 1], reference, **loaded).result
         assert torch.equal(image[number], alone[0][0]) and torch.equal(mask[number], alone[1][0])
         assert likeness(faces_of(loaded, image[number])[0], person) > 0.85
 
@@ -122,7 +123,7 @@ def test_batch_is_swapped_picture_by_picture(loaded):
 )  # fmt: skip
 def test_target_order_and_index_choose_the_face(loaded, order, index, place):
     reference = batch(data.astronaut())
-    image, _ = FaceSwap.execute(batch(GROUP), reference, **loaded, target_faces=index, target_order=order).result
+    image, _ = FaceSwapNode.execute(batch(GROUP), reference, **loaded, target_faces=index, target_order=order).result
     (person,) = faces_of(loaded, reference[0])
     similar = [likeness(face, person) > 0.85 for face in faces_of(loaded, image[0])]
     assert similar == [position == place for position in range(3)]
@@ -132,7 +133,9 @@ def test_reference_order_and_index_choose_the_person(loaded):
     people = faces_of(loaded, batch(GROUP)[0])
     scene = batch(random_picture(3, 512, 512))
     for order, index, place in (("left-right", "2", 2), ("large-small", "0", 1), ("right-left", "0", 2)):
-        image, _ = FaceSwap.execute(scene, batch(GROUP), **loaded, reference_faces=index, reference_order=order).result
+        image, _ = FaceSwapNode.execute(
+            scene, batch(GROUP), **loaded, reference_faces=index, reference_order=order
+        ).result
         (result,) = faces_of(loaded, image[0])
         assert max(range(3), key=lambda number: likeness(result, people[number])) == place
 
@@ -140,12 +143,14 @@ def test_reference_order_and_index_choose_the_person(loaded):
 def test_one_person_for_all_or_one_for_each(loaded):
     reference = batch(data.astronaut())
     (person,) = faces_of(loaded, reference[0])
-    image, _ = FaceSwap.execute(batch(GROUP), reference, **loaded, target_faces="0,2").result
+    image, _ = FaceSwapNode.execute(batch(GROUP), reference, **loaded, target_faces="0,2").result
     similar = [likeness(face, person) > 0.85 for face in faces_of(loaded, image[0])]
     assert similar == [True, False, True]
 
     before = faces_of(loaded, batch(GROUP)[0])
-    image, _ = FaceSwap.execute(batch(GROUP), batch(GROUP), **loaded, target_faces="0,1", reference_faces="1,0").result
+    image, _ = FaceSwapNode.execute(
+        batch(GROUP), batch(GROUP), **loaded, target_faces="0,1", reference_faces="1,0"
+    ).result
     after = faces_of(loaded, image[0])
     assert likeness(after[0], before[1]) > 0.85 and likeness(after[1], before[0]) > 0.85
     np.testing.assert_array_equal(after[2].embedding, before[2].embedding)
@@ -153,22 +158,22 @@ def test_one_person_for_all_or_one_for_each(loaded):
 
 def test_reference_is_the_first_picture_with_a_face(loaded):
     scene = batch(random_picture(3, 512, 512))
-    expected = FaceSwap.execute(scene, batch(data.astronaut()), **loaded).result
-    found = FaceSwap.execute(scene, batch(plain(), data.astronaut(), GROUP), **loaded).result
+    expected = FaceSwapNode.execute(scene, batch(data.astronaut()), **loaded).result
+    found = FaceSwapNode.execute(scene, batch(plain(), data.astronaut(), GROUP), **loaded).result
     assert torch.equal(found[0], expected[0])
 
 
 def test_reference_without_a_face(loaded):
     for policy in ("error", "pass_through"):
         with pytest.raises(ValueError, match="reference: no face"):
-            FaceSwap.execute(batch(GROUP), batch(plain(), plain()), **loaded, no_face=policy)
+            FaceSwapNode.execute(batch(GROUP), batch(plain(), plain()), **loaded, no_face=policy)
 
 
 def test_picture_without_a_face(loaded):
     pictures = batch(random_picture(3, 512, 512), plain())
     with pytest.raises(ValueError, match="image: no face found in picture 1.*pass_through"):
-        FaceSwap.execute(pictures, batch(data.astronaut()), **loaded)
-    image, mask = FaceSwap.execute(pictures, batch(data.astronaut()), **loaded, no_face="pass_through").result
+        FaceSwapNode.execute(pictures, batch(data.astronaut()), **loaded)
+    image, mask = FaceSwapNode.execute(pictures, batch(data.astronaut()), **loaded, no_face="pass_through").result
     assert image.shape == pictures.shape
     assert torch.equal(image[1], pictures[1]) and not mask[1].any()
     assert not torch.equal(image[0], pictures[0]) and mask[0].any()
@@ -179,20 +184,20 @@ def test_picture_without_a_face(loaded):
     [
         ({"target_faces": "3"}, "target_faces: index 3 is out of range: picture 0 of image has 3"),
         ({"reference_faces": "1"}, "reference_faces: index 1 is out of range: reference has 1"),
-        ({"target_faces": "left"}, "target_faces: 'left' is no list"),
-        ({"reference_faces": ""}, "reference_faces: '' is no list"),
+        ({"target_faces": "left"}, "target_faces: 'left' is not a list"),
+        ({"reference_faces": ""}, "reference_faces: '' is not a list"),
         ({"target_faces": "0,1,2", "reference_faces": "0,0"}, "reference_faces: 2 indices for 3 in target_faces"),
     ],
 )
 def test_wrong_choices_of_faces(loaded, choice, message):
     with pytest.raises(ValueError, match=message):
-        FaceSwap.execute(batch(GROUP), batch(data.astronaut()), **loaded, **choice)
+        FaceSwapNode.execute(batch(GROUP), batch(data.astronaut()), **loaded, **choice)
 
 
 def test_wrong_pack(loaded):
-    other = FaceAnalysisLoader.execute("antelopev2", "CPU").result[0]
+    other = FaceAnalysisLoaderNode.execute("antelopev2", "CPU").result[0]
     with pytest.raises(ValueError, match="face_analysis: .*buffalo_l"):
-        FaceSwap.execute(batch(GROUP), batch(data.astronaut()), other, loaded["face_swapper"])
+        FaceSwapNode.execute(batch(GROUP), batch(data.astronaut()), other, loaded["face_swapper"])
 
 
 def test_face_analysis_of_another_pack_serves(loaded, folder):
@@ -201,8 +206,8 @@ def test_face_analysis_of_another_pack_serves(loaded, folder):
 
     other = FaceAnalysis(name="buffalo_l", root=str(folder), providers=["CPUExecutionProvider"])
     other.prepare(ctx_id=0, det_size=(640, 640))
-    image, _ = FaceSwap.execute(batch(GROUP), batch(data.astronaut()), other, loaded["face_swapper"]).result
-    expected, _ = FaceSwap.execute(batch(GROUP), batch(data.astronaut()), **loaded).result
+    image, _ = FaceSwapNode.execute(batch(GROUP), batch(data.astronaut()), other, loaded["face_swapper"]).result
+    expected, _ = FaceSwapNode.execute(batch(GROUP), batch(data.astronaut()), **loaded).result
     torch.testing.assert_close(image, expected, atol=0.02, rtol=0)
 
 
@@ -216,7 +221,7 @@ def test_progress_and_interrupt(loaded, monkeypatch):
 
     monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_HOOK", interrupt_before_the_last)
     with pytest.raises(comfy.model_management.InterruptProcessingException):
-        FaceSwap.execute(pictures, batch(data.astronaut()), **loaded)
+        FaceSwapNode.execute(pictures, batch(data.astronaut()), **loaded)
     assert steps == [(1, 3)]
-    FaceSwap.execute(pictures[:1], batch(data.astronaut()), **loaded)
+    FaceSwapNode.execute(pictures[:1], batch(data.astronaut()), **loaded)
     assert steps == [(1, 3), (1, 1)]

@@ -166,7 +166,7 @@ def test_faces_at_the_edge_tiny_or_out_of_the_picture(analysis, swapper, x, y, w
 def test_missing_swapper(folder):
     with pytest.raises(FileNotFoundError, match="model_name: .*inswapper_128.onnx") as error:
         load_face_swapper("absent.onnx", "CPU")
-    assert str(folder / "absent.onnx") in str(error.value)
+    assert f"absent.onnx is not in {folder}. Put" in str(error.value)
 
 
 @pytest.mark.parametrize("spoil", [lambda old: old[: len(old) // 2], lambda old: b"", lambda old: b"<html>404</html>"])
@@ -181,7 +181,7 @@ def test_damaged_swapper(folder, spoil):
 @pytest.mark.parametrize("other", ["w600k_r50.onnx", "det_10g.onnx"])
 def test_file_that_is_no_swapper(folder, other):
     shutil.copy(folder / "models" / "buffalo_l" / other, folder / "other.onnx")
-    with pytest.raises(ValueError, match="model_name: .*other.onnx .*no face swapper"):
+    with pytest.raises(ValueError, match="model_name: .*other.onnx .*not a face swapper"):
         load_face_swapper("other.onnx", "CPU")
 
 

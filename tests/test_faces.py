@@ -20,7 +20,7 @@ from customenhancer.identity.face_analysis import (
     sort_faces,
     to_bgr,
 )
-from customenhancer.identity.model_files import face_packs, face_swappers
+from customenhancer.identity.insightface_files import face_packs, face_swappers
 from insightface.app.common import Face
 from skimage import data
 from standins.faces import ASTRONAUT_FACE, FixturePicture, as_image, make_face_models, random_picture, upright_face

@@ -10,7 +10,7 @@ import pytest
 import torch
 from customenhancer.identity.face_analysis import detect_faces, load_face_analysis, sort_faces
 from customenhancer.identity.similarity import person_direction
-from customenhancer.nodes.identity_similarity import IdentitySimilarity
+from customenhancer.nodes.identity_similarity import IdentitySimilarityNode
 from skimage import data
 from standins.faces import ASTRONAUT_FACE, FixturePicture, as_image, make_face_models, random_picture, upright_face
 
@@ -53,7 +53,7 @@ def cosine(one, other) -> float:
 
 
 def similarity(*inputs, **options) -> float:
-    return IdentitySimilarity.execute(*inputs, **options).result[0]
+    return IdentitySimilarityNode.execute(*inputs, **options).result[0]
 
 
 def test_a_picture_of_the_person_itself_comes_to_1(analysis):
@@ -65,7 +65,7 @@ def test_the_mean_of_a_batch_is_that_of_its_cosines(analysis):
     pixels = [data.astronaut(), random_picture(3, 512, 512), GROUP]
     (person,) = embeddings(analysis, data.astronaut())
     expected = [cosine(embeddings(analysis, picture)[0], person) for picture in pixels]
-    output = IdentitySimilarity.execute(batch(*pixels), batch(data.astronaut()), analysis)
+    output = IdentitySimilarityNode.execute(batch(*pixels), batch(data.astronaut()), analysis)
     assert output.result[0] == pytest.approx(np.mean(expected), abs=1e-6)
     assert max(expected[1:]) < 0.9  # the stand-in tells them apart
     shown = [line.split(": ")[1] for line in output.ui["text"][0].split("\n")[1:]]
@@ -100,7 +100,7 @@ def test_a_picture_without_a_face_stops_or_counts_as_0(analysis):
     pictures, person = batch(data.astronaut(), PLAIN), batch(data.astronaut())
     with pytest.raises(ValueError, match="^image: no face found in picture 1.*pass_through"):
         similarity(pictures, person, analysis)
-    output = IdentitySimilarity.execute(pictures, person, analysis, no_face="pass_through")
+    output = IdentitySimilarityNode.execute(pictures, person, analysis, no_face="pass_through")
     assert output.result[0] == pytest.approx(0.5, abs=1e-6)
     assert "picture 1: no face, counts as 0" in output.ui["text"][0]
     with pytest.raises(ValueError, match="^image: no face number 1, counted from 0, found in picture 0"):
@@ -110,7 +110,7 @@ def test_a_picture_without_a_face_stops_or_counts_as_0(analysis):
 def test_pictures_keep_every_bit_above_a_caption_of_their_own(analysis, temporary_folder):
     pictures = batch(data.astronaut(), random_picture(3, 512, 512), random_picture(3, 512, 512))
     before = pictures.clone()
-    output = IdentitySimilarity.execute(pictures, batch(data.astronaut()), analysis)
+    output = IdentitySimilarityNode.execute(pictures, batch(data.astronaut()), analysis)
     image = output.result[1]
     strips = image[:, 512:]
     assert torch.equal(image[:, :512], before) and torch.equal(pictures, before)

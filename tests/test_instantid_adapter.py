@@ -1,12 +1,15 @@
 """InstantID's file and adapter: against diffusers' modules, at the real sizes, and files that are something else."""
 
+from functools import partial
+
 import comfy.ops
 import folder_paths
 import pytest
 import safetensors.torch
 import torch
 from customenhancer.identity.instantid import encode_faces, find_instantid, load_instantid
-from customenhancer.identity.instantid_adapter import InstantIDAdapter, shape_faults
+from customenhancer.identity.instantid_adapter import InstantIDAdapter
+from customenhancer.identity.tensor_files import misfits
 from customenhancer.nodes.instantid import InstantIDLoaderNode
 from diffusers.loaders.unet import UNet2DConditionLoadersMixin
 from standins.instantid import adapter_tensors, instantid_tensors, make_instantid, resampler_tensors
@@ -62,7 +65,9 @@ def test_the_real_adapter_has_70_layers():
         adapter = InstantIDAdapter(image_proj, tensors, "meta", torch.nn)
     assert len(adapter.ip_adapter) == 70 and adapter.widths.count(1280) == 60 and adapter.widths.count(640) == 10
     assert adapter.image_proj.layers[0][0].heads == 20
-    assert not shape_faults(image_proj, tensors)
+    weights = {f"image_proj.{key}": tensor for key, tensor in image_proj.items()}
+    weights |= {f"ip_adapter.{key}": tensor for key, tensor in tensors.items()}
+    assert not misfits(partial(InstantIDAdapter, image_proj, tensors), weights)
     # The stand-in keeps the file's order of layers at a tenth of the width.
     small = adapter_tensors()
     assert [small[f"{number}.to_k_ip.weight"].shape[0] * 10 for number in range(1, 140, 2)] == adapter.widths

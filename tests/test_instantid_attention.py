@@ -14,7 +14,7 @@ from customenhancer.identity import instantid_attention
 from customenhancer.identity.instantid_attention import (
     KEY,
     Face,
-    FacesInUse,
+    FaceContext,
     add_decoupled_attention,
     attention_layers,
     face_key,
@@ -65,13 +65,13 @@ def test_seventy_of_seventy_layers_run_at_sdxls_real_size(monkeypatch, measured)
         ran.append(((*extra_options["block"], extra_options["block_index"]), q.shape[-1], columns))
         return add_to(self, attended, q, columns, extra_options)
 
-    add_to = instantid_attention.FaceInUse.add_to
-    monkeypatch.setattr(instantid_attention.FaceInUse, "add_to", recorded)
+    add_to = instantid_attention.ActiveFace.add_to
+    monkeypatch.setattr(instantid_attention.ActiveFace, "add_to", recorded)
     for module in (instantid_attention, attention):  # the CPU's own choice asks how much memory there is
         monkeypatch.setattr(module, "optimized_attention", attention.attention_pytorch)
     x = torch.empty(1, 4, 16, 16, device="meta")
     options = {**model.model_options["transformer_options"], "wrappers": model.wrappers, "sigmas": torch.ones(1)}
-    options[KEY] = FacesInUse(tuple(x.shape), lambda percent: 1e9 if percent <= 0 else 0.0)
+    options[KEY] = FaceContext(tuple(x.shape), lambda percent: 1e9 if percent <= 0 else 0.0)
     who = Face(torch.empty(1, 16, 2048), torch.empty(2, 16, sum(widths)), 1.0, 0.0, 1.0, None)
     network.diffusion_model(
         x, torch.empty(1, device="meta"), context=torch.empty(1, 77, 2048, device="meta"),
@@ -131,9 +131,9 @@ def test_one_block_equals_diffusers_decoupled_attention(scale, measured):
         Face(tokens[n : n + 1], torch.stack([tokens[n] @ key.T, tokens[n] @ value.T]), scale, 0.0, 1.0, None)
         for n in range(2)
     ]
-    faces = tuple(instantid_attention.FaceInUse(who, slice(n, n + 1), (2, 4, 5, 6), x) for n, who in enumerate(parts))
+    faces = tuple(instantid_attention.ActiveFace(who, slice(n, n + 1), (2, 4, 5, 6), x) for n, who in enumerate(parts))
     replacement = instantid_attention.DecoupledAttention(slice(0, width), None)
-    options = {"n_heads": heads, "attn_precision": None, KEY: FacesInUse(faces=faces)}
+    options = {"n_heads": heads, "attn_precision": None, KEY: FaceContext(faces=faces)}
     attended = replacement(x @ weights["to_q"].T, context @ weights["to_k"].T, context @ weights["to_v"].T, options)
     ours = attended @ out.T
     measured(f"InstantID attention block at scale {scale}, against diffusers", (ours - expected).abs().max())
@@ -201,7 +201,7 @@ class TestMask:
     @pytest.mark.parametrize("size", [(8, 8), (64, 64), (37, 113)])
     def test_a_layer_adds_inside_the_mask_alone_at_any_size(self, monkeypatch, patched, size):
         added = []
-        add_to = instantid_attention.FaceInUse.add_to
+        add_to = instantid_attention.ActiveFace.add_to
 
         def recorded(self, attended, q, columns, extra_options):
             result = add_to(self, attended, q, columns, extra_options)
@@ -210,7 +210,7 @@ class TestMask:
             added.append(change[0] > 0)
             return result
 
-        monkeypatch.setattr(instantid_attention.FaceInUse, "add_to", recorded)
+        monkeypatch.setattr(instantid_attention.ActiveFace, "add_to", recorded)
         mask = torch.zeros(1, *size)
         mask[:, :, (size[1] + 1) // 2 :] = 1
         predict(patched, put_face(text(1), face(mask=mask), face_key()), size=(16, 16))
@@ -271,13 +271,13 @@ def test_an_area_of_the_positive_prompt_leaves_the_negative_one_its_own_face(pat
     (area,) = ConditioningSetArea().append(positive, width=32, height=64, x=0, y=0, strength=1.0)
     seen = []
 
-    class Look(instantid_attention.FaceInUse):
+    class Look(instantid_attention.ActiveFace):
         def __init__(self, who, *args):
             seen.append(who.keys_values[0, 0, 0].item())
             super().__init__(who, *args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(instantid_attention, "FaceInUse", Look)
+        patch.setattr(instantid_attention, "ActiveFace", Look)
         predict(patched, area, negative)
     mine, nobodys = (each[0][1]["model_conds"] for each in (positive, negative))
     mine, nobodys = (next(iter(conds.values())).keys_values[0, 0, 0].item() for conds in (mine, nobodys))

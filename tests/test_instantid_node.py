@@ -276,12 +276,12 @@ BAD = {
     "SD1.5": (r"^model: InstantID works with SDXL alone, and this is BaseModel", {"model": sd15_model}),
     "no face": (r"^reference_images: no face found in any", {"reference_images": lambda: NOBODY}),
     "empty key points": (
-        r"^keypoints_image: no face found in picture 0, and it is no key-point",
+        r"^keypoints_image: no face found in picture 0, and it is not a key-point",
         {"keypoints_image": lambda: torch.zeros(1, 64, 64, 3)},
     ),
-    "T2I-Adapter": (r"^control_net: T2IAdapter is no IdentityNet", {"control_net": t2i_adapter}),
+    "T2I-Adapter": (r"^control_net: T2IAdapter is not an IdentityNet", {"control_net": t2i_adapter}),
     "Control-LoRA": (
-        r"^control_net: ControlLora is no IdentityNet",
+        r"^control_net: ControlLora is not an IdentityNet",
         {"control_net": lambda: comfy.controlnet.ControlLora({})},
     ),
     "Union": (
@@ -289,7 +289,7 @@ BAD = {
         {"control_net": lambda: sdxl_control_net(union_controlnet_num_control_type=6)},
     ),
     "ControlNet of SD1.5": (
-        r"^control_net: its context is 768 wide, and .* 2048 wide.*ordinary ControlNet",
+        r"^control_net: its context is 768 wide, but .* 2048 wide.*ordinary ControlNet",
         {"control_net": lambda: sdxl_control_net(context_dim=768)},
     ),
     "small ControlNet": (

@@ -9,7 +9,7 @@ import pytest
 import torch
 from customenhancer.identity.face_analysis import find_face, load_face_analysis
 from customenhancer.identity.keypoints import draw_keypoints, keypoints_of
-from customenhancer.nodes.face_keypoints import FaceKeypoints
+from customenhancer.nodes.faces import FaceKeypointsNode
 from PIL import Image
 from skimage import data
 from standins.faces import ASTRONAUT_FACE, FixturePicture, as_image, make_face_models, random_picture, upright_face
@@ -135,18 +135,18 @@ def night(kind):
 
 @pytest.mark.parametrize("kind", ["lamps", "one red light", "dim lights of many colours", "a window"])
 def test_a_photograph_at_night_is_no_key_point_picture(analysis, kind):
-    with pytest.raises(ValueError, match=r"^image: no face found in picture 0, and it is no key-point picture"):
+    with pytest.raises(ValueError, match=r"^image: no face found in picture 0, and it is not a key-point picture"):
         keypoints_of("image", night(kind)[None], analysis, "large-small", 0)
 
 
 def test_stars_are_no_key_points(analysis):
-    with pytest.raises(ValueError, match=r"^image: no face found in picture 0, and it is no key-point picture"):
+    with pytest.raises(ValueError, match=r"^image: no face found in picture 0, and it is not a key-point picture"):
         keypoints_of("image", as_image(data.hubble_deep_field())[None], analysis, "large-small", 0)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_a_picture_without_face_or_points_is_refused(analysis, value):
-    with pytest.raises(ValueError, match=r"^keypoints_image: no face found in picture 1, and it is no key-point"):
+    with pytest.raises(ValueError, match=r"^keypoints_image: no face found in picture 1, and it is not a key-point"):
         pictures = torch.stack([as_image(data.astronaut()), torch.full((512, 512, 3), value)])
         keypoints_of("keypoints_image", pictures, analysis, "large-small", 0)
 
@@ -183,7 +183,7 @@ class TestNode:
         before = pictures.clone()
         drawn = {}
         for order, index in (("left-right", 0), ("left-right", 1), ("right-left", 0)):
-            output = FaceKeypoints.execute(pictures, analysis, image_order=order, image_face=index)
+            output = FaceKeypointsNode.execute(pictures, analysis, image_order=order, image_face=index)
             drawn[order, index] = output.result[0]
             expected = draw_keypoints(find_face(analysis, pictures[0], order, index).kps, 480, 640)
             assert len(output.result[0]) == 2 and all(torch.equal(picture, expected) for picture in output.result[0])
@@ -196,17 +196,17 @@ class TestNode:
     def test_the_points_lie_within_the_face(self, analysis):
         """Of a picture of 512 pixels, drawn at 1280."""
         photograph = as_image(data.astronaut())
-        (drawn,) = FaceKeypoints.execute(photograph[None], analysis).result[0]
+        (drawn,) = FaceKeypointsNode.execute(photograph[None], analysis).result[0]
         left, top, right, bottom = find_face(analysis, photograph).bbox * 1280 / 512
         y, x = torch.nonzero(drawn.any(dim=-1), as_tuple=True)
         assert left <= x.min() and x.max() <= right and top <= y.min() and y.max() <= bottom
 
     def test_what_it_draws_it_takes_as_it_is(self, analysis):
-        drawn = FaceKeypoints.execute(as_image(data.astronaut())[None], analysis).result[0]
-        assert torch.equal(FaceKeypoints.execute(drawn, analysis).result[0], drawn)
+        drawn = FaceKeypointsNode.execute(as_image(data.astronaut())[None], analysis).result[0]
+        assert torch.equal(FaceKeypointsNode.execute(drawn, analysis).result[0], drawn)
 
     def test_errors_name_its_own_input(self, analysis):
         with pytest.raises(ValueError, match=r"^image: no face found in picture 0"):
-            FaceKeypoints.execute(torch.zeros(1, 512, 512, 3), analysis)
+            FaceKeypointsNode.execute(torch.zeros(1, 512, 512, 3), analysis)
         with pytest.raises(ValueError, match=r"^image: no face number 2, counted from 0, found in picture 0"):
-            FaceKeypoints.execute(as_image(GROUP)[None], analysis, image_face=2)
+            FaceKeypointsNode.execute(as_image(GROUP)[None], analysis, image_face=2)

@@ -1,12 +1,14 @@
 """The PhotoMaker encoders against transformers' CLIP, diffusers' perceiver, and the fuse module in plain torch."""
 
 import re
+from functools import partial
 
 import comfy.ops
 import pytest
 import torch
 import torch.nn.functional as F
-from customenhancer.identity.photomaker_encoder import PhotoMakerEncoder, PhotoMakerV2Encoder, shape_faults
+from customenhancer.identity.photomaker_encoder import PhotoMakerEncoder, PhotoMakerV2Encoder
+from customenhancer.identity.tensor_files import misfits
 from diffusers.models.embeddings import IPAdapterFaceIDPlusImageProjection
 from standins.photomaker import encoder_tensors, perceiver_tensors
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
@@ -161,7 +163,8 @@ def test_both_versions_equal_the_references_at_the_real_files_sizes(measured):
     assert len(tensors) == 407 and sum(map(torch.numel, tensors.values())) == 326_273_024
     both = {**tensors, **perceiver}
     assert len(both) == 463 and sum(map(torch.numel, both.values())) == 543_395_840
-    assert not shape_faults(tensors) and not shape_faults(both)
+    assert not misfits(partial(PhotoMakerEncoder, tensors), tensors)
+    assert not misfits(partial(PhotoMakerV2Encoder, both), both)
 
     pixels, faces = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(1)), some_faces(1)
     text = torch.randn(2, 2048, generator=torch.Generator().manual_seed(2))
@@ -183,13 +186,13 @@ def test_both_versions_equal_the_references_at_the_real_files_sizes(measured):
         assert encoder.vision_model.encoder.layers[0].self_attn.heads == 16 and encoder.image_size == 224
 
 
-def test_shape_faults_names_what_does_not_belong():
+def test_misfits_names_what_does_not_belong():
     tensors = encoder_tensors(seed=5)
-    assert shape_faults(tensors) == []
+    assert misfits(partial(PhotoMakerEncoder, tensors), tensors) == []
     tensors["fuse_module.mlp1.fc1.weight"] = tensors["fuse_module.mlp1.fc1.weight"][:, :-1]
     tensors["surplus"] = torch.zeros(1)
     del tensors["vision_model.encoder.layers.1.layer_norm2.bias"]
-    assert shape_faults(tensors) == [
+    assert misfits(partial(PhotoMakerEncoder, tensors), tensors) == [
         "fuse_module.mlp1.fc1.weight",
         "surplus",
         "vision_model.encoder.layers.1.layer_norm2.bias",

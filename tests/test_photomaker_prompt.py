@@ -157,17 +157,17 @@ def test_one_picture_fits_wherever_the_class_word_stands(clip, words):
 @pytest.mark.parametrize(
     "text, trigger, message",
     [
-        ("a photo of a man", "img", r"^text: .*img.* does not stand"),
-        ("", "img", r"^text: .*does not stand"),
-        ("an imgur man", "img", r"^text: .*does not stand"),
+        ("a photo of a man", "img", r"^text: does not contain .*img"),
+        ("", "img", r"^text: does not contain "),
+        ("an imgur man", "img", r"^text: does not contain "),
         ("a man img and a woman img", "img", r"^text: .*2 times"),
         ("img of a man", "img", r"^text: .*there is nothing"),
         ("(img:1.2)", "img", r"^text: .*there is nothing"),
         ("a man, img", "img", r'^text: .*there is ","'),
-        ("[man], img", "img", r"^text: .*class word must stand"),
-        ("] img", "img", r"^text: .*class word must stand"),
-        ("a man img", "", r"^trigger: .*no word"),
-        ("a man img", "  ", r"^trigger: .*no word"),
+        ("[man], img", "img", r"^text: .*class word must be"),
+        ("] img", "img", r"^text: .*class word must be"),
+        ("a man img", "", r"^trigger: .*not a word"),
+        ("a man img", "  ", r"^trigger: .*not a word"),
     ],
 )
 def test_a_prompt_against_the_rule_is_refused(clip, text, trigger, message):

@@ -110,7 +110,7 @@ def test_pictures_without_a_face_are_dropped_with_one_warning(run, people, caplo
     caplog.clear()
     _, positive, _ = run(reference_images=torch.cat([NOBODY, people[:1], NOBODY, people[1:]]))
     assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
-        "reference_images: no face found in picture 0, 2, which is left out."
+        "reference_images: no face found in pictures 0, 2, which are left out."
     ]
     torch.testing.assert_close(positive, expected, rtol=0, atol=0)
 
@@ -205,7 +205,7 @@ BAD = {
     "no face analysis": (r"^face_analysis: PhotoMaker V2 reads .*Load Face Analysis .*buffalo_l", lambda _: None),
     "antelopev2": (r"^face_analysis: its recogniser is .*glintr100.*buffalo_l", lambda packs: packs["antelopev2"]),
     "another width": (
-        r"^face_analysis: its embeddings of a face are 256 wide, and this PhotoMaker reads 512",
+        r"^face_analysis: its embeddings are 256 wide, and PhotoMaker V2 reads 512",
         lambda packs: OtherAnalysis(packs["buffalo_l"]),
     ),
 }

@@ -9,7 +9,7 @@ import torch
 from comfy_execution.graph_utils import ExecutionBlocker
 from customenhancer.nodes.captions import caption, caption_height
 from customenhancer.nodes.contact_sheet import GAP, LONGEST, ContactSheet, draw_sheet
-from customenhancer.nodes.identity_similarity import IdentitySimilarity
+from customenhancer.nodes.identity_similarity import IdentitySimilarityNode
 from customenhancer.nodes.similarity_plot import SimilarityPlot
 from customenhancer.nodes.step_plot import BOTTOM, COLOURS, LEFT, RIGHT, SIZE, TOP, draw_values
 from customenhancer.nodes.sweep_values import MOST_VALUES, SweepValues
@@ -25,7 +25,7 @@ def temporary_folder(tmp_path):
     folder_paths.set_temp_directory(before)
 
 
-@pytest.mark.parametrize("node", [IdentitySimilarity, SweepValues, ContactSheet, SimilarityPlot])
+@pytest.mark.parametrize("node", [IdentitySimilarityNode, SweepValues, ContactSheet, SimilarityPlot])
 def test_what_an_api_prompt_leaves_out_has_the_default_that_is_shown(node):
     schema = node.GET_SCHEMA()
     for one in schema.inputs:

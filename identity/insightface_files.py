@@ -1,14 +1,16 @@
-"""Where the InsightFace models lie: every folder registered as `insightface`, so extra_model_paths.yaml counts.
+"""Where InsightFace's model files are: in every folder registered as `insightface`, also by extra_model_paths.yaml.
 
-Layout of each folder: `models/<pack>/*.onnx` for face packs (a nested `models/<pack>/<pack>/*.onnx`, as zip files often
-leave behind, counts too), any other .onnx for face swappers.
+Layout of each folder: `models/<pack>/*.onnx` for face packs (or nested, `models/<pack>/<pack>/*.onnx`, as unpacking a
+zip file often leaves them), any other .onnx for face swappers.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import folder_paths
+
+from .errors import file_not_found
 
 FOLDER = "insightface"
 MODEL_ZOO = "github.com/deepinsight/insightface/releases/tag/model-zoo"
@@ -17,7 +19,7 @@ folder_paths.add_model_folder_path(FOLDER, os.path.join(folder_paths.models_dir,
 
 
 def face_packs() -> dict[str, Path]:
-    """Every face pack on disk: its name and the folder of its .onnx files. buffalo_l, which face swap needs, leads."""
+    """Every face pack on disk: name and folder of its .onnx files. buffalo_l, which face swap needs, is the first."""
     packs = {}
     for folder, file in _onnx_files():
         match file.parts:
@@ -29,19 +31,17 @@ def face_packs() -> dict[str, Path]:
 
 
 def find_face_pack(pack: str) -> Path:
-    """The folder of a face pack's .onnx files. Raises FileNotFoundError where there are none."""
+    """The folder of a face pack's .onnx files. Raises FileNotFoundError if there are none."""
     packs = face_packs()
     if pack not in packs:
-        searched = [str(Path(folder, "models", pack)) for folder in folder_paths.get_folder_paths(FOLDER)]
-        raise FileNotFoundError(
-            f"pack: no .onnx files of the face pack {pack!r} in {' or '.join(searched)}. "
-            f"Unpack {pack}.zip from {MODEL_ZOO} there, or choose one of: {', '.join(packs) or 'none found'}."
-        )
+        places = [Path(folder, "models", pack) for folder in folder_paths.get_folder_paths(FOLDER)]
+        remedy = f"Unpack {pack}.zip from {MODEL_ZOO} there, {_or_choose(packs)}"
+        raise file_not_found("pack", f"the face pack {pack!r} (.onnx files)", places, remedy)
     return packs[pack]
 
 
 def face_swappers() -> dict[str, Path]:
-    """Every file that may be a face swapper: its path below its registered folder and in full."""
+    """Every file that may be a face swapper: its path below its registered folder, and its full path."""
     swappers = {}
     for folder, file in _onnx_files():
         if file.parts[0] != "models":
@@ -50,15 +50,16 @@ def face_swappers() -> dict[str, Path]:
 
 
 def find_face_swapper(model_name: str) -> Path:
-    """The file of a face swapper. Raises FileNotFoundError where there is none of that name."""
+    """The file of a face swapper. Raises FileNotFoundError if there is none of that name."""
     swappers = face_swappers()
     if model_name not in swappers:
-        searched = [str(Path(folder, model_name)) for folder in folder_paths.get_folder_paths(FOLDER)]
-        raise FileNotFoundError(
-            f"model_name: no face swapper at {' or '.join(searched)}. Put inswapper_128.onnx there, "
-            f"or choose one of: {', '.join(swappers) or 'none found'}."
-        )
+        remedy = f"Put inswapper_128.onnx there, {_or_choose(swappers)}"
+        raise file_not_found("model_name", model_name, folder_paths.get_folder_paths(FOLDER), remedy)
     return swappers[model_name]
+
+
+def _or_choose(found: Iterable[str]) -> str:
+    return f"or choose one of: {', '.join(found) or 'none found'}."
 
 
 def _onnx_files() -> Iterator[tuple[Path, Path]]:

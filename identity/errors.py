@@ -1,0 +1,64 @@
+"""The errors that identity methods share, one function per family: each names the input, what is wrong, what to do."""
+
+from collections.abc import Iterable
+
+import comfy.model_base
+
+
+def no_face(name: str, where: str, remedy: str, index: int = 0) -> ValueError:
+    """The error for a face that was looked for and not found.
+
+    name: the input with the pictures. where: what was searched. index: number of the face that was asked for, from 0.
+    """
+    return ValueError(f"{name}: {which_face(index)} found in {where}. {remedy}")
+
+
+def no_face_in_any(name: str, count: int, index: int = 0) -> ValueError:
+    """`no_face` for an input of reference pictures, none of which shows the face. count: of its pictures."""
+    remedy = "Use photographs with one clear face, seen from the front, that fills a good part of each."
+    return no_face(name, f"any of its {count} picture(s)", remedy, index)
+
+
+def no_face_in_picture(name: str, number: int, passing: str, index: int = 0) -> ValueError:
+    """`no_face` for one picture of a batch, where the node's input no_face offers pass_through.
+
+    number: of the picture, from 0. passing: what pass_through does with it, as in "leaves it unchanged".
+    """
+    remedy = f"Use a picture with a larger, clearer face, or set no_face to pass_through, which {passing}."
+    return no_face(name, f"picture {number}", remedy, index)
+
+
+def which_face(index: int) -> str:
+    """What messages call a face that was not found, before their verb. index: its number, from 0."""
+    return f"no face number {index}, counted from 0," if index else "no face"
+
+
+def file_not_found(name: str, file: str, places: Iterable, remedy: str) -> FileNotFoundError:
+    """The error for a model file that is in none of the places. name: the input that chose it."""
+    return FileNotFoundError(f"{name}: {file} is not in {' or '.join(map(str, places))}. {remedy}")
+
+
+def cannot_load(name: str, files: str, error: Exception, remedy: str, otherwise: str = "") -> ValueError:
+    """The error for model files that InsightFace fails on. error: its own; otherwise: the reason where that is mute."""
+    # On one line and without its full stop: ONNX Runtime's messages may end in a line break.
+    reason = " ".join(str(error).split()).rstrip(".") or otherwise
+    return ValueError(f"{name}: InsightFace cannot load {files}: {reason}. {remedy}")
+
+
+def wrong_file(name: str, path: str, kind: str, fault: str, expected: str, contents: dict, remedy: str) -> ValueError:
+    """The error for a file that can be read and holds something else.
+
+    name: the input that chose it. kind: what it should be. fault: why it is not. expected: the keys of that kind.
+    contents: the file's, of which the first keys are shown.
+    """
+    first = ", ".join(map(str, list(contents)[:3])) or "nothing"
+    return ValueError(f"{name}: {path} is not {kind}: {fault}. Expected: {expected}; it begins with {first}. {remedy}")
+
+
+def check_sdxl(model, method: str) -> None:
+    """Raise ValueError unless model, a MODEL, is SDXL. method: what needs SDXL, for the message."""
+    if not isinstance(model.model, comfy.model_base.SDXL):
+        raise ValueError(
+            f"model: {method} works with SDXL alone, and this is {type(model.model).__name__}. Connect the MODEL of "
+            "an SDXL checkpoint (base, not refiner)."
+        )

@@ -1,0 +1,97 @@
+"""InstantID's forward flow: a person's face in a MODEL's attention and, with IdentityNet, in its CONDITIONINGs."""
+
+from dataclasses import dataclass
+
+import torch
+
+from .errors import check_sdxl
+from .face_analysis import check_recogniser, embed_faces
+from .identity_net import check_identity_net, put_identity_net
+from .instantid import InstantID, encode_faces
+from .instantid_attention import Face, add_decoupled_attention, face_key, put_face
+from .keypoints import keypoints_of
+
+
+@dataclass(frozen=True)
+class Influence:
+    """How strongly and when one of InstantID's two parts acts. strength: 0 is not at all.
+
+    start_percent, end_percent: fractions of sampling, 0 to 1, named as in the host.
+    """
+
+    strength: float
+    start_percent: float = 0.0
+    end_percent: float = 1.0
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who: raw face embeddings, (M, 512). Where the face goes: keypoints, key-point pictures, (N, h, w, 3), 0 to 1."""
+
+    embeddings: torch.Tensor
+    keypoints: torch.Tensor
+
+
+@dataclass(frozen=True)
+class ChosenFace:
+    """Which face of a picture counts: number `index`, from 0, in one of FACE_ORDERS."""
+
+    order: str = "large-small"
+    index: int = 0
+
+
+def check_instantid(model, face_analysis, instantid: InstantID, control_net) -> None:
+    """Raise ValueError, naming the input, unless these can work together: SDXL, antelopev2, IdentityNet."""
+    check_sdxl(model, "InstantID")
+    check_recogniser(face_analysis, "antelopev2", "InstantID")
+    check_identity_net(control_net, model, instantid.token_width)
+
+
+def read_person(
+    face_analysis,
+    references: torch.Tensor,
+    reference: ChosenFace,
+    keypoints_image: torch.Tensor | None,
+    keypoints: ChosenFace,
+) -> Person:
+    """The person that reference pictures show, and where the face goes.
+
+    references: (R, H, W, C), RGB in 0..1, of one person; pictures without a face are left out. keypoints_image: (N, H,
+    W, C), pictures with a face, or key-point pictures; None for the first reference picture that shows a face.
+    Raises ValueError, naming the input, if no reference shows a face or a picture of keypoints_image does not.
+    """
+    shown, embeddings = embed_faces(face_analysis, references, reference.order, reference.index)
+    if keypoints_image is None:
+        name, pictures, chosen = "reference_images", references[shown[:1]], reference
+    else:
+        name, pictures, chosen = "keypoints_image", keypoints_image, keypoints
+    return Person(embeddings, keypoints_of(name, pictures, face_analysis, chosen.order, chosen.index))
+
+
+def personalise(
+    model,
+    conditionings: tuple[list, list],
+    instantid: InstantID,
+    control_net,
+    person: Person,
+    attention: Influence,
+    control: Influence,
+    mask: torch.Tensor | None = None,
+) -> tuple:
+    """A MODEL and its positive and negative CONDITIONING with a person's face; none that came in is changed.
+
+    conditionings: positive and negative; the negative one gets an all-zero face embedding. attention, control: of the
+    face attention and of IdentityNet; if both have strength 0, what came in is returned. mask: where the face
+    attention acts, (M, H, W), 0 to 1, or None for everywhere.
+    """
+    if attention.strength == 0 and control.strength == 0:
+        return model, *conditionings
+    patched = add_decoupled_attention(model, instantid.widths)
+    settings = attention.strength, attention.start_percent, attention.end_percent, mask
+    faces = [Face(*encoded, *settings) for encoded in encode_faces(instantid, person.embeddings)]
+    key = face_key()
+    conditionings = [put_face(*each, key) for each in zip(conditionings, faces, strict=True)]
+    if control.strength != 0:
+        percents = control.start_percent, control.end_percent
+        conditionings = put_identity_net(conditionings, control_net, person.keypoints, control.strength, percents, key)
+    return patched, *conditionings

@@ -1,0 +1,200 @@
+"""Face nodes: load InsightFace's models, swap the faces in pictures, and draw a face's key points."""
+
+from comfy_api.latest import io, ui
+
+from ..host.checks import missing_file
+from ..identity.face_analysis import load_face_analysis
+from ..identity.face_swap import load_face_swapper, swap_batch
+from ..identity.insightface_files import face_packs, face_swappers, find_face_pack, find_face_swapper
+from ..identity.keypoints import keypoints_of
+from ..identity.onnx_runtime import PROVIDER_CHOICES
+from .inputs import FACE, FaceAnalysisSocket, FaceSwapperSocket, face_inputs, face_order_input, no_face_input
+
+LICENCE = "InsightFace's models are for non-commercial research only."
+
+
+def _provider_input() -> io.Combo.Input:
+    return io.Combo.Input(
+        "provider",
+        options=PROVIDER_CHOICES,
+        default="auto",
+        optional=True,
+        tooltip="What runs the face models. auto: the GPU if the installed ONNX Runtime supports it. If the choice is "
+        "not available, the CPU is used and the log says so.",
+    )
+
+
+class FaceAnalysisLoaderNode(io.ComfyNode):
+    """`load_face_analysis` as a node."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CE_FaceAnalysisLoader",
+            display_name="Load Face Analysis",
+            category=FACE,
+            description="Loads an InsightFace pack, which finds faces and tells people apart. "
+            f"Packs belong in models/insightface/models/<pack>/. {LICENCE}",
+            search_aliases=["insightface", "buffalo_l", "antelopev2"],
+            inputs=[
+                io.Combo.Input(
+                    "pack",
+                    options=list(face_packs()),
+                    tooltip="buffalo_l for face swap and PhotoMaker V2, antelopev2 for InstantID. "
+                    f"Packs are read from models/insightface/models. {LICENCE}",
+                ),
+                _provider_input(),
+            ],
+            outputs=[
+                FaceAnalysisSocket.Output(
+                    display_name="face_analysis",
+                    tooltip="For the face nodes of this node pack, and of others that take FACEANALYSIS.",
+                )
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, pack=None):
+        return missing_file(find_face_pack, pack)
+
+    @classmethod
+    def execute(cls, pack, provider="auto"):
+        return io.NodeOutput(load_face_analysis(pack, provider))
+
+
+class FaceSwapperLoaderNode(io.ComfyNode):
+    """`load_face_swapper` as a node."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CE_FaceSwapperLoader",
+            display_name="Load Face Swapper",
+            category=FACE,
+            description=f"Loads InsightFace's inswapper from models/insightface. {LICENCE}",
+            search_aliases=["inswapper", "insightface", "reactor", "roop"],
+            inputs=[
+                io.Combo.Input(
+                    "model_name",
+                    options=list(face_swappers()),
+                    tooltip=f"inswapper_128.onnx, read from models/insightface. {LICENCE}",
+                ),
+                _provider_input(),
+            ],
+            outputs=[FaceSwapperSocket.Output(display_name="face_swapper", tooltip="For Face Swap.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, model_name=None):
+        return missing_file(find_face_swapper, model_name)
+
+    @classmethod
+    def execute(cls, model_name, provider="auto"):
+        return io.NodeOutput(load_face_swapper(model_name, provider))
+
+
+class FaceSwapNode(io.ComfyNode):
+    """`swap_batch` as a node."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CE_FaceSwap",
+            display_name="Face Swap",
+            category=FACE,
+            description="Puts the face of a reference person on faces of a picture; the rest of the picture stays "
+            "unchanged, bit for bit. For several people at once, set target_faces to 0,1 and reference_faces to 0,1.",
+            search_aliases=["inswapper", "insightface", "reactor", "roop", "faceswap"],
+            inputs=[
+                io.Image.Input("image", tooltip="The picture, or batch of pictures, in which faces are replaced."),
+                io.Image.Input(
+                    "reference",
+                    tooltip="The person. Of a batch, the first picture that shows a face is used.",
+                ),
+                FaceAnalysisSocket.Input("face_analysis", tooltip="From Load Face Analysis, pack buffalo_l."),
+                FaceSwapperSocket.Input("face_swapper", tooltip="From Load Face Swapper."),
+                io.String.Input(
+                    "target_faces",
+                    default="0",
+                    optional=True,
+                    tooltip="Which faces of image to replace: numbers from 0 in target_order, separated by commas.",
+                ),
+                face_order_input("target_order", "image", "left-right"),
+                io.String.Input(
+                    "reference_faces",
+                    default="0",
+                    optional=True,
+                    tooltip="Which faces of reference to use: one number for all targets, or one for each, separated "
+                    "by commas.",
+                ),
+                face_order_input("reference_order", "reference", "left-right"),
+                no_face_input(
+                    "What to do with a picture in which no face is found: stop with an error, or pass it through "
+                    "unchanged."
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="image", tooltip="The pictures with the new faces, as many as came in."),
+                io.Mask.Output(
+                    display_name="mask",
+                    tooltip="How much of each pixel was replaced: 0 is untouched, 1 fully replaced.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image,
+        reference,
+        face_analysis,
+        face_swapper,
+        target_faces="0",
+        target_order="left-right",
+        reference_faces="0",
+        reference_order="left-right",
+        no_face="error",
+    ):
+        targets, references = (target_faces, target_order), (reference_faces, reference_order)
+        return io.NodeOutput(*swap_batch(image, reference, face_analysis, face_swapper, *targets, *references, no_face))
+
+
+class FaceKeypointsNode(io.ComfyNode):
+    """`keypoints_of` as a node."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CE_FaceKeypoints",
+            display_name="Face Key Points",
+            category=FACE,
+            description="Draws where a face is and which way it is turned: eyes, nose and mouth corners as coloured "
+            "sticks and discs on black, the control picture of InstantID's IdentityNet.",
+            search_aliases=["kps", "landmarks", "instantid", "identitynet", "head pose"],
+            inputs=[
+                io.Image.Input(
+                    "image",
+                    tooltip="The picture, or batch of pictures, with the face. Key-point pictures pass through "
+                    "unchanged.",
+                ),
+                FaceAnalysisSocket.Input("face_analysis", tooltip="From Load Face Analysis, any pack."),
+                *face_inputs("image", "image"),
+            ],
+            outputs=[
+                io.Image.Output(
+                    display_name="keypoints",
+                    tooltip="A key-point picture for each picture, with the same proportions and 1280 pixels on the "
+                    "longer side.",
+                )
+            ],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, image, face_analysis, image_order="large-small", image_face=0):
+        keypoints = keypoints_of("image", image, face_analysis, image_order, image_face)
+        return io.NodeOutput(keypoints, ui=ui.PreviewImage(keypoints, cls=cls))
+
+
+NODES = [FaceAnalysisLoaderNode, FaceSwapperLoaderNode, FaceSwapNode, FaceKeypointsNode]
