@@ -34,7 +34,8 @@ def ddim_walk(
 
     Source: Song et al., "Denoising Diffusion Implicit Models", in sigma coordinates; the paper's section III-B, step 1.
     """
-    x, sigmas = x.float(), sigmas.to(x)
+    x = x.float()
+    sigmas = sigmas.to(x)
     s_in = x.new_ones([x.shape[0]])
     for i in range(len(sigmas) - 1):
         sigma, x_in = sigmas[max(i, 1)], x
