@@ -66,7 +66,7 @@ def keypoints_of(name: str, images: torch.Tensor, face_analysis, order: str, ind
             drawn.append(picture[..., :3])
         else:
             where = f"picture {number}, and it is not a key-point picture (five coloured points on black) either"
-            raise no_face(name, where, "Use a photograph with a clear face, or connect such a picture.", index)
+            raise no_face(name, where, "Use a photograph with a clear face, or connect a key-point picture.", index)
     sizes = {tuple(picture.shape) for picture in drawn}
     if len(sizes) > 1:
         raise ValueError(

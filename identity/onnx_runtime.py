@@ -30,7 +30,9 @@ def choose_providers(choice: str = "auto") -> list[str]:
     if CUDA in wanted and CUDA not in offered and _torch_sees_cuda():
         _explain_idle_gpu("ONNX Runtime offers no CUDA provider")
     elif choice != "auto" and chosen not in wanted:
-        logging.warning("provider: ONNX Runtime offers no %s here (%s), using the CPU.", choice, ", ".join(offered))
+        logging.warning(
+            "provider: ONNX Runtime offers no %s provider here (only %s); using the CPU.", choice, ", ".join(offered)
+        )
     return list(dict.fromkeys([chosen, CPU]))
 
 
@@ -44,7 +46,7 @@ def report_idle_provider(session, providers: list[str]) -> None:
     if providers[0] == CUDA and _torch_sees_cuda():
         _explain_idle_gpu("ONNX Runtime could not start its CUDA provider")
     else:
-        logging.warning("provider: ONNX Runtime could not start %s, using the CPU.", providers[0])
+        logging.warning("provider: ONNX Runtime could not start %s; using the CPU.", providers[0])
 
 
 def face_package(module: str):

@@ -70,7 +70,7 @@ def _empty_chunks(clip) -> dict[str, list[Token]]:
     """The host's chunk for an empty prompt, per encoder. Raises ValueError unless clip is SDXL's."""
     if clip is None:
         raise ValueError(
-            "clip: there is none, so the checkpoint has no text encoders. Load SDXL's two with DualCLIPLoader."
+            "clip: there is none, because the checkpoint has no text encoders. Load SDXL's two with DualCLIPLoader."
         )
     empty = {key: chunks[0] for key, chunks in clip.tokenize("", return_word_ids=True).items()}
     if empty.keys() != ENCODER_WIDTHS.keys():
@@ -86,7 +86,7 @@ def _content(chunks: list[list[Token]], width: int) -> list[Token]:
     content = [token for chunk in chunks for token in chunk if token[2] != 0]
     fitting = [token for token in content if not torch.is_tensor(token[0]) or token[0].shape[-1] == width]
     if len(fitting) < len(content):
-        logging.warning("PhotoMaker: an embedding in the prompt is not made for SDXL's text encoders and is ignored.")
+        logging.warning("PhotoMaker: an embedding in the prompt was not made for SDXL's text encoders and is ignored.")
     return fitting
 
 
@@ -160,9 +160,9 @@ def _repeat(words: list[Token], column: int, copies: int, room: int) -> list[Tok
     """The chunk with the token at `column` repeated, cut to `room` tokens."""
     if column + copies > room:
         raise ValueError(
-            f"reference_images: they need {copies} places in text from its class word on (one each in PhotoMaker V1, "
-            f"two in V2), but there are {room - column}. Use fewer pictures, or move the class word closer to the "
-            "start of text."
+            f"reference_images: they need {copies} places in text, counted in tokens from the class word on (one each "
+            f"in PhotoMaker V1, two in V2), but there are {room - column}. Use fewer pictures, or move the class word "
+            "closer to the start of text."
         )
     return [*words[:column], *[words[column]] * copies, *words[column + 1 :]][:room]
 

@@ -33,8 +33,8 @@ class FaceAnalysisLoaderNode(io.ComfyNode):
             node_id="CE_FaceAnalysisLoader",
             display_name="Load Face Analysis",
             category=FACE,
-            description="Loads an InsightFace pack, which finds faces and tells people apart. "
-            f"Packs belong in models/insightface/models/<pack>/. {LICENCE}",
+            description="Loads an InsightFace pack, which detects and recognises faces. Packs go into "
+            f"models/insightface/models/<pack>/. {LICENCE}",
             search_aliases=["insightface", "buffalo_l", "antelopev2"],
             inputs=[
                 io.Combo.Input(
@@ -102,14 +102,14 @@ class FaceSwapNode(io.ComfyNode):
             node_id="CE_FaceSwap",
             display_name="Face Swap",
             category=FACE,
-            description="Puts the face of a reference person on faces of a picture; the rest of the picture stays "
-            "unchanged, bit for bit. For several people at once, set target_faces to 0,1 and reference_faces to 0,1.",
+            description="Replaces faces in a picture with the reference person's; the rest of the picture stays "
+            "bit-identical. For several people at once, set target_faces to 0,1 and reference_faces to 0,1.",
             search_aliases=["inswapper", "insightface", "reactor", "roop", "faceswap"],
             inputs=[
                 io.Image.Input("image", tooltip="The picture, or batch of pictures, in which faces are replaced."),
                 io.Image.Input(
                     "reference",
-                    tooltip="The person. Of a batch, the first picture that shows a face is used.",
+                    tooltip="The person. From a batch, the first picture that shows a face is used.",
                 ),
                 FaceAnalysisSocket.Input("face_analysis", tooltip="From Load Face Analysis, pack buffalo_l."),
                 FaceSwapperSocket.Input("face_swapper", tooltip="From Load Face Swapper."),
@@ -134,7 +134,9 @@ class FaceSwapNode(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output(display_name="image", tooltip="The pictures with the new faces, as many as came in."),
+                io.Image.Output(
+                    display_name="image", tooltip="The pictures with the new faces, one for each picture of image."
+                ),
                 io.Mask.Output(
                     display_name="mask",
                     tooltip="How much of each pixel was replaced: 0 is untouched, 1 fully replaced.",

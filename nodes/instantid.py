@@ -18,7 +18,8 @@ class InstantIDLoaderNode(io.ComfyNode):
             node_id="CE_InstantIDLoader",
             display_name="Load InstantID",
             category=IDENTITY,
-            description="Loads InstantID's adapter, which turns a face into something that SDXL's attention reads.",
+            description="Loads InstantID's adapter, which turns a face into tokens that SDXL's attention layers attend "
+            "to.",
             search_aliases=["instantid", "ip-adapter", "face id"],
             inputs=[
                 io.Combo.Input(
@@ -68,7 +69,7 @@ class InstantIDForwardFlowNode(io.ComfyNode):
             category=IDENTITY,
             description="Personalises an SDXL model with pictures of one person. Sample the model with the outputs "
             "positive and negative for the forward flow, and with conditionings that did not pass through this node "
-            "for the pivot flow: for those it predicts what the model that came in predicts.",
+            "for the pivot flow: for those, it predicts the same as the input model.",
             search_aliases=["instantid", "identitynet", "face id"],
             inputs=[
                 io.Model.Input(
@@ -82,7 +83,7 @@ class InstantIDForwardFlowNode(io.ComfyNode):
                 io.ControlNet.Input(
                     "control_net",
                     tooltip="InstantID's IdentityNet, from Load ControlNet Model: diffusion_pytorch_model.safetensors "
-                    "of InstantX/InstantID's folder ControlNetModel.",
+                    "from the ControlNetModel folder of InstantX/InstantID.",
                 ),
                 FaceAnalysisSocket.Input("face_analysis", tooltip="From Load Face Analysis, pack antelopev2."),
                 io.Image.Input(

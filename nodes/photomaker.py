@@ -23,8 +23,8 @@ class PhotoMakerLoaderNode(io.ComfyNode):
                     "photomaker_name",
                     options=folder_paths.get_filename_list("photomaker"),
                     tooltip="A file in models/photomaker: photomaker-v1.bin of TencentARC/PhotoMaker or "
-                    "photomaker-v2.bin of TencentARC/PhotoMaker-V2, or the same as .safetensors. The file itself tells "
-                    "which version it is.",
+                    "photomaker-v2.bin of TencentARC/PhotoMaker-V2, or the same as .safetensors. The version is "
+                    "detected from the file.",
                 ),
             ],
             outputs=[
@@ -60,8 +60,8 @@ class PhotoMakerForwardFlowNode(io.ComfyNode):
                 PhotoMakerSocket.Input("photomaker", tooltip="From Load PhotoMaker."),
                 io.Image.Input(
                     "reference_images",
-                    tooltip="One or more pictures of one person, cropped to the head (the middle square of each is "
-                    "used). Each takes up one token of the prompt, in V2 two. V2 leaves out those without a face.",
+                    tooltip="One or more pictures of one person, cropped to the head (the centre square of each is "
+                    "used). Each takes up one token of the prompt, or two in V2. V2 leaves out those without a face.",
                 ),
                 io.String.Input(
                     "text",
