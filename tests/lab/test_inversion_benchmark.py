@@ -14,34 +14,19 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy.samplers import CFGGuider
 from conftest import CHECKOUT, HOST, dev
 from customenhancer.nodes.null_text import NullTextInversion
-from standins.analytic import GaussianNetwork, conditioning, gaussian_model
+from standins.analytic import GaussianNetwork, gaussian_model
 from support_pack.tiny_sdxl import register_tiny_sdxl
 
+from benchmarks import claims, inversion, measuring, random_weights, subjects
+from benchmarks.counting import Counts, counted
+from benchmarks.memory import with_peak_memory
+from benchmarks.methods import BASELINE, METHODS, NULL_TEXT, ddim, direct_inversion
+from benchmarks.subjects import from_pocket_world, sample
 from devtools.models import standins
 
-sys.path.insert(1, str(CHECKOUT / "benchmarks"))  # after the host, whose modules keep their names
+from .builders import gaussian_subject
 
-import claims
-import inversion
-import measuring
-import random_weights
-from counting import Counts, counted
-from memory import with_peak_memory
-from methods import BASELINE, METHODS, NULL_TEXT, ddim, direct_inversion
-from subjects import Subject, from_pocket_world, sample
-
-
-@pytest.fixture(autouse=True)
-def inference_mode():
-    """As in the host's executor."""
-    with torch.inference_mode():
-        yield
-
-
-def gaussian_subject() -> Subject:
-    samples = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)) / 0.13025
-    texts = conditioning(0.5, 0.8), conditioning(0.0, 1.0)
-    return Subject(gaussian_model(), *texts, {"samples": samples}, lambda latent: latent.movedim(1, -1))
+pytestmark = pytest.mark.usefixtures("inference_mode")
 
 
 @pytest.mark.parametrize(
@@ -64,7 +49,7 @@ def gaussian_subject() -> Subject:
         ("FlipSigmas and euler", 50, 50),
     ],
 )
-def test_evaluations_of_50_guided_steps(method, guider_calls, forwards):
+def test_each_method_takes_its_evaluations_for_50_guided_steps(method, guider_calls, forwards):
     subject = gaussian_subject()
     counts, _ = measuring.cost(METHODS[method], subject, subject.sigmas(50), cfg=5.0)
     assert counts == Counts(guider_calls, forwards, backwards=0)
@@ -107,7 +92,7 @@ def seen_through_an_alias():
         (seen_through_an_alias, 1),
     ],
 )
-def test_peak_memory_counts_what_is_held_at_a_time(run, mib):
+def test_peak_memory_counts_only_what_is_held_at_the_same_time(run, mib):
     given = torch.ones(1000, 1000)  # there before: counts for nothing, nor do its views
     assert with_peak_memory(lambda: (given.t(), run()))[1] == pytest.approx(mib, abs=0.01)
 
@@ -121,7 +106,7 @@ def test_null_text_stays_within_the_originals_evaluations():
     assert 0 < counts.backwards <= 500 and counts.forwards <= 700
 
 
-def test_guider_and_network_are_as_before_after_counting():
+def test_counting_leaves_guider_and_network_as_they_were():
     model = gaussian_model()
     forward, predict = GaussianNetwork.forward, CFGGuider.outer_predict_noise
     with pytest.raises(RuntimeError), counted(model):
@@ -129,7 +114,7 @@ def test_guider_and_network_are_as_before_after_counting():
     assert GaussianNetwork.forward is forward and CFGGuider.outer_predict_noise is predict
 
 
-def test_each_row_of_a_batch_counts_forwards_and_backwards():
+def test_forwards_and_backwards_are_counted_per_row_of_a_batch():
     model = gaussian_model()
     x = torch.ones(3, 4, 8, 8)
     with counted(model) as counts, torch.inference_mode(False):
@@ -141,7 +126,7 @@ def test_each_row_of_a_batch_counts_forwards_and_backwards():
     assert (counts.forwards, counts.backwards) == (3, 3)
 
 
-def test_direct_inversion_walks_the_same_way_in_z_space_and_comes_back():
+def test_direct_inversion_equals_ddim_inversion_in_z_space_and_comes_back():
     """Its way is DDIM inversion's at the target sigma, in other coordinates, since either is unguided."""
     subject = gaussian_subject()
     sigmas = subject.sigmas(20)
@@ -152,7 +137,7 @@ def test_direct_inversion_walks_the_same_way_in_z_space_and_comes_back():
     assert (samples - subject.latent["samples"]).abs().max() * 0.13025 <= 1e-3
 
 
-def test_the_negative_prompt_row_is_the_nodes_setting():
+def test_the_negative_prompt_row_equals_the_null_text_node_without_optimisation():
     subject = gaussian_subject()
     sigmas, texts = subject.sigmas(20), (subject.positive, subject.negative)
     row = METHODS["Negative-prompt inversion"](subject, sigmas, 5.0)
@@ -164,7 +149,7 @@ def test_the_negative_prompt_row_is_the_nodes_setting():
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
 
 
-def test_every_run_of_a_repeat_has_its_turn_and_ratios_are_within_a_repeat():
+def test_each_repeat_runs_every_method_once_in_random_order_and_ratios_are_within_a_repeat():
     turns = []
     runs = {name: lambda name=name: turns.append(name) for name in "abc"}
     seconds = measuring.in_turns(runs, 6, random.Random(0), "letters")
@@ -174,13 +159,13 @@ def test_every_run_of_a_repeat_has_its_turn_and_ratios_are_within_a_repeat():
     assert measuring.ratio([2.0, 30.0, 8.0], to=[1.0, 10.0, 2.0]) == 3.0
 
 
-def test_a_line_is_fitted_exactly_and_a_curve_is_not():
+def test_a_line_is_fitted_exactly_and_a_curve_has_a_lower_r_squared():
     fit = claims.linear_fit([1, 2, 4], [5.0, 8.0, 14.0])
     assert [fit[part] for part in ("slope", "intercept", "r_squared")] == pytest.approx([3, 2, 1])
     assert claims.linear_fit([1, 2, 4, 8], [1.0, 4.0, 16.0, 64.0])["r_squared"] < 0.99
 
 
-def test_psnr():
+def test_psnr_of_a_uniform_error_of_a_tenth_is_20_decibels():
     assert measuring.psnr(torch.full((2, 3), 0.6), torch.full((2, 3), 0.5)) == pytest.approx(20, abs=1e-3)
 
 
@@ -214,7 +199,7 @@ TINY = {
 }
 
 
-def test_real_size_is_sdxls_own():
+def test_the_network_with_random_weights_has_as_many_parameters_as_sdxl():
     """As many numbers as a UNet of SDXL has, which its model card gives as 2.6 billion."""
     network = UNetModel(**random_weights.UNET, device="meta", operations=comfy.ops.disable_weight_init)
     assert sum(parameter.numel() for parameter in network.parameters()) == 2_567_463_684
@@ -244,7 +229,7 @@ def test_too_little_memory_for_real_size_is_refused_with_both_numbers(monkeypatc
     assert "--random-weights: cpu has 3.5 GiB free, and the network takes" in error and ": 4.8 for its weights" in error
 
 
-def test_random_weights_stand_in_for_the_checkpoints(monkeypatch):
+def test_random_weights_take_the_place_of_the_checkpoints(monkeypatch):
     monkeypatch.setattr(random_weights, "UNET", {**random_weights.UNET, **TINY})
     models = standins(Path(sys.executable), HOST)
     register_tiny_sdxl()
@@ -256,7 +241,7 @@ def test_random_weights_stand_in_for_the_checkpoints(monkeypatch):
     assert inversion.parse(["--models", str(models), "--random-weights"])[1].size == 1024
 
 
-def test_the_pocket_world_is_a_subject():
+def test_the_pocket_worlds_model_can_be_inverted():
     register_tiny_sdxl()
     subject = from_pocket_world()
     assert subject.latent["samples"].shape == (1, 4, 16, 16)
@@ -264,13 +249,13 @@ def test_the_pocket_world_is_a_subject():
     assert measuring.outcome(METHODS["ResInversion"], subject, subject.sigmas(3), 5.0)["max_error"] <= 1e-4
 
 
-def test_lost_weights_of_the_pocket_world_are_named_before_anything_is_measured(monkeypatch, tmp_path, capsys):
+def test_missing_weights_of_the_pocket_world_are_named_before_anything_is_measured(monkeypatch, tmp_path, capsys):
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "taesd.safetensors").touch()
-    monkeypatch.setattr("subjects.POCKET", tmp_path)
+    monkeypatch.setattr(subjects, "WEIGHTS", tmp_path / "weights")
     with pytest.raises(SystemExit):
         inversion.main(["--models", str(tmp_path), "--pocket"])
-    assert "--pocket: pocket/weights/ lacks unet.safetensors; pocket/README.md" in capsys.readouterr().err
+    assert "--pocket: lab/pocket/weights/ lacks unet.safetensors; lab/pocket/README.md" in capsys.readouterr().err
 
 
 def test_without_a_models_folder_the_pocket_world_is_measured_too(monkeypatch, tmp_path):
@@ -283,18 +268,18 @@ def test_without_a_models_folder_the_pocket_world_is_measured_too(monkeypatch, t
     assert ["--pocket" in command for command in commands] == [True, False]
 
 
-def test_a_folder_without_a_checkpoint_is_named(tmp_path, capsys):
+def test_a_models_folder_without_a_checkpoint_is_refused_by_name(tmp_path, capsys):
     with pytest.raises(SystemExit):
         inversion.main(["--models", str(tmp_path)])
     assert f"{tmp_path / 'checkpoints'} has no safetensors file" in capsys.readouterr().err
 
 
-def test_dev_hands_the_arguments_on(monkeypatch, tmp_path):
+def test_dev_passes_the_arguments_on_to_the_benchmark(monkeypatch, tmp_path):
     commands = []
     parts = {"python": "python", "comfyui": tmp_path, "models": tmp_path}
     monkeypatch.setattr(dev, "set_up", lambda models, make: parts)
     monkeypatch.setattr(dev, "run", lambda *command, **more: commands.append((command, more)) or 0)
     assert dev.bench(tmp_path, "inversion", ["--quick"]) == 0
     ((command, more),) = commands
-    assert command[1:] == (CHECKOUT / "benchmarks" / "inversion.py", "--models", tmp_path, "--quick")
+    assert command[1:] == (CHECKOUT / "lab", "benchmarks.inversion", "--models", tmp_path, "--quick")
     assert more == {"COMFYUI_PATH": str(tmp_path)}

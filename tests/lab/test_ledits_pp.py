@@ -1,19 +1,15 @@
 """The benchmark's LEDITS++: against diffusers' own functions, and the way back through the host."""
 
-import sys
-
 import pytest
 import torch
-from conftest import CHECKOUT
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 from diffusers.pipelines.ledits_pp.pipeline_leditspp_stable_diffusion_xl import compute_noise
 
-sys.path.insert(1, str(CHECKOUT / "benchmarks"))  # after the host, whose modules keep their names
+from benchmarks import ledits_pp
+from benchmarks.methods import ledits
+from benchmarks.subjects import sample
 
-import ledits_pp
-from methods import ledits
-from subjects import sample
-from test_benchmarks import gaussian_subject
+from .builders import gaussian_subject
 
 STEPS = 20
 CONFIG = {
@@ -35,7 +31,7 @@ def predicted_noise(z, sigma):
 
 
 @pytest.mark.parametrize("order", [1, 2])
-def test_way_and_noises_are_those_of_diffusers(order):
+def test_trajectory_and_noises_equal_those_of_diffusers(order):
     kind, more = SCHEDULERS[order]
     scheduler = kind(**CONFIG, **more)
     scheduler.set_timesteps(STEPS)
@@ -64,7 +60,7 @@ def test_way_and_noises_are_those_of_diffusers(order):
     torch.testing.assert_close(ledits_pp.sample(model, our_way[-1], our_noises, sigmas, {}, order), our_way[0])
 
 
-def test_every_step_of_the_way_is_the_picture_under_independent_noise():
+def test_every_step_of_the_trajectory_is_the_picture_under_independent_noise():
     z, sigmas = torch.full((1, 4, 64, 64), 2.0), torch.tensor([0.0, 0.5, 3.0])
     way = ledits_pp.noised(z, sigmas, seed=1)
     noises = [(way[i] * (1 + sigmas[i] ** 2).sqrt() - 2) / sigmas[i] for i in (1, 2)]
@@ -74,7 +70,7 @@ def test_every_step_of_the_way_is_the_picture_under_independent_noise():
 
 
 @pytest.mark.parametrize("order", [1, 2])
-def test_the_way_back_lacks_only_what_the_last_step_lacks(order):
+def test_sampling_back_misses_only_the_noise_of_the_last_step(order):
     """On a Gaussian it is what the model denoises the first noised picture to."""
     with torch.inference_mode():
         subject = gaussian_subject()

@@ -2,49 +2,34 @@
 
 import dataclasses
 import json
-import sys
 
 import comfy.utils
 import demo
 import numpy as np
 import pytest
 import torch
-from conftest import CHECKOUT
 from safetensors.torch import save_file
 from standins.photomaker import make_photomaker
+from support_pack.tiny_sdxl import register_tiny_sdxl
 
 import dev
-
-sys.path.insert(1, str(CHECKOUT / "pocket"))  # after the host, whose modules keep their names
-sys.path.insert(1, str(CHECKOUT / "benchmarks"))
-
-import kept
-import models_folder
-import pocket_claims
-import pocket_judges as judges
-import text
-import unet
-from examples import example
-from pocket_cases import SHOT, held_out_case
-from pocket_flows import Settings, stacked
-from pocket_judges import Seen
-from pocket_models import load, missing
-from pocket_rows import DDIM, DELAYED, FULL, NO_BACKWARD, NO_FORWARD, PERSONALISED, SCENE, SWAPPED, draw_rows
-from pocket_statistics import difference, interval, verdict
-from support_pack.tiny_sdxl import register_tiny_sdxl
-from train_scenes import load_classifier
-from world.render import render
-
-import pocket
+from benchmarks import pocket, pocket_claims
+from benchmarks import pocket_judges as judges
+from benchmarks.pocket_cases import SHOT, held_out_case
+from benchmarks.pocket_flows import Settings, stacked
+from benchmarks.pocket_judges import Seen
+from benchmarks.pocket_models import load, missing
+from benchmarks.pocket_rows import DDIM, DELAYED, FULL, NO_BACKWARD, NO_FORWARD, PERSONALISED, SCENE, SWAPPED, draw_rows
+from benchmarks.pocket_statistics import difference, interval, verdict
+from pocket import kept, models_folder, text, unet
+from pocket.examples import example
+from pocket.train_scenes import load_classifier
+from pocket.world.render import render
 
 STEPS = 2
 
 
-@pytest.fixture(autouse=True)
-def inference_mode():
-    """As in the host's executor."""
-    with torch.inference_mode():
-        yield
+pytestmark = pytest.mark.usefixtures("inference_mode")
 
 
 @pytest.fixture(scope="module")
@@ -85,12 +70,9 @@ def case():
 
 
 @pytest.fixture(scope="module")
-def rows(models, case):
-    comfy_bar = comfy.utils.PROGRESS_BAR_ENABLED
-    comfy.utils.set_progress_bar_enabled(False)
+def rows(models, case, no_progress_bar):
     with torch.inference_mode():
-        yield draw_rows(models, case, Settings(STEPS, 5.0, start_step=1))
-    comfy.utils.set_progress_bar_enabled(comfy_bar)
+        return draw_rows(models, case, Settings(STEPS, 5.0, start_step=1))
 
 
 @pytest.fixture(scope="module")
@@ -191,12 +173,12 @@ class TestStatistics:
         assert found["mean"] == pytest.approx(values.mean())
         assert (found["mean"] - found["low"], found["high"] - found["mean"]) == pytest.approx((half, half), rel=0.1)
 
-    def test_a_difference_is_taken_within_people(self):
+    def test_a_difference_is_taken_per_person(self):
         people = [{"a": {"x": level + 1.0}, "b": {"x": level}} for level in (0.0, 50.0, 100.0)]
         assert difference(people, "x", "a", "b") == {"mean": 1.0, "low": 1.0, "high": 1.0}
 
     @pytest.mark.parametrize(("low", "high", "said"), [(1, 2, "holds"), (-2, -1, "reversed"), (-1, 1, "undecided")])
-    def test_verdicts(self, low, high, said):
+    def test_the_verdict_follows_from_where_the_interval_lies(self, low, high, said):
         assert verdict({"mean": 0, "low": low, "high": high}) == said
 
     def test_every_claim_is_of_rows_and_columns_that_are_measured(self):
@@ -208,7 +190,7 @@ class TestStatistics:
 class TestPipeline:
     """Whatever the weights are."""
 
-    def test_guider_calls_of_a_picture(self, rows):
+    def test_each_row_takes_its_number_of_guider_calls(self, rows):
         calls = {row: drawn.guider_calls for row, drawn in rows.items()}
         whole = 3 * STEPS + 1
         alone = dict.fromkeys((PERSONALISED, DELAYED, SCENE, SWAPPED), STEPS)
@@ -218,7 +200,7 @@ class TestPipeline:
         expected = models.vae.decode(models.vae.encode(rows[SWAPPED].pictures)).cpu().clamp(0, 1)
         assert (rows[NO_FORWARD].pictures - expected).abs().max() <= 2 / 255
 
-    def test_without_the_backward_flow_it_is_ddim_inversion(self, rows):
+    def test_without_the_backward_flow_the_pictures_are_those_of_ddim_inversion(self, rows):
         assert (rows[NO_BACKWARD].pictures - rows[DDIM].pictures).abs().max() <= 2 / 255
         assert (rows[FULL].pictures - rows[DDIM].pictures).abs().max() > 2 / 255
 
@@ -235,7 +217,7 @@ class TestPipeline:
 
 
 @pytest.mark.parametrize("flow", dev.POCKET_FLOWS)
-def test_the_demos_prompt_models_and_person_are_the_pocket_worlds_and_held_out(flow):
+def test_the_demo_shows_a_held_out_person_and_scene_with_the_pocket_worlds_models(flow):
     prompt = demo.load_workflow(demo.FLOWS[flow], real_models=True)
     reference = demo.pocket_world(prompt, flow)
     named = {value for node in prompt.values() for value in node["inputs"].values() if isinstance(value, str)}
@@ -247,7 +229,7 @@ def test_the_demos_prompt_models_and_person_are_the_pocket_worlds_and_held_out(f
     assert demo.POCKET_SCENE.split == "heldout" and demo.POCKET_POSE.shot == SHOT
 
 
-def test_what_is_not_trained_yet_is_left_out_and_named(tmp_path, capsys):
+def test_models_that_are_not_trained_yet_are_left_out_and_named(tmp_path, capsys):
     (tmp_path / "weights").mkdir()
     models_folder.write_models_folder(tmp_path / "weights", tmp_path / "models")
     said = capsys.readouterr().out
@@ -271,7 +253,7 @@ def test_the_quick_run_writes_its_tables_plots_and_pictures(folder, weights, tmp
     assert pictures == [f"pocket-quick-{what}.png" for what in ("background", "examples", "fusion", "similarity")]
 
 
-def test_a_run_of_nobody_is_refused(tmp_path, capsys):
+def test_a_run_without_people_is_refused(tmp_path, capsys):
     with pytest.raises(SystemExit):
         pocket.main(["--models", str(tmp_path), "--curve-identities", "0"])
     assert "--curve-identities: 0 is less than 1" in capsys.readouterr().err

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from comfy_extras.nodes_canny import Canny
-from conftest import CHECKOUT
 from customenhancer.identity.instantid import load_instantid
 from customenhancer.identity.keypoints import draw_keypoints
 from customenhancer.nodes.instantid import InstantIDForwardFlowNode
@@ -19,37 +18,29 @@ from safetensors.torch import save_file
 from standins.instantid_host import predict
 from support_pack.tiny_sdxl import register_tiny_sdxl
 
-sys.path.insert(1, str(CHECKOUT / "pocket"))  # after the host, whose modules keep their names
+from pocket import (
+    checkpoint,
+    control,
+    encode_hints,
+    encode_latents,
+    hints,
+    instantid,
+    kept,
+    measure_control,
+    measure_instantid,
+    models_folder,
+    text,
+    train_control,
+    train_instantid,
+    unet,
+    vae,
+)
+from pocket.examples import example
 
-import checkpoint
-import control
-import encode_hints
-import encode_latents
-import hints
-import instantid
-import kept
-import measure_control
-import measure_instantid
-import models_folder
-import text
-import train_control
-import train_instantid
-import unet
-import vae
-from examples import example
+from .builders import PROMPT, shaken
 
-PROMPT = "a close-up of a woman in a striped blue sweater on a sunny beach at sunset"
 TIMESTEP = 600
 POINTS = np.array([[50.3, 50], [71, 48.6], [62, 61], [53, 70.2], [69, 69]])
-
-
-def shaken(module, seed, deviation=0.05):
-    """The module with no weight at its start, as a file of float16 keeps it."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.add_(deviation * torch.randn(parameter.shape, generator=generator))
-    return module.half().float().eval()
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +104,7 @@ def inputs(model):
 
 
 @torch.no_grad()
-def test_the_stock_loaders_module_steers_as_in_training(model, trained, files, stock):
+def test_the_control_module_in_the_stock_loader_steers_as_in_training(model, trained, files, stock):
     patcher, positive = stock
     module = comfy.controlnet.load_controlnet(str(files / "control.safetensors"))
     shown = draw_keypoints(POINTS, hints.SIZE, hints.SIZE)[None]
@@ -153,7 +144,7 @@ def test_the_instantid_node_personalises_as_in_training(model, trained, files, s
 
 
 @torch.no_grad()
-def test_fresh_ones_leave_the_model_as_it_is(model):
+def test_untrained_modules_leave_the_model_as_it_is(model):
     weights, x = model.unet.state_dict(), inputs(model)
     plain, hint = model.unet(x[0], x[1], context=x[2], y=x[3]), torch.rand(1, 3, hints.SIZE, hints.SIZE)
     added = control.Control(weights)(weights, hint, *x)
@@ -163,7 +154,7 @@ def test_fresh_ones_leave_the_model_as_it_is(model):
 
 
 @torch.no_grad()
-def test_a_thin_hint_reaches_the_copy_as_strong_as_the_copys_own_features(model):
+def test_fitting_to_hints_brings_a_thin_hint_to_unit_variance(model):
     torch.manual_seed(9)
     module = control.Control(model.unet.state_dict())
     shown = hints.as_hint(np.stack([hints.keypoints_picture(POINTS + by) for by in range(8)]))
@@ -173,7 +164,7 @@ def test_a_thin_hint_reaches_the_copy_as_strong_as_the_copys_own_features(model)
     assert features[features.abs().amax(dim=-1) > 0].std() == pytest.approx(1, rel=1e-3)
 
 
-def test_all_that_is_trained_learns_and_nothing_else(model):
+def test_every_parameter_of_instantid_gets_a_gradient_and_none_of_the_model(model):
     """Gradients pass the host's UNet, which adds control in place."""
     model.requires_grad_(False)
     x, hint = inputs(model), torch.rand(1, 3, hints.SIZE, hints.SIZE)
@@ -183,13 +174,13 @@ def test_all_that_is_trained_learns_and_nothing_else(model):
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-def test_committed_they_are_small(trained):
+def test_the_weights_of_both_modules_are_small_enough_to_commit(trained):
     module, personalised = (sum(each.numel() * 2 for each in module.state_dict().values()) for module in trained)
     assert module < 0.75e6 and personalised < 1.8e6
 
 
 @pytest.mark.parametrize("points", [POINTS, POINTS / 6 + 100, POINTS - 60, np.array([[64.0, 64]] * 5)])
-def test_key_points_look_as_the_node_and_the_host_show_them(points):
+def test_key_points_are_drawn_as_the_node_and_the_host_show_them(points):
     drawn = draw_keypoints(points, hints.SIZE, hints.SIZE)[None].movedim(-1, 1)
     shown = comfy.utils.common_upscale(drawn, hints.SIZE, hints.SIZE, "nearest-exact", "center")
     assert torch.equal(hints.as_hint(hints.keypoints_picture(points)[None]), shown)
@@ -221,7 +212,7 @@ def test_hints_are_those_of_the_encoded_pictures(tmp_path, monkeypatch):
     assert pose_hint.shape == (2, 3, hints.SIZE, hints.SIZE)
 
 
-def test_a_step_shows_other_pictures_of_the_person_that_it_draws():
+def test_a_training_step_shows_other_pictures_of_the_person_that_it_draws():
     people, views = 40, 3
     numbers = torch.arange(people * views).reshape(people, views)
     data = dict.fromkeys(("latents", "heads", "keypoints"), numbers)
@@ -254,7 +245,7 @@ def test_the_models_folder_has_the_files_where_the_loaders_look(model, trained, 
 
 
 @torch.no_grad()
-def test_sampling_shows_each_prompt_its_hint_and_the_negative_prompt_nobody(model, trained):
+def test_sampling_gives_each_prompt_its_hint_and_the_negative_prompt_a_zero_embedding(model, trained):
     x, timesteps = torch.randn(4, 4, 16, 16), torch.full((4,), 300.0)
     ids = text.token_ids([PROMPT, PROMPT, "", ""])
     hint, face = torch.rand(2, 3, hints.SIZE, hints.SIZE), torch.randn(512)
@@ -270,7 +261,7 @@ def test_sampling_shows_each_prompt_its_hint_and_the_negative_prompt_nobody(mode
         assert torch.allclose(trained[1](model.unet, shown[None], hint[:1], *inputs), personalised[one], atol=1e-4)
 
 
-def test_agreement_with_a_hint_is_1_for_itself_and_less_the_further_off():
+def test_edge_agreement_is_1_for_the_hint_itself_and_falls_with_distance():
     asked = np.zeros((32, 32), bool)
     asked[8, 4:28] = True
     agreement = [measure_control.edge_agreement(asked, np.roll(asked, by, axis=0)) for by in (0, 1, 5)]
@@ -279,7 +270,7 @@ def test_agreement_with_a_hint_is_1_for_itself_and_less_the_further_off():
     assert measure_control.edge_agreement(asked, np.zeros_like(asked)) == 0
 
 
-def test_points_are_off_in_widths_of_the_face():
+def test_key_point_error_is_measured_in_widths_of_the_face():
     asked = SimpleNamespace(keypoints=POINTS, box=np.array([40, 40, 80, 85]))
     found = [SimpleNamespace(kps=POINTS + np.array([3, 4]), bbox=np.array([0, 0, 9, 9]))]
     analysis = SimpleNamespace(get=lambda _: found)

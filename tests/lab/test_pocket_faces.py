@@ -1,7 +1,5 @@
 """The pocket world's face models: InsightFace's own classes run their files, and their training examples are right."""
 
-import argparse
-import sys
 from types import SimpleNamespace
 
 import cv2
@@ -11,20 +9,13 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from conftest import CHECKOUT
 from insightface.app.common import Face
 from insightface.utils import face_align
 
-sys.path.insert(1, str(CHECKOUT / "pocket"))  # after the host, whose modules keep their names
+from pocket import face_crops, face_models, measure_faces, onnx_file, train_detector, train_recogniser, train_swapper
+from pocket.examples import numbered
 
-import face_crops
-import face_models
-import measure_faces
-import onnx_file
-import train_detector
-import train_recogniser
-import train_swapper
-from examples import numbered
+from .builders import training_options, training_that_stops_at
 
 CPU = ["CPUExecutionProvider"]
 
@@ -76,7 +67,7 @@ def picture(number=1):
     return train_detector.labelled(number)
 
 
-def test_insightface_takes_both_packs_and_the_swapper_for_what_they_are(loaded):
+def test_insightface_recognises_both_packs_and_the_swapper(loaded):
     packs, swapper = loaded
     for analysis in packs.values():
         assert type(analysis.models["recognition"]).__name__ == "ArcFaceONNX"
@@ -89,7 +80,7 @@ def test_insightface_takes_both_packs_and_the_swapper_for_what_they_are(loaded):
     assert swapper.emap.shape == (512, 512) and swapper.input_size == (128, 128)
 
 
-def test_the_recognisers_file_gives_what_the_network_gives_for_the_face_that_insightface_cuts(loaded, networks):
+def test_the_recognisers_file_gives_what_the_network_gives_for_insightfaces_crop(loaded, networks):
     packs, _ = loaded
     pixels, _, points = picture()
     face = Face(kps=points)
@@ -142,7 +133,7 @@ def test_faces_are_cut_as_insightface_cuts_them(size):
         assert np.abs(face_crops.crop(pixels, points, size).astype(int) - theirs).max() <= 2
 
 
-def test_a_pool_started_later_gives_what_one_that_came_there_gives():
+def test_a_pool_started_at_a_later_step_gives_the_same_pictures():
     pool = face_crops.Pool(numbered(int), 10, 2)
     for _ in range(3):
         pool.draw(4, rng())
@@ -164,8 +155,8 @@ def test_the_views_of_a_person_show_that_person_in_other_scenes_and_none_is_of_t
 
 
 def test_a_pair_differs_in_head_and_skin_only_and_the_reference_is_another_picture():
-    from world.identity import SPLITS, sample_identity
-    from world.render import render
+    from pocket.world.identity import SPLITS, sample_identity
+    from pocket.world.render import render
 
     for number in range(4):
         pair = train_swapper.pair(number)
@@ -179,7 +170,7 @@ def test_a_pair_differs_in_head_and_skin_only_and_the_reference_is_another_pictu
         assert not np.array_equal(pair.reference, pair.aim)
 
 
-def test_the_recogniser_sees_of_a_swappers_crop_what_it_would_see_of_the_picture():
+def test_the_recogniser_gets_the_same_face_from_a_swappers_crop_as_from_the_picture():
     pixels, _, points = picture()
     large, small = (face_crops.as_input([face_crops.crop(pixels, points, size)]) for size in (128, 112))
     assert (train_swapper.recognisers_view(large) - face_crops.signed(small)).abs().max() < 0.05
@@ -222,7 +213,7 @@ def perfect(boxes, points, side):
     return tuple(level.flatten(0, 1) for kind in kinds for level in kind)
 
 
-def test_a_detector_that_knows_has_no_loss_and_each_error_has_its_own():
+def test_a_perfect_detector_has_no_loss_and_each_kind_of_error_has_a_term():
     pictures = [picture(number) for number in (0, 1, 2, 3)]
     inputs, boxes, points = train_detector.batch(pictures, 640, rng())
     assert inputs.shape == (4, 3, 640, 640) and boxes[0].isnan().all() and not boxes[1:].isnan().any()
@@ -256,10 +247,10 @@ def test_insightface_decodes_the_detectors_outputs_as_the_losses_do():
             return [*(each.sigmoid().numpy() for each in outputs[:3]), *(each.numpy() for each in outputs[3:])]
 
         def get_inputs(self):
-            return [argparse.Namespace(name="input.1", shape=[1, 3, "?", "?"])]
+            return [SimpleNamespace(name="input.1", shape=[1, 3, "?", "?"])]
 
         def get_outputs(self):
-            return [argparse.Namespace(name=str(place), shape=[None, 1]) for place in range(9)]
+            return [SimpleNamespace(name=str(place), shape=[None, 1]) for place in range(9)]
 
     detector = insightface.model_zoo.SCRFD(session=Known())
     found, marks = detector.detect(np.zeros((640, 640, 3), np.uint8), input_size=(640, 640))
@@ -278,7 +269,7 @@ def test_a_mirrored_picture_keeps_its_points_on_the_face():
     assert (other_points > other_box[:2]).all() and (other_points < other_box[2:]).all()
 
 
-def test_the_swappers_loss_is_least_for_the_aim_and_counts_likeness_and_what_changes():
+def test_the_swappers_loss_is_least_for_the_target_and_counts_likeness_and_what_changes():
     generator = torch.Generator().manual_seed(0)
     targets = torch.rand(2, 3, 16, 16, generator=generator)
     aims = targets.clone()
@@ -293,7 +284,7 @@ def test_the_swappers_loss_is_least_for_the_aim_and_counts_likeness_and_what_cha
     assert one > 2 * other > 0
 
 
-def test_a_swapper_keeps_every_bit_where_its_mask_is_shut(networks):
+def test_a_swapper_keeps_the_picture_bit_for_bit_where_its_mask_is_0(networks):
     swapper = networks["swapper"]
     target, source = torch.rand(1, 3, 128, 128), torch.nn.functional.normalize(torch.randn(1, 512))
     bias = swapper.mask[2].bias
@@ -305,13 +296,8 @@ def test_a_swapper_keeps_every_bit_where_its_mask_is_shut(networks):
         assert torch.equal(shut, target) and not torch.equal(swapper(target, source), target)
 
 
-def options(folder, **more):
-    values = {"minutes": 1.0, "threads": 1, "seed": 0, "output": folder, "float32": True, "workers": 0} | more
-    return argparse.Namespace(steps=4, **values)
-
-
 @pytest.mark.parametrize("name", ["recogniser", "detector", "swapper"])
-def test_a_training_that_was_cut_off_goes_on_as_if_it_had_not_been(name, networks, tmp_path, monkeypatch):
+def test_a_resumed_training_gives_the_same_weights_as_an_uninterrupted_one(name, networks, tmp_path, monkeypatch):
     module = {"recogniser": train_recogniser, "detector": train_detector, "swapper": train_swapper}[name]
     monkeypatch.setattr(module, "POOL", 5)
     monkeypatch.setattr(module, {"recogniser": "PEOPLE", "detector": "PICTURES", "swapper": "PAIRS"}[name], 3)
@@ -330,7 +316,7 @@ def test_a_training_that_was_cut_off_goes_on_as_if_it_had_not_been(name, network
             with monkeypatch.context() as patch:
                 taken = training_that_stops_at(stop)
                 patch.setattr(module, "Training", taken)
-                module.train(network, *known, options(folder, **more))
+                module.train(network, *known, training_options(folder, 4, **more))
         return network.state_dict()
 
     whole, parts = train(tmp_path / "whole", 4), train(tmp_path / "parts", 2, 4)
@@ -339,29 +325,12 @@ def test_a_training_that_was_cut_off_goes_on_as_if_it_had_not_been(name, network
     assert any(not torch.equal(whole[key], value) for key, value in make().state_dict().items())
 
 
-def training_that_stops_at(stop):
-    """A Training whose run ends after step `stop`, as if its minutes were up."""
-    from training import Training
-
-    class Cut(Training):
-        def run(self, loss):
-            def until(step):
-                if step + 1 == stop:
-                    self.options.minutes = 0.0
-                return loss(step)
-
-            super().run(until)
-            assert self.step == stop
-
-    return Cut
-
-
-def test_the_swapper_asks_for_the_recogniser_that_it_needs(tmp_path):
+def test_training_the_swapper_without_a_recogniser_says_how_to_get_one(tmp_path):
     with pytest.raises(FileNotFoundError, match="run train_recogniser.py --pack buffalo_l first"):
         train_swapper.trained_recogniser(tmp_path)
 
 
-def test_the_measures_count_what_they_say(monkeypatch):
+def test_detection_and_likeness_count_right_false_and_lost_faces(monkeypatch):
     pixels, _, points = picture()
     empty = picture(0)
 

@@ -3,40 +3,34 @@
 import sys
 from pathlib import Path
 
-import comfy.utils
 import numpy as np
 import pytest
 import torch
-from conftest import CHECKOUT, HOST
+from conftest import HOST
 from support_pack.tiny_sdxl import register_tiny_sdxl
 
+from benchmarks.pocket_cases import held_out_case
+from benchmarks.pocket_flows import Settings
+from benchmarks.pocket_judges import Judges, views_of
+from benchmarks.pocket_models import load
+from benchmarks.pocket_rows import FULL, NO_FORWARD, PERSONALISED, SCENE, SWAPPED, draw_rows
 from devtools.models import pocket_world
+from pocket.kept import WEIGHTS
+from pocket.train_scenes import load_classifier
 
-sys.path.insert(1, str(CHECKOUT / "pocket"))  # after the host, whose modules keep their names
-sys.path.insert(1, str(CHECKOUT / "benchmarks"))
-
-from kept import WEIGHTS
-from pocket_cases import held_out_case
-from pocket_flows import Settings
-from pocket_judges import Judges, views_of
-from pocket_models import load
-from pocket_rows import FULL, NO_FORWARD, PERSONALISED, SCENE, SWAPPED, draw_rows
-from train_scenes import load_classifier
+pytestmark = pytest.mark.usefixtures("inference_mode")
 
 PEOPLE, PROMPTS, STEPS = 3, 4, 15
 
 
 @pytest.fixture(scope="module")
-def drawn():
+def drawn(no_progress_bar):
     """The models, and each person's case and rows of pictures."""
     register_tiny_sdxl()
-    bar = comfy.utils.PROGRESS_BAR_ENABLED
-    comfy.utils.set_progress_bar_enabled(False)
     with torch.inference_mode():
         models = load(pocket_world(Path(sys.executable), HOST))
         cases = [held_out_case(number, PROMPTS, seeds=1, seed=1) for number in range(PEOPLE)]
-        yield models, [(case, draw_rows(models, case, Settings(STEPS, 5.0, STEPS // 5))) for case in cases]
-    comfy.utils.set_progress_bar_enabled(bar)
+        return models, [(case, draw_rows(models, case, Settings(STEPS, 5.0, STEPS // 5))) for case in cases]
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +53,7 @@ def test_the_scene_that_the_prompt_names_is_drawn(means, measured):
     assert means[SCENE, "scene"] >= 75
 
 
-def test_the_face_arrives(means, measured):
+def test_the_swap_and_the_method_bring_the_persons_face(means, measured):
     """Similarity to other pictures of the person, by a recogniser that no part was trained with."""
     for row in (SCENE, SWAPPED, PERSONALISED, FULL):
         measured(f"pocket world, face similarity ×100, {row}", means[row, "similarity"])
@@ -68,7 +62,7 @@ def test_the_face_arrives(means, measured):
     assert means[FULL, "similarity"] > means[PERSONALISED, "similarity"] + 5
 
 
-def test_the_scene_stays(means, measured):
+def test_the_method_keeps_the_background_better_than_the_personalised_model_alone(means, measured):
     for row in (NO_FORWARD, FULL, PERSONALISED):
         measured(f"pocket world, background distance ×100, {row}", means[row, "background"])
     assert means[NO_FORWARD, "background"] < means[FULL, "background"] / 2

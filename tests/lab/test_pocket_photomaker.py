@@ -1,6 +1,5 @@
 """The pocket world's PhotoMaker: what is trained narrow is the same in the file that our nodes load."""
 
-import sys
 from types import SimpleNamespace
 
 import comfy.model_management
@@ -8,35 +7,17 @@ import comfy.sd
 import numpy as np
 import pytest
 import torch
-from conftest import CHECKOUT
 from customenhancer.identity.photomaker import load_photomaker
 from customenhancer.nodes.photomaker import PhotoMakerForwardFlowNode
 from safetensors.torch import save_file
 from support_pack.tiny_sdxl import register_tiny_sdxl
 
-sys.path.insert(1, str(CHECKOUT / "pocket"))  # after the host, whose modules keep their names
+from pocket import checkpoint, encode_portraits, measure_photomaker, photomaker, text, train_photomaker, unet, vae
 
-import checkpoint
-import encode_portraits
-import measure_photomaker
-import photomaker
-import text
-import train_photomaker
-import unet
-import vae
+from .builders import PROMPT, shaken
 
-PROMPT = "a close-up of a woman in a striped blue sweater on a sunny beach at sunset"
 WOMAN = 7  # place of the class word in it: start, a, close, -, up, of, a
 PROMPTS = ["", PROMPT, "a man in a library", "a person"]
-
-
-def shaken(module, seed):
-    """The module with no weight at its start, as a file of float16 keeps it."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
-    return module.half().float().eval()
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +93,7 @@ def test_the_patched_model_predicts_the_noise_that_the_training_predicts(model, 
     assert torch.allclose(theirs, ours, atol=1e-2)
 
 
-def test_a_fresh_one_leaves_the_model_as_it_is_and_gives_back_the_text(model):
+def test_an_untrained_photomaker_leaves_the_model_as_it_is_and_gives_back_the_text(model):
     scale, weights = train_photomaker.text_scale(model.text, text.token_ids(PROMPTS[1:])), model.unet.state_dict()
     fresh = photomaker.PhotoMaker(weights, scale)
     assert all(torch.equal(weight, weights[name]) for name, weight in fresh.lora_weights(weights).items())
@@ -125,7 +106,7 @@ def test_a_fresh_one_leaves_the_model_as_it_is_and_gives_back_the_text(model):
 
 
 @pytest.mark.parametrize("copies", [1, 2, 6])
-def test_repeating_a_token_is_writing_its_word_again(copies):
+def test_repeating_a_token_equals_writing_its_word_again(copies):
     ids = text.token_ids([PROMPT, "a man in a library"])
     expected = text.token_ids([PROMPT.replace("woman", "woman " * copies), "a" + " man" * copies + " in a library"])
     assert torch.equal(photomaker.repeat_token(ids, photomaker.class_places(ids), copies), expected)
@@ -136,7 +117,7 @@ def test_a_prompt_without_a_person_is_refused():
         photomaker.class_places(text.token_ids(["a man", "a sunny beach"]))
 
 
-def test_a_step_shows_other_pictures_of_the_person_that_it_draws():
+def test_a_training_step_shows_other_pictures_of_the_person_that_it_draws():
     people, views = 40, 3
     numbers = torch.arange(people * views).reshape(people, views)
     data = {
@@ -165,7 +146,7 @@ def test_portraits_are_close_ups_of_one_person_of_the_split():
     assert photomaker.class_places(text.token_ids(captions)).shape == (2,)
 
 
-def test_likeness_is_summed_up_by_whom_a_picture_shall_show():
+def test_likeness_is_summarised_by_the_person_that_a_picture_is_meant_to_show():
     alike = np.array([[0.8, 0.1, 0.3], [0.6, 0.2, 0.0], [0.0, 0.0, 0.0]])
     assert measure_photomaker.summary(alike, np.arange(3)) == (
         "like the person 0.33, like the others 0.17; the person is the nearest of 3 in 33%; no face found in 33%"

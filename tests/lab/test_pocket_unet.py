@@ -1,36 +1,23 @@
 """The pocket world's text-to-image model: what is trained narrow is the same model in the stock loader's wide file."""
 
-import sys
-
 import comfy.sd
 import pytest
 import torch
-from conftest import CHECKOUT
 from safetensors.torch import save_file
 from support_pack.tiny_sdxl import register_tiny_sdxl
 
-sys.path.insert(1, str(CHECKOUT / "pocket"))  # after the host, whose modules keep their names
+from pocket import checkpoint, sampling, text, train_scenes, train_unet, unet, vae
 
-import checkpoint
-import sampling
-import text
-import train_scenes
-import train_unet
-import unet
-import vae
+from .builders import PROMPT, shaken
 
-PROMPTS = ["", "a close-up of a woman in a striped blue sweater on a sunny beach at sunset", "a man in a library"]
+PROMPTS = ["", PROMPT, "a man in a library"]
 
 
 @pytest.fixture(scope="module")
 def model():
     """An untrained model in which no weight is 0, as the file keeps it."""
     torch.manual_seed(0)
-    model = unet.TextToImage(text.token_ids(PROMPTS).unique())
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.05 * torch.randn_like(parameter))
-    return model.half().float().eval()
+    return shaken(unet.TextToImage(text.token_ids(PROMPTS).unique()), 1)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +97,7 @@ def test_sampling_arrives_at_the_picture_that_the_model_knows(cfg):
     assert (pictures.int() - expected.int()).abs().max() <= 1
 
 
-def test_the_judge_of_scenes_sees_pictures_that_are_softer_than_the_renderers():
+def test_the_scene_classifier_learns_from_pictures_that_are_softer_than_the_renderers():
     torch.manual_seed(0)
     checks = (torch.arange(128)[:, None] + torch.arange(128)).remainder(2).float().expand(64, 3, 128, 128)
     softened = train_scenes.softened(checks)

@@ -1,21 +1,14 @@
 """The pocket world's VAE is TAESD to a stock loader, and a training that was cut off goes on as if it had not been."""
 
-import argparse
-import sys
-
 import comfy.sd
 import numpy as np
 import pytest
 import torch
-from conftest import CHECKOUT
 from safetensors.torch import load_file, save_file
 
-sys.path.insert(1, str(CHECKOUT / "pocket"))  # after the host, whose modules keep their names
+from pocket import examples, train_vae, training, vae
 
-import examples
-import train_vae
-import training
-import vae
+from .builders import training_options, training_that_stops_at
 
 
 @pytest.fixture
@@ -37,28 +30,17 @@ def test_the_stock_loader_takes_the_file_and_gives_the_same_latents_and_pictures
     assert torch.allclose(stock.decode(latents), decoded.clamp(0, 1).movedim(1, -1), atol=1e-4)
 
 
-def options(tmp_path, **more):
-    return argparse.Namespace(steps=12, minutes=1.0, threads=1, seed=5, output=tmp_path, float32=True, **more)
-
-
 def trained(folder, *stops):
     """The weights after training a small layer up to each of `stops` steps in turn, each time from the checkpoint."""
     for stop in stops:
         torch.manual_seed(0)
         layer = torch.nn.Linear(3, 2)
-        run = training.Training("layer", layer, options(folder), 1e-2)
-
-        def loss(step, layer=layer, run=run, stop=stop):
-            if step + 1 == stop:
-                run.options.minutes = 0.0  # this step is the last
-            return {"l2": (layer(torch.randn(8, 3)) - 1).square().mean()}
-
-        run.run(loss)
-        assert run.step == stop
+        run = training_that_stops_at(stop)("layer", layer, training_options(folder, 12, seed=5), 1e-2)
+        run.run(lambda step, layer=layer: {"l2": (layer(torch.randn(8, 3)) - 1).square().mean()})
     return layer.weight
 
 
-def test_a_training_that_was_cut_off_goes_on_as_if_it_had_not_been(tmp_path):
+def test_a_resumed_training_gives_the_same_weights_as_an_uninterrupted_one(tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     expected = trained(whole, 12)
     assert torch.equal(trained(parts, 5, 9, 12), expected)

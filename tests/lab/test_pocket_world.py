@@ -2,24 +2,20 @@
 
 import dataclasses
 import re
-import sys
 import time
 from itertools import islice, pairwise, product
 
 import numpy as np
 import pytest
-from conftest import CHECKOUT
 
-sys.path.insert(1, str(CHECKOUT / "pocket"))  # after the host, whose modules keep their names
-
-import examples
-from world import colours
-from world import identity as people
-from world.caption import caption
-from world.identity import Identity, sample_identity
-from world.pose import CLOSE_UP, HALF_FIGURE, SHOTS, Pose, sample_pose
-from world.render import render, render_scene
-from world.scene import KINDS, Scene, sample_scene
+from pocket import examples
+from pocket.world import colours
+from pocket.world import identity as people
+from pocket.world.caption import caption
+from pocket.world.identity import Identity, sample_identity
+from pocket.world.pose import CLOSE_UP, HALF_FIGURE, SHOTS, Pose, sample_pose
+from pocket.world.render import render, render_scene
+from pocket.world.scene import KINDS, Scene, sample_scene
 
 EVERY_SCENE = [
     Scene(name, *values, seed=number)
@@ -230,10 +226,12 @@ def test_a_word_that_is_no_choice_is_refused_with_the_choices(call):
         call()
 
 
-def test_speed(measured):
-    """Reported only: training draws hundreds of thousands."""
+def test_a_picture_is_rendered_in_less_than_a_quarter_of_a_second(measured):
+    """Training draws hundreds of thousands."""
     values = some_examples(40)
     start = time.perf_counter()
     for one in values:
         render(*one)
-    measured("milliseconds to render a picture of the pocket world", (time.perf_counter() - start) / 40 * 1000)
+    seconds = (time.perf_counter() - start) / len(values)
+    measured("milliseconds to render a picture of the pocket world", 1000 * seconds)
+    assert seconds < 0.25
