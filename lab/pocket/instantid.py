@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 from comfy.ldm.modules.attention import optimized_attention
+from customenhancer.identity.perceiver import QueryResampler
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -23,45 +24,26 @@ from pocket.kept import IDENTITY_NET, INSTANTID, OUTPUT
 from pocket.photomaker import FULL, TEXT
 from pocket.text import PaddedLayerNorm
 
-TOKENS, RESAMPLER, HEAD, HIDDEN, DEPTH = 4, 128, 64, 256, 1  # InstantID's own: 16, 1280, 64, 5120, 4
+TOKENS, RESAMPLER, HEAD, HIDDEN = 4, 128, 64, 256  # InstantID's own: 16, 1280, 64, 5120, and four layers, not one
 # The places of the UNet's cross-attentions as the host names them, in the file's order.
 PLACES = [("input", n, 0) for n in (4, 5, 7, 8)] + [("output", n, 0) for n in range(6)] + [("middle", 0, 0)]
 
 
-class Attention(nn.Module):
-    """The perceiver's: latents attend to features and to themselves."""
+class Resampler(QueryResampler):
+    """From a face's embedding (B, 512), as antelopev2 gives it, to its tokens (B, TOKENS, TEXT)."""
 
     def __init__(self):
-        super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(RESAMPLER), nn.LayerNorm(RESAMPLER)
-        self.to_q, self.to_out = (nn.Linear(RESAMPLER, RESAMPLER, bias=False) for _ in range(2))
-        self.to_kv = nn.Linear(RESAMPLER, 2 * RESAMPLER, bias=False)
-
-    def forward(self, features: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
-        """(B, S, RESAMPLER) and (B, TOKENS, RESAMPLER), to the latter's shape."""
-        latents = self.norm2(latents)
-        keys, values = self.to_kv(torch.cat([self.norm1(features), latents], dim=1)).chunk(2, dim=-1)
-        return self.to_out(optimized_attention(self.to_q(latents), keys, values, RESAMPLER // HEAD))
-
-
-class Resampler(nn.Module):
-    """From a face's embedding to its tokens."""
-
-    def __init__(self):
-        super().__init__()
-        self.latents = nn.Parameter(torch.randn(1, TOKENS, RESAMPLER))
-        self.proj_in = nn.Linear(EMBEDDING, RESAMPLER)
-        self.layers = nn.ModuleList(nn.ModuleList([Attention(), _feed_forward()]) for _ in range(DEPTH))
-        self.proj_out, self.norm_out = nn.Linear(RESAMPLER, TEXT), PaddedLayerNorm(FULL, TEXT)
+        shapes = {
+            "latents": (1, TOKENS, RESAMPLER),
+            "proj_in.weight": (RESAMPLER, EMBEDDING),
+            "proj_out.weight": (TEXT, RESAMPLER),
+            "layers.0.0.to_q.weight": (RESAMPLER, RESAMPLER),
+            "layers.0.1.1.weight": (HIDDEN, RESAMPLER),
+        }
+        super().__init__({name: torch.empty(shape) for name, shape in shapes.items()}, HEAD, "cpu", nn)
+        nn.init.normal_(self.latents)
+        self.norm_out = PaddedLayerNorm(FULL, TEXT)
         nn.init.constant_(self.norm_out.weight, (TEXT / FULL) ** 0.5)  # unit variance of what is not zero
-
-    def forward(self, faces: torch.Tensor) -> torch.Tensor:
-        """Embeddings (B, 512) as antelopev2 gives them: (B, TOKENS, TEXT)."""
-        features, latents = self.proj_in(faces)[:, None], self.latents.expand(len(faces), -1, -1)
-        for attention, feed_forward in self.layers:
-            latents = attention(features, latents) + latents
-            latents = feed_forward(latents) + latents
-        return self.norm_out(self.proj_out(latents))
 
 
 class InstantID(nn.Module):
@@ -116,11 +98,6 @@ def instantid_tensors(compact: dict[str, torch.Tensor]) -> dict[str, torch.Tenso
 def identity_net_tensors(compact: dict[str, torch.Tensor], unet: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """IdentityNet's whole file, a ControlNet. compact: an InstantID's state. unet: see `control_tensors`."""
     return control_tensors(part(compact, "identity_net."), unet)
-
-
-def _feed_forward() -> nn.Sequential:
-    outward, back = nn.Linear(RESAMPLER, HIDDEN, bias=False), nn.Linear(HIDDEN, RESAMPLER, bias=False)
-    return nn.Sequential(nn.LayerNorm(RESAMPLER), outward, nn.GELU(), back)
 
 
 def _attention(place: tuple[str, int, int]) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from comfy.sdxl_clip import SDXLTokenizer
+from customenhancer.identity import photomaker_encoder
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -29,31 +30,22 @@ CLASS_WORDS = ("woman", "man", "person")
 VISION, PATCH, POSITIONS, ATTENTION, PROJECTED = 64, 32, 50, 128, 768
 
 
-class MLP(nn.Module):
-    """LayerNorm, linear, GELU, linear. full_width: of the LayerNorm in the file."""
+class MLP(photomaker_encoder.MLP):
+    """The pack's, with layers of its own: (..., width) to (..., TEXT). full_width: of the LayerNorm in the file."""
 
     def __init__(self, width: int, full_width: int):
-        super().__init__()
+        nn.Module.__init__(self)
         self.layernorm = PaddedLayerNorm(full_width, width)
         self.fc1, self.fc2 = nn.Linear(width, HIDDEN), nn.Linear(HIDDEN, TEXT)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(..., width) to (..., TEXT)."""
-        return self.fc2(nn.functional.gelu(self.fc1(self.layernorm(x))))
 
-
-class FuseModule(nn.Module):
-    """Writes an identity into the text state of a class token."""
+class FuseModule(photomaker_encoder.FuseModule):
+    """The pack's, with layers of its own: text and identity (..., TEXT) to the same."""
 
     def __init__(self):
-        super().__init__()
+        nn.Module.__init__(self)
         self.mlp1, self.mlp2 = MLP(2 * TEXT, 2 * FULL), MLP(TEXT, FULL)
         self.layer_norm = PaddedLayerNorm(FULL, TEXT)
-
-    def forward(self, text: torch.Tensor, identity: torch.Tensor) -> torch.Tensor:
-        """text, identity: (..., TEXT), the same out."""
-        fused = self.mlp1(torch.cat([text, identity], dim=-1)) + text
-        return self.layer_norm(self.mlp2(fused) + fused)
 
 
 class Resampler(nn.Module):
