@@ -18,7 +18,9 @@ from pathlib import Path
 
 import comfy.utils
 import torch
+from customenhancer.drawing.contact_sheet import draw_sheet
 from customenhancer.drawing.plots import draw_series
+from PIL import Image
 from support_pack.tiny_sdxl import register_tiny_sdxl
 
 from benchmarks.pocket_cases import SHOT, held_out_case
@@ -28,7 +30,6 @@ from benchmarks.pocket_flows import Settings
 from benchmarks.pocket_judges import Judges, views_of
 from benchmarks.pocket_models import Models, load, missing
 from benchmarks.pocket_rows import FULL, PERSONALISED, SCENE, SWAPPED, draw_rows
-from benchmarks.pocket_sheet import contact_sheet
 from benchmarks.pocket_statistics import summary
 from benchmarks.pocket_tables import markdown
 from benchmarks.provenance import named, provenance
@@ -39,7 +40,7 @@ from pocket.world.pose import SHOTS
 DEFAULT = {"identities": 20, "prompts": 8, "seeds": 2, "steps": 20, "curve_identities": 4, "curve_prompts": 4}
 QUICK = {"identities": 2, "prompts": 2, "seeds": 1, "steps": 4, "curve_identities": 1, "curve_prompts": 2}
 MSS_SHARE = 0.2  # the nodes' own default, 10 of 50 steps
-EXAMPLES = 6  # rows of the contact sheet
+EXAMPLES, SIDE = 6, 256  # rows of the contact sheet, pixels of a picture in it
 SHOWN = {SCENE: "scene", SWAPPED: "face swapped in", PERSONALISED: "personalised model alone", FULL: "full method"}
 
 
@@ -138,6 +139,15 @@ def results_of(parts: dict[str, list], seed: int) -> dict:
         "fusion": mean_curve(parts["fusion"]),
         "people": people,
     }
+
+
+def contact_sheet(examples: list[dict]) -> Image.Image:
+    """A row for each example, its pictures, (H, W, 3) uint8, at SIDE pixels below their labels."""
+    pictures = torch.stack([torch.from_numpy(one) / 255 for example in examples for one in example.values()])
+    large = comfy.utils.common_upscale(pictures.movedim(-1, 1), SIDE, SIDE, "lanczos", "disabled").movedim(1, -1)
+    labels = [label for example in examples for label in example]
+    sheet = draw_sheet(list(large), labels, len(examples[0]))
+    return Image.fromarray((255 * sheet).round().byte().numpy())
 
 
 def write(results: dict, examples: list[dict], folder: Path, name: str) -> None:

@@ -1,6 +1,7 @@
 """The pocket benchmark as Markdown: what was measured, the table, the paper's orderings and the curves' numbers."""
 
 from benchmarks.pocket_judges import COLUMNS
+from benchmarks.tables import table
 
 NOTES = """\
 - People, scenes and their combinations are held out of every training. Each person has prompts of its own, in the
@@ -32,12 +33,6 @@ def markdown(results: dict) -> str:
     parts += ["## Over the starting step (figure 10)", _points(results["mss"])]
     parts += ["## Identity fusion (figure 11 a)", _points(results["fusion"]), "## Notes", NOTES]
     return "\n\n".join(parts) + "\n"
-
-
-def table(head: list[str], lines: list[list[str]]) -> str:
-    """A Markdown table whose first column is text and whose others are numbers."""
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *lines]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _rows(results: dict) -> str:

@@ -1,6 +1,6 @@
 """Results as Markdown: what was measured on which machine, the tables, and the numbers beside them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 COLUMNS = {
@@ -36,14 +36,15 @@ def markdown(results: dict) -> str:
     parts.append("\n".join(f"- {name}: {value}" for name, value in results["about"].items()))
     for (steps, cfg), rows in groupby(results["rows"], lambda row: (row["steps"], row["cfg"])):
         parts.append(f"## {steps} steps, cfg {cfg:g}")
-        parts.append(_table(list(rows)))
-    parts += ["## Numbers", _numbers(results), "## Notes", NOTES]
+        parts.append(table(list(COLUMNS.values()), ([_cell(row[column]) for column in COLUMNS] for row in rows)))
+    numbers = table(["what", "wanted", "measured"], _claims(results), words=2)
+    parts += ["## Numbers", numbers, "## Notes", NOTES]
     return "\n\n".join(parts) + "\n"
 
 
-def _table(rows: list[dict]) -> str:
-    lines = [list(COLUMNS.values()), ["---"] + ["---:"] * (len(COLUMNS) - 1)]
-    lines += [[_cell(row[column]) for column in COLUMNS] for row in rows]
+def table(head: Sequence[str], lines: Iterable[Sequence[str]], words: int = 1) -> str:
+    """A Markdown table. words: how many columns, the first ones, hold text; the others hold numbers."""
+    lines = [head, ["---"] * words + ["---:"] * (len(head) - words), *lines]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -51,12 +52,6 @@ def _cell(value) -> str:
     if value is None:
         return "n/a"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _numbers(results: dict) -> str:
-    lines = ["| what | wanted | measured |", "| --- | --- | ---: |"]
-    lines += [f"| {what} | {wanted} | {measured} |" for what, wanted, measured in _claims(results)]
-    return "\n".join(lines)
 
 
 def _claims(results: dict) -> Iterator[tuple[str, str, str]]:

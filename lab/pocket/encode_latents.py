@@ -3,9 +3,6 @@
 nice python lab pocket.encode_latents [--pictures 12000]     needs the trained taesd.safetensors
 """
 
-import argparse
-import os
-import time
 from itertools import islice
 from pathlib import Path
 
@@ -13,8 +10,8 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from pocket.encoding import Progress, arguments
 from pocket.examples import stream
-from pocket.kept import OUTPUT
 from pocket.text import token_ids
 from pocket.train_vae import as_tensor
 from pocket.vae import VAE
@@ -46,26 +43,18 @@ def load_vae(folder: Path) -> VAE:
 @torch.no_grad()
 def main() -> None:
     """Write latents.safetensors: latents (N, 4, 16, 16) float16, ids (N, WORDINGS, 2, 77) int32."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=int, default=12_000)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--workers", type=int, default=1, help="processes that draw pictures; 0: this one")
-    parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--output", type=Path, default=OUTPUT)
-    options = parser.parse_args()
+    options = arguments(__doc__.splitlines()[0], pictures=12_000, seed=SEED).parse_args()
     torch.set_num_threads(options.threads)
     vae = load_vae(options.output)
     pictures = stream(pixels_and_captions, options.seed, workers=options.workers)
-    latents, texts, started = [], [], time.monotonic()
+    latents, texts, progress = [], [], Progress(options.pictures)
     while len(texts) < options.pictures * WORDINGS:
         batch = list(islice(pictures, BATCH))
         with torch.autocast("cpu", torch.bfloat16):
             latents.append(vae.taesd_encoder(as_tensor(np.stack([pixels for pixels, _ in batch]))).half())
         texts += [text for _, wordings in batch for text in wordings]
         if len(latents) % 50 == 0:
-            done = len(texts) / (options.pictures * WORDINGS)
-            left = (time.monotonic() - started) * (1 / done - 1)
-            print(f"{done:.0%} of {options.pictures} pictures, {left:.0f} s left", flush=True)
+            progress.show(len(texts) // WORDINGS)
     pictures.close()
     latents = torch.cat(latents).contiguous()
     ids = token_ids(texts).unflatten(0, (-1, WORDINGS))

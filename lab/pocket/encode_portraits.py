@@ -3,28 +3,23 @@
 nice python lab pocket.encode_portraits [--pictures 6000] [--pack antelopev2]     needs taesd.safetensors and the pack
 """
 
-import argparse
 import contextlib
 import io
-import os
-import time
 import warnings
 from functools import partial
 from pathlib import Path
 
-import cv2
 import insightface
 import numpy as np
 import torch
 from safetensors.torch import save_file
 
 from pocket.encode_latents import load_vae
+from pocket.encoding import Progress, arguments, head_shares
 from pocket.examples import numbered
-from pocket.kept import OUTPUT
 from pocket.measure_faces import largest
 from pocket.text import token_ids
 from pocket.train_vae import as_tensor
-from pocket.unet import LATENT
 from pocket.world.caption import caption
 from pocket.world.identity import SPLITS, Identity, sample_identity
 from pocket.world.pose import sample_pose
@@ -70,20 +65,15 @@ def main() -> None:
     the share of head in each latent, ids (N, VIEWS, WORDINGS, 2, 77) int32, faces (N, VIEWS, 512) float16, as the pack
     sees them, and keypoints (N, VIEWS, 5, 2) float32, in pixels.
     """
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = arguments(__doc__.splitlines()[0], pictures=6_000, seed=2)
     parser.add_argument("--pack", choices=PORTRAITS, default="buffalo_l", help="whose embeddings")
-    parser.add_argument("--pictures", type=int, default=6_000)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--workers", type=int, default=1, help="processes that draw pictures; 0: this one")
-    parser.add_argument("--seed", type=int, default=2)
-    parser.add_argument("--output", type=Path, default=OUTPUT)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     vae, analysis = load_vae(options.output), load_analysis(options.output, options.pack)
     warnings.simplefilter("ignore", FutureWarning)  # InsightFace's alignment uses what scikit-image deprecates
     people = numbered(partial(portraits, seed=options.seed), workers=options.workers)
-    latents, heads, faces, keypoints, texts, started = [], [], [], [], [], time.monotonic()
-    wanted = options.pictures // VIEWS
+    latents, heads, faces, keypoints, texts = [], [], [], [], []
+    wanted, progress = options.pictures // VIEWS, Progress(options.pictures)
     while len(latents) < wanted:
         _, views = next(people)
         pictures, captions = zip(*views, strict=True)
@@ -92,14 +82,12 @@ def main() -> None:
             continue
         with torch.autocast("cpu", torch.bfloat16):
             latents.append(vae.taesd_encoder(as_tensor(np.stack([picture.pixels for picture in pictures]))).half())
-        heads += [cv2.resize(picture.head_mask, (LATENT, LATENT), interpolation=cv2.INTER_AREA) for picture in pictures]
+        heads += head_shares(pictures)
         faces += found
         keypoints += [picture.keypoints for picture in pictures]
         texts += [text for wordings in captions for text in wordings]
         if len(latents) % 100 == 0:
-            done = len(latents) / wanted
-            left = (time.monotonic() - started) * (1 / done - 1)
-            print(f"{done:.0%} of {options.pictures} pictures, {left:.0f} s left", flush=True)
+            progress.show(len(latents) * VIEWS)
     people.close()
     portraits_of = {
         "latents": torch.cat(latents).contiguous(),

@@ -1,9 +1,6 @@
 """Aligned faces as InsightFace cuts them, and a pool of pictures that is redrawn little by little."""
 
-from collections import deque
-from collections.abc import Iterator
-from itertools import islice
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -64,22 +61,3 @@ def as_input(pixels: list[np.ndarray]) -> torch.Tensor:
 def signed(pictures: torch.Tensor) -> torch.Tensor:
     """0 to 1 as -1 to 1, as the recogniser and the detector want it."""
     return pictures * 2 - 1
-
-
-class Pool(Generic[Item]):
-    """The last `size` items of a stream; each draw moves it on by `fresh` items.
-
-    Drawing a picture costs as much as learning from it, so each is learnt from several times. What a draw gives
-    depends on the stream's start, the draws so far and the generator alone: start a stream at `fresh` * step to go on
-    at a step.
-    """
-
-    def __init__(self, stream: Iterator[Item], size: int, fresh: int):
-        self._stream, self._fresh = stream, fresh
-        self._items = deque(islice(stream, size), maxlen=size)
-
-    def draw(self, count: int, rng: np.random.Generator) -> list[Item]:
-        """`count` different items."""
-        chosen = [self._items[place] for place in rng.choice(len(self._items), count, replace=False)]
-        self._items.extend(islice(self._stream, self._fresh))
-        return chosen

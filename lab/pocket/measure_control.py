@@ -3,8 +3,6 @@
 python lab pocket.measure_control --kind pose [--pictures 48]     needs unet, taesd, control_KIND and buffalo_l
 """
 
-import argparse
-import warnings
 from pathlib import Path
 
 import cv2
@@ -17,8 +15,9 @@ from pocket.encode_latents import load_vae
 from pocket.encode_portraits import load_analysis
 from pocket.examples import example, example_caption
 from pocket.hints import as_hint, edges_picture, keypoints_picture
-from pocket.kept import HINTS, OUTPUT
+from pocket.kept import HINTS
 from pocket.measure_faces import largest
+from pocket.measuring import arguments, prepare
 from pocket.preview import contact_sheet
 from pocket.sampling import sample
 from pocket.train_photomaker import load_frozen
@@ -79,15 +78,11 @@ def summary(kind: str, found: list[float]) -> str:
 @torch.no_grad()
 def main() -> None:
     """Print how well the hint is kept to, with the module and without, from the same noise, and draw a sheet."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = arguments(__doc__.splitlines()[0], "control_KIND.png")
     parser.add_argument("--kind", choices=HINTS, required=True)
     parser.add_argument("--pictures", type=int, default=48)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--weights", type=Path, default=OUTPUT, help="the folder of the trained weights")
-    parser.add_argument("--output", type=Path, help="the contact sheet, by default control_KIND.png beside the others")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    warnings.simplefilter("ignore", FutureWarning)  # InsightFace's alignment uses what scikit-image deprecates
+    prepare(options)
     model, vae, analysis = load_frozen(options.weights), load_vae(options.weights), load_analysis(options.weights)
     control = load_control(options.weights, options.kind, model)
     found, rows = {"with the module": [], "without": []}, []
@@ -109,7 +104,7 @@ def main() -> None:
         print(f"{numbers.stop} of {options.pictures} pictures", flush=True)
     for name, values in found.items():
         print(f"{name}: {summary(options.kind, values)}")
-    sheet = options.output or OUTPUT / f"control_{options.kind}.png"
+    sheet = options.output.with_name(options.output.name.replace("KIND", options.kind))
     contact_sheet(rows).save(sheet)
     print(sheet)
 

@@ -3,8 +3,6 @@
 python lab pocket.measure_instantid [--people 12]     needs unet, instantid, taesd, scenes and both face packs
 """
 
-import argparse
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +13,13 @@ from pocket.encode_latents import load_vae
 from pocket.encode_portraits import embedding, load_analysis
 from pocket.hints import as_hint, keypoints_picture
 from pocket.instantid import InstantID
-from pocket.kept import OUTPUT
 from pocket.measure_control import points_off
 from pocket.measure_photomaker import SEED, SHOWN, held_out_people, likeness, prompts, summary
+from pocket.measuring import arguments, prepare, scene_accuracy
 from pocket.preview import contact_sheet
 from pocket.sampling import sample
 from pocket.train_photomaker import load_frozen
 from pocket.train_scenes import load_classifier
-from pocket.train_vae import as_tensor
 from pocket.unet import TextToImage
 from pocket.world.scene import KINDS
 
@@ -54,14 +51,10 @@ def main() -> None:
 
     The judge of likeness is buffalo_l: the adapter was trained with antelopev2.
     """
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = arguments(__doc__.splitlines()[0], "instantid.png")
     parser.add_argument("--people", type=int, default=12)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--weights", type=Path, default=OUTPUT, help="the folder of the trained weights")
-    parser.add_argument("--output", type=Path, default=OUTPUT / "instantid.png", help="the contact sheet")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    warnings.simplefilter("ignore", FutureWarning)  # InsightFace's alignment uses what scikit-image deprecates
+    prepare(options)
     model, vae, classifier = (load(options.weights) for load in (load_frozen, load_vae, load_classifier))
     instantid = load_instantid(options.weights, model)
     judge, reader = load_analysis(options.weights), load_analysis(options.weights, "antelopev2")
@@ -74,8 +67,7 @@ def main() -> None:
         texts, kinds = prompts(identity, number, "close-up")
         for name, network in (("personalised", Personalised(model, instantid, face, hint)), ("base", model)):
             pictures = sample(network, vae, texts, seed=SEED + number).numpy()
-            found = classifier(as_tensor(pictures)).argmax(dim=1)
-            right.setdefault(name, []).append((found == torch.tensor(kinds)).float().mean().item())
+            right.setdefault(name, []).append(scene_accuracy(classifier, pictures, kinds))
             alike.setdefault(name, []).append(likeness(judge, list(pictures), names))
             off.setdefault(name, []).extend(points_off(judge, asked, picture) for picture in pictures)
             rows.append([shown[number][1], *pictures])

@@ -3,8 +3,6 @@
 python lab pocket.measure_photomaker [--people 12]     needs unet, photomaker, taesd, scenes and both face packs
 """
 
-import argparse
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +12,13 @@ from safetensors.torch import load_file
 from pocket.encode_latents import load_vae
 from pocket.encode_portraits import embedding, load_analysis, portraits
 from pocket.examples import example, example_caption
-from pocket.kept import OUTPUT
 from pocket.measure_faces import JUDGE
+from pocket.measuring import arguments, prepare, scene_accuracy
 from pocket.photomaker import PhotoMaker
 from pocket.preview import contact_sheet
 from pocket.sampling import sample
 from pocket.train_photomaker import load_frozen
 from pocket.train_scenes import load_classifier
-from pocket.train_vae import as_tensor
 from pocket.unet import TextToImage
 from pocket.world.identity import Identity
 from pocket.world.scene import KINDS
@@ -106,14 +103,10 @@ def summary(alike: np.ndarray, owners: np.ndarray) -> str:
 @torch.no_grad()
 def main() -> None:
     """Print likeness and scene accuracy, personalised and not, from the same noise, and draw a contact sheet."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = arguments(__doc__.splitlines()[0], "photomaker.png")
     parser.add_argument("--people", type=int, default=12)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--weights", type=Path, default=OUTPUT, help="the folder of the trained weights")
-    parser.add_argument("--output", type=Path, default=OUTPUT / "photomaker.png", help="the contact sheet")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    warnings.simplefilter("ignore", FutureWarning)  # InsightFace's alignment uses what scikit-image deprecates
+    prepare(options)
     model, vae = load_frozen(options.weights), load_vae(options.weights)
     photomaker, classifier = load_photomaker(options.weights, model), load_classifier(options.weights)
     reader, judge = load_analysis(options.weights), load_analysis(options.weights, JUDGE)
@@ -127,8 +120,7 @@ def main() -> None:
             texts, kinds = prompts(identity, number, shot)
             for name, network in (("personalised", Personalised(model, photomaker, faces)), ("base", model)):
                 pictures = sample(network, vae, texts, seed=SEED + number).numpy()
-                found = classifier(as_tensor(pictures)).argmax(dim=1)
-                right.setdefault((name, shot), []).append((found == torch.tensor(kinds)).float().mean().item())
+                right.setdefault((name, shot), []).append(scene_accuracy(classifier, pictures, kinds))
                 alike.setdefault((name, shot), []).append(likeness(judge, list(pictures), names))
                 rows.append([shown[number][1], *pictures])
         print(f"{number + 1} of {len(people)} people", flush=True)

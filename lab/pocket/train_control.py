@@ -12,9 +12,8 @@ from pocket.hints import as_hint, keypoints_picture
 from pocket.kept import HINTS
 from pocket.text import token_ids
 from pocket.train_photomaker import load_frozen
-from pocket.train_unet import HEAD, noise_weights
+from pocket.train_unet import noised
 from pocket.training import Training, arguments
-from pocket.unet import TIMESTEPS, alphas_bar
 
 STEPS, BATCH, RATE = 1_200, 32, 2e-3
 EMPTY = 0.2  # share of the examples with the empty prompt, so that the hint alone means something
@@ -34,7 +33,7 @@ def main() -> None:
     options = parser.parse_args()
     name = f"control_{options.kind}"
     data, hints = (load_file(options.output / f"{file}.safetensors") for file in ("latents", "hints"))
-    model, empty, signals = load_frozen(options.output), token_ids([""]), alphas_bar()
+    model, empty = load_frozen(options.output), token_ids([""])
     weights = model.unet.state_dict()
     torch.manual_seed(options.seed)
     control = Control(weights)
@@ -49,13 +48,9 @@ def main() -> None:
         with torch.autocast("cpu", enabled=False):
             context, pooled = model.text(prompts)
         x, hint = data["latents"][chosen].float(), hint_pictures(hints, options.kind, chosen)
-        timesteps = torch.from_numpy(rng.integers(TIMESTEPS, size=BATCH))
-        signal = signals[timesteps][:, None, None, None]
-        noise = torch.randn_like(x)
-        noisy = signal.sqrt() * x + (1 - signal).sqrt() * noise
-        inputs = noisy, timesteps.float(), context, pooled
+        noisy, timesteps, noise, weight = noised(rng, x, hints["heads"][chosen])
+        inputs = noisy, timesteps, context, pooled
         predicted = controlled(model.unet, control(weights, hint, *inputs), *inputs)
-        weight = noise_weights(signal) * (1 + HEAD * hints["heads"][chosen][:, None].float())
         return {"eps": (weight * (predicted.float() - noise).square()).mean()}
 
     training.run(loss)

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from pocket.examples import example, numbered
-from pocket.face_crops import Pool, as_input, signed
+from pocket.examples import example
+from pocket.face_crops import as_input, signed
 from pocket.face_models import ANCHOR_SIZES, BOX, POINTS, SCRFD, STRIDES, Detector
 from pocket.onnx_file import write_onnx
+from pocket.pool import train_on_pool
 from pocket.training import Training, arguments
 from pocket.world.render import render, render_scene
 
@@ -145,11 +146,8 @@ def export(detector: Detector, output: Path) -> None:
 def train(detector: Detector, options: argparse.Namespace) -> Training:
     """Take the steps that are left."""
     training = Training("detector", detector.train(), options, RATE)
-    stream = numbered(partial(labelled, seed=options.seed), training.step * FRESH, options.workers)
-    pool = Pool(stream, POOL, FRESH)
 
-    def loss(step):
-        rng = np.random.default_rng([options.seed, step])
+    def loss(pool, rng):
         pictures = [mirrored(one) if rng.uniform() < 0.5 else one for one in pool.draw(PICTURES, rng)]
         total = {}
         for side in SIDES:
@@ -158,16 +156,13 @@ def train(detector: Detector, options: argparse.Namespace) -> Training:
                 total[name] = total.get(name, 0.0) + value
         return total
 
-    training.run(loss)
-    stream.close()
+    train_on_pool(training, partial(labelled, seed=options.seed), POOL, FRESH, loss)
     return training
 
 
 def main() -> None:
     """Train, and write the ONNX files; `measure_faces.py` says what they find."""
-    parser = arguments(__doc__.splitlines()[0], STEPS)
-    parser.add_argument("--workers", type=int, default=0, help="processes that draw pictures; 0: this one")
-    options = parser.parse_args()
+    options = arguments(__doc__.splitlines()[0], STEPS, draws=True).parse_args()
     torch.manual_seed(options.seed)
     detector = Detector().to(memory_format=torch.channels_last)
     training = train(detector, options)

@@ -11,26 +11,19 @@ from pocket.encode_portraits import PORTRAITS
 from pocket.hints import as_hint, keypoints_picture
 from pocket.instantid import InstantID
 from pocket.text import token_ids
-from pocket.train_photomaker import load_frozen
-from pocket.train_unet import HEAD, noise_weights
+from pocket.train_photomaker import draw_portraits, load_frozen
+from pocket.train_unet import noised
 from pocket.training import Training, arguments
-from pocket.unet import TIMESTEPS, alphas_bar
 
 STEPS, RATE = 1_000, 2e-3
 # A step's examples with the person, and with nobody under the empty prompt, as the negative one is sampled.
 SHOWN, NOBODY = 27, 5
-REFERENCES = 2  # at most
 
 
 def draw(rng: np.random.Generator, data: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
     """A step's latents, heads, key points and prompts (B, ...), and the mean embedding of other pictures (B, 512)."""
-    people, views, wordings = data["ids"].shape[:3]
-    chosen = rng.integers(people, size=SHOWN + NOBODY)
-    order = rng.permuted(np.tile(np.arange(views), (len(chosen), 1)), axis=1)  # the first is to be drawn
-    drawn = chosen, order[:, 0]
-    ids = data["ids"][(*drawn, rng.integers(wordings, size=len(chosen)))]
-    references = order[:, 1 : 2 + rng.integers(REFERENCES)]
-    faces = data["faces"][chosen[:, None], references].float().mean(dim=1)
+    drawn, ids, shown = draw_portraits(rng, data["ids"], SHOWN + NOBODY)
+    faces = data["faces"][shown].float().mean(dim=1)
     return data["latents"][drawn], data["heads"][drawn], data["keypoints"][drawn], ids, faces
 
 
@@ -43,7 +36,7 @@ def main() -> None:
     """Train, and write instantid.safetensors beside the checkpoint: an InstantID's state, float16."""
     options = arguments(__doc__.splitlines()[0], STEPS).parse_args()
     data, model = load_file(options.output / PORTRAITS["antelopev2"]), load_frozen(options.output)
-    empty, signals = token_ids([""]), alphas_bar()
+    empty = token_ids([""])
     torch.manual_seed(options.seed)
     instantid = InstantID(model.unet.state_dict())
     instantid.identity_net.fit_to(hint_pictures(data["keypoints"][: SHOWN + NOBODY, 0]))
@@ -56,12 +49,8 @@ def main() -> None:
         with torch.autocast("cpu", enabled=False):
             context, pooled = model.text(ids)
         hint = hint_pictures(points)
-        timesteps = torch.from_numpy(rng.integers(TIMESTEPS, size=len(x)))
-        signal = signals[timesteps][:, None, None, None]
-        x, noise = x.float(), torch.randn(x.shape)
-        noisy = signal.sqrt() * x + (1 - signal).sqrt() * noise
-        predicted = instantid(model.unet, faces, hint, noisy, timesteps.float(), context, pooled)
-        weight = noise_weights(signal) * (1 + HEAD * heads[:, None].float())
+        noisy, timesteps, noise, weight = noised(rng, x.float(), heads)
+        predicted = instantid(model.unet, faces, hint, noisy, timesteps, context, pooled)
         return {"eps": (weight * (predicted.float() - noise).square()).mean()}
 
     training.run(loss)

@@ -13,9 +13,9 @@ from torch.func import functional_call
 from pocket.photomaker import PhotoMaker, class_places
 from pocket.sampling import load_model
 from pocket.text import TextEncoders, token_ids
-from pocket.train_unet import HEAD, noise_weights, square_error
+from pocket.train_unet import noised, square_error
 from pocket.training import Training, arguments
-from pocket.unet import TIMESTEPS, TextToImage, alphas_bar
+from pocket.unet import TextToImage
 
 STEPS, RATE = 2_500, 2e-3
 # A step's examples with the person in the prompt, with the same prompt alone, and with the empty prompt.
@@ -35,22 +35,33 @@ def text_scale(text: TextEncoders, ids: torch.Tensor) -> float:
     return context[torch.arange(len(ids)), class_places(ids)].square().mean().sqrt().item()
 
 
+def draw_portraits(
+    rng: np.random.Generator, ids: torch.Tensor, count: int
+) -> tuple[tuple[np.ndarray, np.ndarray], torch.Tensor, tuple[np.ndarray, np.ndarray]]:
+    """The portraits that a step draws, their prompts (count, 2, 77), and others of the same people, to be shown.
+
+    ids: (people, views, wordings, 2, 77). Portraits are indices of the first two axes: (count,) each of those drawn,
+    (count, 1) and (count, R) of those shown, R from 1 to REFERENCES.
+    """
+    people, views, wordings = ids.shape[:3]
+    chosen = rng.integers(people, size=count)
+    order = rng.permuted(np.tile(np.arange(views), (count, 1)), axis=1)
+    drawn = chosen, order[:, 0]
+    prompts = ids[(*drawn, rng.integers(wordings, size=count))]
+    return drawn, prompts, (chosen[:, None], order[:, 1 : 2 + rng.integers(REFERENCES)])
+
+
 def draw(rng: np.random.Generator, data: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
     """A step's latents and heads (B, ...), prompts (B, 2, 77), and embeddings of other pictures (SHOWN, R, 512)."""
-    people, views, wordings = data["ids"].shape[:3]
-    chosen = rng.integers(people, size=SHOWN + PLAIN + EMPTY)
-    order = rng.permuted(np.tile(np.arange(views), (len(chosen), 1)), axis=1)  # the first is to be drawn
-    drawn = chosen, order[:, 0]
-    ids = data["ids"][(*drawn, rng.integers(wordings, size=len(chosen)))]
-    references = order[:SHOWN, 1 : 2 + rng.integers(REFERENCES)]
-    return data["latents"][drawn], data["heads"][drawn], ids, data["faces"][chosen[:SHOWN, None], references]
+    drawn, ids, (people, views) = draw_portraits(rng, data["ids"], SHOWN + PLAIN + EMPTY)
+    return data["latents"][drawn], data["heads"][drawn], ids, data["faces"][people[:SHOWN], views[:SHOWN]]
 
 
 def main() -> None:
     """Train, and write photomaker.safetensors beside the checkpoint: a PhotoMaker's state, float16."""
     options = arguments(__doc__.splitlines()[0], STEPS).parse_args()
     data, model = load_file(options.output / "portraits.safetensors"), load_frozen(options.output)
-    weights, empty, signals = model.unet.state_dict(), token_ids([""]), alphas_bar()
+    weights, empty = model.unet.state_dict(), token_ids([""])
     torch.manual_seed(options.seed)
     photomaker = PhotoMaker(weights, text_scale(model.text, data["ids"][:200, 0, 0].contiguous()))
     training = Training("photomaker", photomaker, options, RATE)
@@ -65,12 +76,9 @@ def main() -> None:
         rng = np.random.default_rng([options.seed, step])
         x, heads, ids, faces = draw(rng, data)
         context, pooled = conditioning(ids, faces.float())
-        timesteps = torch.from_numpy(rng.integers(TIMESTEPS, size=len(x)))
-        signal = signals[timesteps][:, None, None, None]
-        x, noise = x.float(), torch.randn(x.shape)
-        noisy, texts = signal.sqrt() * x + (1 - signal).sqrt() * noise, {"context": context, "y": pooled}
-        predicted = functional_call(model.unet, photomaker.lora_weights(weights), (noisy, timesteps.float()), texts)
-        weight = noise_weights(signal) * (1 + HEAD * heads[:, None].float())
+        noisy, timesteps, noise, weight = noised(rng, x.float(), heads)
+        texts = {"context": context, "y": pooled}
+        predicted = functional_call(model.unet, photomaker.lora_weights(weights), (noisy, timesteps), texts)
         return {"eps": square_error(weight.sqrt() * (predicted.float() - noise))}
 
     training.run(loss)

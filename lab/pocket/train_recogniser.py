@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import torch
 
-from pocket.examples import numbered
-from pocket.face_crops import Pool, as_input, crop, jitter, signed
+from pocket.face_crops import as_input, crop, jitter, signed
 from pocket.face_models import CROP, EMBEDDING, Recogniser
 from pocket.onnx_file import write_onnx
+from pocket.pool import train_on_pool
 from pocket.training import Training, arguments
 from pocket.world.identity import SPLITS, sample_identity
 from pocket.world.pose import SHOTS, sample_pose
@@ -99,25 +99,20 @@ def export(recogniser: Recogniser, output: Path, pack: str) -> None:
 def train(recogniser: Recogniser, options: argparse.Namespace) -> Training:
     """Take the steps that are left."""
     training = Training(files(options.output, options.pack)[0], recogniser.train(), options, RATE)
-    stream = numbered(partial(views, seed=options.seed), training.step * FRESH, options.workers)
-    pool = Pool(stream, POOL, FRESH)
 
-    def loss(step):
-        rng = np.random.default_rng([options.seed, step])
+    def loss(pool, rng):
         people = pool.draw(PEOPLE, rng)
         chosen = [person[place] for person in people for place in rng.choice(DRAWN, VIEWS, replace=False)]
         faces = signed(as_input([seen(view, rng) for view in chosen]))
         return {"contrastive": contrastive(recogniser(faces), torch.arange(PEOPLE).repeat_interleave(VIEWS))}
 
-    training.run(loss)
-    stream.close()
+    train_on_pool(training, partial(views, seed=options.seed), POOL, FRESH, loss)
     return training
 
 
 def main() -> None:
     """Train, measure, and write the ONNX file into the pack's folder."""
-    parser = arguments(__doc__.splitlines()[0], STEPS)
-    parser.add_argument("--workers", type=int, default=0, help="processes that draw pictures; 0: this one")
+    parser = arguments(__doc__.splitlines()[0], STEPS, draws=True)
     parser.add_argument("--pack", choices=PACKS, default="buffalo_l")
     options = parser.parse_args()
     options.seed += PACKS[options.pack][2]

@@ -3,6 +3,7 @@
 nice python lab pocket.train_scenes     writes scenes.safetensors; four minutes
 """
 
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,14 +13,12 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from pocket.examples import example, stream
-from pocket.face_crops import Pool
+from pocket.examples import example
+from pocket.pool import train_on_pool
 from pocket.train_vae import as_tensor
 from pocket.training import Training, arguments
-from pocket.world.identity import Identity
-from pocket.world.pose import Pose
 from pocket.world.render import render
-from pocket.world.scene import KINDS, Scene
+from pocket.world.scene import KINDS
 
 STEPS, PICTURES, RATE = 1_500, 32, 3e-3
 POOL, FRESH = 1_000, 4  # pictures to draw from, new ones a step
@@ -48,8 +47,9 @@ class SceneClassifier(nn.Module):
         return self.head(x.mean(dim=(2, 3)))
 
 
-def pixels_and_kind(scene: Scene, pose: Pose, identity: Identity) -> tuple[np.ndarray, int]:
-    """(128, 128, 3) uint8, and the scene's number in KINDS."""
+def labelled(number: int, seed: int = 0, split: str = "train") -> tuple[np.ndarray, int]:
+    """The picture of an example, (128, 128, 3) uint8, and its scene's number in KINDS."""
+    scene, pose, identity = example(number, seed, split)
     return render(scene, pose, identity).pixels, list(KINDS).index(scene.kind)
 
 
@@ -69,22 +69,19 @@ def load_classifier(folder: Path) -> SceneClassifier:
 
 def main() -> None:
     """Train, measure on held-out scenes and people, and write scenes.safetensors."""
-    options = arguments(__doc__.splitlines()[0], STEPS).parse_args()
+    options = arguments(__doc__.splitlines()[0], STEPS, draws=True).parse_args()
     torch.manual_seed(options.seed)
     model = SceneClassifier()
     training = Training("scenes", model, options, RATE)
-    pictures = stream(pixels_and_kind, options.seed + 2, start=training.step * FRESH)
-    pool = Pool(pictures, POOL, FRESH)
 
-    def loss(step):
-        batch = pool.draw(PICTURES, np.random.default_rng([options.seed, step]))
+    def loss(pool, rng):
+        batch = pool.draw(PICTURES, rng)
         kinds = torch.tensor([kind for _, kind in batch])
         logits = model(softened(as_tensor(np.stack([pixels for pixels, _ in batch]))))
         return {"cross_entropy": F.cross_entropy(logits.float(), kinds)}
 
-    training.run(loss)
-    pictures.close()
-    held_out = [pixels_and_kind(*example(number, split="heldout")) for number in range(HELD_OUT)]
+    train_on_pool(training, partial(labelled, seed=options.seed + 2), POOL, FRESH, loss)
+    held_out = [labelled(number, split="heldout") for number in range(HELD_OUT)]
     with torch.no_grad():
         found = model(as_tensor(np.stack([pixels for pixels, _ in held_out]))).argmax(dim=1)
     right = (found == torch.tensor([kind for _, kind in held_out])).float().mean()

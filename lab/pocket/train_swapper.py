@@ -12,10 +12,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from pocket.examples import example, numbered
-from pocket.face_crops import Pool, as_input, crop, jitter, pasted_part, signed
+from pocket.examples import example
+from pocket.face_crops import as_input, crop, jitter, pasted_part, signed
 from pocket.face_models import CROP, EMBEDDING, SWAP_CROP, Recogniser, Swapper
 from pocket.onnx_file import write_onnx
+from pocket.pool import train_on_pool
 from pocket.training import Training, arguments
 from pocket.world.identity import SPLITS, sample_identity
 from pocket.world.pose import SHOTS, sample_pose
@@ -108,11 +109,8 @@ def trained_recogniser(output: Path) -> Recogniser:
 def train(swapper: Swapper, recogniser: Recogniser, options: argparse.Namespace) -> Training:
     """Take the steps that are left."""
     training = Training("swapper", swapper.train(), options, RATE)
-    stream = numbered(partial(pair, seed=options.seed), training.step * FRESH, options.workers)
-    pool = Pool(stream, POOL, FRESH)
 
-    def loss(step):
-        rng = np.random.default_rng([options.seed, step])
+    def loss(pool, rng):
         targets, aims, references, parts = batch(pool.draw(PAIRS, rng), rng)
         embeddings = recogniser(signed(references)).float()
         swapped = swapper(targets, swapper.source(embeddings))
@@ -120,16 +118,13 @@ def train(swapper: Swapper, recogniser: Recogniser, options: argparse.Namespace)
         likeness = F.cosine_similarity(recogniser(recognisers_view(pasted)).float(), embeddings)
         return losses(swapped, targets, aims, likeness)
 
-    training.run(loss)
-    stream.close()
+    train_on_pool(training, partial(pair, seed=options.seed), POOL, FRESH, loss)
     return training
 
 
 def main() -> None:
     """Train, and write inswapper_128.onnx; `measure_faces.py` says whom its faces resemble."""
-    parser = arguments(__doc__.splitlines()[0], STEPS)
-    parser.add_argument("--workers", type=int, default=0, help="processes that draw pictures; 0: this one")
-    options = parser.parse_args()
+    options = arguments(__doc__.splitlines()[0], STEPS, draws=True).parse_args()
     torch.manual_seed(options.seed)
     swapper = Swapper().to(memory_format=torch.channels_last)
     training = train(swapper, trained_recogniser(options.output), options)

@@ -38,6 +38,18 @@ def square_error(error: torch.Tensor) -> torch.Tensor:
     return sum(scale * F.avg_pool2d(error, scale).square().mean() for scale in SCALES)
 
 
+def noised(rng: np.random.Generator, latents: torch.Tensor, heads: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """A step's noisy latents (B, 4, 16, 16), their timesteps (B,), the noise in them, and the weight of its error.
+
+    latents: (B, 4, 16, 16) float32. heads: (B, 16, 16), the share of head, on which an error counts HEAD times more.
+    """
+    timesteps = torch.from_numpy(rng.integers(TIMESTEPS, size=len(latents)))
+    signal = alphas_bar()[timesteps][:, None, None, None]
+    noise = torch.randn_like(latents)
+    weight = noise_weights(signal) * (1 + HEAD * heads[:, None].float())
+    return signal.sqrt() * latents + (1 - signal).sqrt() * noise, timesteps.float(), noise, weight
+
+
 def training_pictures(folder: Path) -> list[dict[str, torch.Tensor]]:
     """Pictures of all shots, and close-ups: latents (N, 4, 16, 16), heads (N, 16, 16), ids (N, wordings, 2, 77)."""
     all_shots, hints, close_ups = (
@@ -65,19 +77,15 @@ def main() -> None:
     torch.manual_seed(options.seed)
     model = TextToImage(vocabulary)
     training = Training("unet", model, options, RATE)
-    signals, close_ups = alphas_bar(), round(CLOSE_UPS * BATCH)
+    close_ups = round(CLOSE_UPS * BATCH)
 
     def loss(step):
         rng = np.random.default_rng([options.seed, step])
         drawn = map(draw, [rng] * 2, kinds, (BATCH - close_ups, close_ups))
         x, heads, prompts = (torch.cat(parts) for parts in zip(*drawn, strict=True))
         prompts[rng.uniform(size=BATCH) < UNCONDITIONAL] = empty
-        timesteps = torch.from_numpy(rng.integers(TIMESTEPS, size=BATCH))
-        signal = signals[timesteps][:, None, None, None]
-        noise = torch.randn_like(x)
-        predicted = model(signal.sqrt() * x + (1 - signal).sqrt() * noise, timesteps.float(), prompts)
-        weight = noise_weights(signal) * (1 + HEAD * heads[:, None])
-        return {"eps": square_error(weight.sqrt() * (predicted.float() - noise))}
+        noisy, timesteps, noise, weight = noised(rng, x, heads)
+        return {"eps": square_error(weight.sqrt() * (model(noisy, timesteps, prompts).float() - noise))}
 
     training.run(loss)
     weights = {key: value.half() if value.is_floating_point() else value for key, value in model.state_dict().items()}

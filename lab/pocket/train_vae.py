@@ -90,9 +90,7 @@ def measure(vae: VAE) -> str:
 
 def main() -> None:
     """Train, measure, and write taesd.safetensors beside the checkpoint."""
-    parser = arguments(__doc__.splitlines()[0], STEPS)
-    parser.add_argument("--workers", type=int, default=0, help="processes that draw pictures; 0: this one")
-    options = parser.parse_args()
+    options = arguments(__doc__.splitlines()[0], STEPS, draws=True).parse_args()
     torch.manual_seed(options.seed)
     vae = VAE().to(memory_format=torch.channels_last)
     training = Training("vae", vae, options, RATE)

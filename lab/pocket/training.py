@@ -16,8 +16,8 @@ WARM_UP, LEAST = 200, 0.01  # steps until the full learning rate; the share of i
 PROGRESS_SECONDS, SAVE_SECONDS = 10, 300
 
 
-def arguments(description: str, steps: int) -> argparse.ArgumentParser:
-    """The options that every training script has; `steps`: the default of --steps."""
+def arguments(description: str, steps: int, draws: bool = False) -> argparse.ArgumentParser:
+    """The options that every training script has. steps: the default of --steps. draws: has --workers as well."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--steps", type=int, default=steps, help="steps in all, over all runs: the schedule spans them")
     parser.add_argument("--minutes", type=float, default=math.inf, help="end this run after so long; start it to go on")
@@ -25,6 +25,8 @@ def arguments(description: str, steps: int) -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument("--float32", action="store_true", help="else bfloat16: four times as fast on a CPU with AMX")
+    if draws:
+        parser.add_argument("--workers", type=int, default=0, help="processes that draw pictures; 0: this one")
     return parser
 
 

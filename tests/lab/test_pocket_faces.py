@@ -14,6 +14,7 @@ from insightface.utils import face_align
 
 from pocket import face_crops, face_models, measure_faces, onnx_file, train_detector, train_recogniser, train_swapper
 from pocket.examples import numbered
+from pocket.pool import Pool
 
 from .builders import training_options, training_that_stops_at
 
@@ -134,10 +135,10 @@ def test_faces_are_cut_as_insightface_cuts_them(size):
 
 
 def test_a_pool_started_at_a_later_step_gives_the_same_pictures():
-    pool = face_crops.Pool(numbered(int), 10, 2)
+    pool = Pool(numbered(int), 10, 2)
     for _ in range(3):
         pool.draw(4, rng())
-    later = face_crops.Pool(numbered(int, start=6), 10, 2)
+    later = Pool(numbered(int, start=6), 10, 2)
     assert pool.draw(4, rng(1)) == later.draw(4, rng(1))
     chosen = later.draw(10, rng(2))
     assert sorted(chosen) == list(range(8, 18))
