@@ -5,7 +5,8 @@
     python3 dev.py test      run every check; what follows is for pytest, as in `test -k bimd -x`
     python3 dev.py serve     start ComfyUI with this pack and look around
     python3 dev.py bench inversion, or bench pocket
-                             measure inversions, or the method on the pocket world, into benchmarks/results/ (--quick)
+                             measure inversions, or the method on the pocket world (--quick); tables and plots
+                             go to lab/benchmarks/results/
 
 Each sets up first: an environment as requirements-dev.lock pins it, an unmodified ComfyUI, and tiny models, all in one
 cache folder outside the checkout, which may be deleted at any time.
@@ -29,7 +30,7 @@ from pathlib import Path
 from devtools.cache import cache, digest, exclusive
 from devtools.comfyui import host
 from devtools.environment import environment
-from devtools.models import SUPPORT_PACK, pocket_world, standins
+from devtools.models import LAB, SUPPORT_PACK, pocket_world, standins
 from devtools.processes import CHECKOUT, SetupError, run, say
 from devtools.server import Server
 
@@ -70,14 +71,14 @@ def test(models: Path | None, more: Sequence[str]) -> int:
 
 
 def bench(models: Path | None, name: str, more: Sequence[str]) -> int:
-    """Run the benchmark benchmarks/<name>.py with the arguments `more`.
+    """Run the benchmark lab/benchmarks/<name>.py with the arguments `more`.
 
     Without a models folder `inversion` measures the stand-ins, and the pocket world's model.
     """
     if name == "inversion" and models is None:
         more = ["--pocket", *more]
     parts = set_up(models, pocket_world if name == "pocket" else standins)
-    command = [parts["python"], CHECKOUT / "benchmarks" / f"{name}.py", "--models", parts["models"]]
+    command = [parts["python"], LAB, f"benchmarks.{name}", "--models", parts["models"]]
     return run(*command, *more, COMFYUI_PATH=str(parts["comfyui"]))
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from devtools.cache import digest, ensure
 from devtools.processes import CHECKOUT, must
 
-STANDINS, POCKET = CHECKOUT / "tests" / "standins", CHECKOUT / "pocket"
+STANDINS, LAB = CHECKOUT / "tests" / "standins", CHECKOUT / "lab"
+POCKET = LAB / "pocket"
 SUPPORT_PACK = CHECKOUT / "tests" / "support_pack"  # teaches the host the shape of the stand-ins, and counts calls
 
 
@@ -20,5 +21,5 @@ def standins(python: Path, comfyui: Path) -> Path:
 def pocket_world(python: Path, comfyui: Path) -> Path:
     """A models folder of what is trained on the pocket world."""
     key = digest(*POCKET.glob("*.py"), *filter(Path.is_file, POCKET.glob("weights/**/*")))
-    build = partial(must, python, POCKET / "models_folder.py", COMFYUI_PATH=str(comfyui))
+    build = partial(must, python, LAB, "pocket.models_folder", COMFYUI_PATH=str(comfyui))
     return ensure(f"pocket-{key}", "the pocket world's models", build)

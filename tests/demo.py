@@ -18,14 +18,14 @@ from host import Host, PromptError, find
 from PIL import Image, ImageDraw, ImageFont
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-sys.path.append(str(CHECKOUT / "pocket"))  # last: the other modules keep their names
+sys.path.append(str(CHECKOUT / "lab"))
 
-import kept  # noqa: E402
-from world.caption import caption  # noqa: E402
-from world.identity import sample_identity  # noqa: E402
-from world.pose import Pose, sample_pose  # noqa: E402
-from world.render import render  # noqa: E402
-from world.scene import Scene, sample_scene  # noqa: E402
+from pocket import kept  # noqa: E402
+from pocket.world.caption import caption  # noqa: E402
+from pocket.world.identity import sample_identity  # noqa: E402
+from pocket.world.pose import Pose, sample_pose  # noqa: E402
+from pocket.world.render import render  # noqa: E402
+from pocket.world.scene import Scene, sample_scene  # noqa: E402
 
 WORKFLOWS = CHECKOUT / "workflows" / "api"
 # The forward flows: each one's workflow.

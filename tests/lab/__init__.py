@@ -1,0 +1,1 @@
+"""Tests of lab/: the pocket world, the models trained on it, and the benchmarks."""
