@@ -144,19 +144,19 @@ class TestNode:
         others = [plain, self.run(seed=5), self.run(steps=1)]
         assert all((other.anchors - regular.anchors).abs().max() > 1e-3 for other in others)
 
-    def test_it_costs_one_guider_call_a_step(self):
+    def test_it_costs_one_guider_call_per_step(self):
         model = gaussian_model()
         flow = flow_of(CountedGuider, model)
         ReNoiseInversion.execute(flow, schedule(model), picture(), iterations=3, regularisation_steps=1)
         assert flow.calls == 5 * 20
 
-    def test_a_picture_too_small_for_patches(self):
+    def test_a_picture_too_small_for_patches_is_refused(self):
         model = gaussian_model()
         latent = {"samples": torch.zeros(1, 4, 3, 8)}
         with pytest.raises(ValueError, match=r"^latent_image: its shape \(1, 4, 3, 8\) has no height and width of 4"):
             ReNoiseInversion.execute(guider(model), schedule(model), latent, regularisation_steps=1)
         ReNoiseInversion.execute(guider(model), schedule(model), latent)
 
-    def test_nothing_to_regularise(self):
+    def test_no_iteration_to_regularise_is_refused(self):
         with pytest.raises(ValueError, match=r"^regularisation_steps: 4 steps, and iterations 0 .* Set iterations to"):
             self.run(iterations=0)

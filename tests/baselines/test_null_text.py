@@ -78,7 +78,7 @@ class TestAgainstTheOriginal:
         return texts, losses, z
 
     @pytest.mark.parametrize("inner_steps", [1, 5])
-    def test_every_steps_text_and_losses(self, inner_steps):
+    def test_every_steps_text_and_losses_are_the_originals(self, inner_steps):
         picture, prompt = model_picture(1), torch.full((1, 4), 0.1)
         null_text = torch.tensor([[0.02, -0.01, 0.0, 0.01]])
         texts, losses, z = self.original(picture, prompt, null_text, inner_steps)
@@ -246,7 +246,7 @@ class TestInferenceTensors:
             assert torch.is_inference_mode_enabled() == inference and torch.is_grad_enabled() == grad
 
 
-def test_counts_and_callbacks():
+def test_each_model_call_is_counted_and_each_inner_step_is_told():
     """(1 + inner_steps) * N numbers at most; the counts are those of the calls."""
     calls, told = [], []
 
@@ -267,7 +267,7 @@ def test_counts_and_callbacks():
     assert not any(call["denoised"].requires_grad for call in told)
 
 
-def test_nan_is_refused():
+def test_a_model_that_predicts_nan_is_refused():
     conditional, guided = gaussians(float("nan"))
     with pytest.raises(ValueError, match=r"^model: its prediction, or the gradient through it, holds NaN or Inf"):
         invert((conditional, guided), model_picture(1), ascending_schedule("normal", 3))

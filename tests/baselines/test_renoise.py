@@ -60,7 +60,7 @@ def test_without_iterations_it_is_ddim_inversion_at_the_target(input_scale):
 
 
 @pytest.mark.parametrize(("iterations", "average"), [(1, 1), (1, 2), (4, 3)])
-def test_against_the_original_on_diffusers_inverse_scheduler(iterations, average):
+def test_it_equals_the_original_on_diffusers_inverse_scheduler(iterations, average):
     """The original in z = x / sqrt(1 + sigma^2): predictions at the newest estimate, their last ones averaged."""
     scheduler = DDIMInverseScheduler(**CONFIG)
     scheduler.set_timesteps(STEPS)
@@ -88,7 +88,7 @@ def test_against_the_original_on_diffusers_inverse_scheduler(iterations, average
         torch.testing.assert_close(x / (1 + sigma**2) ** 0.5, z, rtol=1e-4, atol=1e-4)
 
 
-def test_model_calls_and_what_is_told_of_them():
+def test_each_iteration_is_a_model_call_that_the_callback_is_told_of():
     told, model = [], Counted(gaussian)
     sigmas = ascending_schedule("normal", 7)
     pivot = renoise_inversion(
@@ -138,7 +138,7 @@ class TestNode:
         record = RecordResidualNoise.execute(flow, pivot).result[0]
         assert (sample_back(flow, record, sigmas, noisy) - latent["samples"]).abs().max() <= 1e-5
 
-    def test_each_iteration_costs_a_guider_call_a_step(self):
+    def test_each_iteration_costs_one_guider_call_per_step(self):
         model = gaussian_model()
         flow = flow_of(CountedGuider, model)
         ReNoiseInversion.execute(flow, schedule(model), picture(), iterations=3)
@@ -154,24 +154,24 @@ class TestNode:
         torch.testing.assert_close(conditional.anchors, unguided.anchors)
         assert (guided.anchors[-1] - conditional.anchors[-1]).abs().max() > 0.1
 
-    def test_a_guider_without_conditional_prediction_is_said_to_be_guided(self):
+    def test_a_guider_without_conditional_prediction_is_reported_as_guided(self):
         model = gaussian_model()
         output = ReNoiseInversion.execute(flow_of(SilentGuider, model), schedule(model), picture())
         assert "pivot is guided" in output.ui.as_dict()["text"][0]
         assert ReNoiseInversion.execute(guider(model), schedule(model), picture()).ui is None
 
     @pytest.mark.parametrize(("iterations", "average"), [(1, 3), (0, 2), (1, 0)])
-    def test_an_average_of_more_estimates_than_there_are(self, iterations, average):
+    def test_an_average_of_more_estimates_than_there_are_is_refused(self, iterations, average):
         model = gaussian_model()
         with pytest.raises(ValueError, match=rf"^average: {average} is not between 1 and {iterations + 1}"):
             ReNoiseInversion.execute(guider(model), schedule(model), picture(), iterations=iterations, average=average)
 
-    def test_fewer_iterations_than_none(self):
+    def test_a_negative_number_of_iterations_is_refused(self):
         model = gaussian_model()
         with pytest.raises(ValueError, match=r"^iterations: -1 is below 0"):
             ReNoiseInversion.execute(guider(model), schedule(model), picture(), iterations=-1)
 
     @pytest.mark.parametrize(("sigmas", "says"), [([], "make no step"), ([0.0, 1.0], "must descend")])
-    def test_sigmas(self, sigmas, says):
+    def test_sigmas_that_make_no_descending_schedule_are_refused(self, sigmas, says):
         with pytest.raises(ValueError, match=f"^sigmas: .*{says}"):
             ReNoiseInversion.execute(guider(gaussian_model()), torch.tensor(sigmas), picture())

@@ -151,7 +151,7 @@ RECORDED = [name for name in samplers.SAMPLER_NAMES if name not in ("dpm_fast", 
 
 class TestTrajectory:
     @pytest.mark.parametrize("prediction", PREDICTIONS)
-    def test_eulers_way_in_closed_form(self, prediction):
+    def test_eulers_trajectory_is_that_of_the_closed_form(self, prediction):
         model, is_flow = gaussian_model(prediction), prediction is ModelType.FLOW
         flow, sigmas = guider(model, (0.5, 0.8), (0.0, 1.0), cfg=3.0), schedule(model, steps=10)
         latent, trajectory = generate(flow, "euler", sigmas)
@@ -232,12 +232,12 @@ class TestBadInput:
     """Each error names the input and what to do."""
 
     @pytest.mark.parametrize("name", ["dpm_fast", "dpm_adaptive"])
-    def test_a_sampler_that_leaves_the_schedule(self, name):
+    def test_a_sampler_that_leaves_the_schedule_is_refused(self, name):
         model = gaussian_model()
         with pytest.raises(ValueError, match=r"^sampler: left out .* of the schedule's 20 sigmas"):
             generate(guider(model), name, schedule(model))
 
-    def test_a_sampler_that_skips_steps(self):
+    def test_a_sampler_that_skips_steps_is_refused(self):
         model = gaussian_model()
         sigmas, noise = schedule(model, steps=4), DisableNoise.execute().result[0]
         with pytest.raises(ValueError, match=r"^sampler: left out 3 of the schedule's 4 sigmas"):
@@ -247,14 +247,14 @@ class TestBadInput:
         ("sigmas", "says"),
         [([], "0 values"), ([1.0, 2.0], "must descend"), ([2.0, 1.0], "ends at 1"), ([float("nan"), 0.0], "NaN")],
     )
-    def test_sigmas(self, sigmas, says):
+    def test_sigmas_that_make_no_descending_schedule_are_refused(self, sigmas, says):
         model = gaussian_model()
         with pytest.raises(ValueError, match=f"^sigmas: .*{says}"):
             generate(guider(model), "euler", torch.tensor(sigmas))
         with pytest.raises(ValueError, match=f"^sigmas: .*{says}"):
             NoisePivot.execute(model, torch.tensor(sigmas), picture())
 
-    def test_latents(self):
+    def test_latents_that_are_nested_or_not_finite_are_refused(self):
         model = gaussian_model()
         pivot = NoisePivot.execute(model, schedule(model), picture()).result[0]
         nested = {"samples": NestedTensor([picture()["samples"]] * 2)}
@@ -269,19 +269,19 @@ class TestBadInput:
                     run(latent)
 
     @pytest.mark.parametrize("shape", [(2, 4, 8, 8), (1, 4, 8, 16)])
-    def test_an_edited_picture_of_another_size_or_batch(self, shape):
+    def test_an_edited_picture_of_another_size_or_batch_is_refused(self, shape):
         model = gaussian_model()
         pivot = NoisePivot.execute(model, schedule(model), picture()).result[0]
         with pytest.raises(ValueError, match=r"^latent_image: its shape .* is not that of the pivot's picture"):
             ShiftPivot.execute(model, pivot, {"samples": torch.ones(shape)})
 
-    def test_a_pivot_of_another_model_kind(self):
+    def test_a_pivot_of_another_model_kind_is_refused(self):
         model = gaussian_model(ModelType.V_PREDICTION)
         pivot = NoisePivot.execute(model, schedule(model), picture()).result[0]
         with pytest.raises(ValueError, match=r"^pivot: was recorded with a model of another kind"):
             ShiftPivot.execute(gaussian_model(), pivot, picture())
 
-    def test_a_model_that_overflows(self):
+    def test_a_model_that_overflows_is_refused(self):
         model = gaussian_model()
         with pytest.raises(ValueError, match=r"^guider: its model predicted NaN or Inf"):
             generate(guider(model, positive=(float("nan"), 1.0)), "euler", schedule(model))

@@ -94,7 +94,7 @@ def test_backward_flow_off_is_the_hosts_euler_to_the_last_bit():
 
 
 @pytest.mark.parametrize(("scale", "pivot_calls", "forward_calls"), [(1.0, 20, 30), (0.5, 50, 30), (0.0, 50, 0)])
-def test_evaluations_of_each_flow(scale, pivot_calls, forward_calls):
+def test_each_flow_is_evaluated_at_the_steps_where_it_counts_alone(scale, pivot_calls, forward_calls):
     calls = {"pivot": 0, "forward": 0}
 
     def counted(name):

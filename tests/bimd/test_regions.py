@@ -138,6 +138,6 @@ def test_nothing_that_is_given_is_changed():
         ),
     ],
 )
-def test_another_number_of_values_than_of_steps(name, give):
+def test_another_number_of_values_than_of_steps_is_refused(name, give):
     with pytest.raises(ValueError, match=rf"^{name}: has 9 values, but there are 10 steps\. Give one for each step"):
         give()

@@ -23,7 +23,7 @@ with exclusive(pathlib.Path(sys.argv[2])):
 
 
 class TestCacheFolder:
-    def test_the_variable_comes_first(self, monkeypatch, tmp_path):
+    def test_the_variable_names_the_cache_folder(self, monkeypatch, tmp_path):
         monkeypatch.setenv("CUSTOMENHANCER_CACHE", str(tmp_path))
         assert cache.cache() == tmp_path.resolve()
 
@@ -35,7 +35,7 @@ class TestCacheFolder:
             (True, "win32", "{home}/local/customenhancer"),
         ],
     )
-    def test_else_the_systems_place(self, monkeypatch, tmp_path, windows, platform, expected):
+    def test_without_the_variable_the_systems_place_is_used(self, monkeypatch, tmp_path, windows, platform, expected):
         monkeypatch.delenv("CUSTOMENHANCER_CACHE", raising=False)
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
         monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))

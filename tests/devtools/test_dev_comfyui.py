@@ -96,7 +96,7 @@ class TestHost:
             comfyui.extract(tmp_path / "archive.tar.gz", "inside", tmp_path / "target")
         assert not list(tmp_path.rglob("*evil*"))
 
-    def test_comfyui_path_takes_its_place(self, cache_folder, tmp_path, monkeypatch):
+    def test_comfyui_path_is_used_in_place_of_the_download(self, cache_folder, tmp_path, monkeypatch):
         monkeypatch.setenv("COMFYUI_PATH", str(tmp_path))
         with pytest.raises(SetupError, match="COMFYUI_PATH.*no main.py"):
             comfyui.host(Path(sys.executable))

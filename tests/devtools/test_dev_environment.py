@@ -22,7 +22,7 @@ def commands(monkeypatch):
     return recorded, failing
 
 
-def test_with_uv(commands, tmp_path):
+def test_uv_installs_the_locked_packages_where_it_is_there(commands, tmp_path):
     environment.build_environment(tmp_path)
     made, installed = commands[0]
     assert "-m venv --without-pip" in made and installed.startswith("uv pip install --no-deps")

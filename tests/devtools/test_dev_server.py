@@ -81,7 +81,7 @@ class TestServer:
             server.__enter__()
         assert server.process.returncode is not None
 
-    def test_a_taken_port_is_said(self, start):
+    def test_a_taken_port_is_refused(self, start):
         with socket.socket() as other:
             other.bind(("127.0.0.1", 0))
             other.listen()

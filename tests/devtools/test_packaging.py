@@ -25,7 +25,7 @@ def test_every_locked_package_is_pinned_and_no_index_is_named():
 )
 @pytest.mark.parametrize("python", ["3.10", "3.13"])
 @pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
-def test_the_lock_file_covers(file, python, platform):
+def test_the_lock_file_satisfies_the_requirements_on_each_system(file, python, platform):
     system = {"python_version": python, "python_full_version": python + ".1", "sys_platform": platform}
     pins = {}
     for one in LOCKED:
@@ -38,14 +38,14 @@ def test_the_lock_file_covers(file, python, platform):
         assert wanted.specifier.contains(pins[name]), wanted
 
 
-def test_the_host_reads_the_metadata():
+def test_the_host_reads_the_registrys_metadata():
     found = extract_node_configuration(str(CHECKOUT))
     assert found.project.name == "customenhancer" and found.project.supported_comfyui_version == ">=0.30.0"
     assert found.tool_comfy.publisher_id and found.project.urls.repository.endswith("ComfyUI-CustomEnhancer")
     assert found.project.supported_os and found.project.supported_accelerators
 
 
-def test_the_first_lines_run_on_old_pythons(monkeypatch):
+def test_an_old_python_is_told_which_one_is_needed(monkeypatch):
     """An old Python must get as far as the message that says which one is needed."""
     ast.parse((CHECKOUT / "dev.py").read_text(encoding="utf-8"), feature_version=(3, 8))
     for name in [name for name in sys.modules if name.split(".")[0] == "devtools"]:

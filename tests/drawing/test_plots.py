@@ -36,7 +36,7 @@ class TestSteps:
         for colour, _ in zip(COLOURS, curves, strict=False):
             assert (np.abs(pixels - rgb(colour)).max(-1) < 60).any(), colour
 
-    def test_a_ring_is_open_and_a_dot_is_not(self):
+    def test_values_at_the_anchor_are_drawn_as_open_rings_and_others_as_dots(self):
         dots = np.asarray(draw_steps("t", "s", "v", {"a": [0.0, 0.0, 0.0]}), int)
         rings = np.asarray(draw_steps("t", "s", "v", {"a": [0.0, 0.0, 0.0]}, {"a": [0]}), int)
         assert near(dots, COLOURS[0])[ZERO, LEFT] and rings[ZERO, LEFT].min() > 220

@@ -40,7 +40,7 @@ def test_the_function_records_the_same_in_fewer_calls(steps, steps_per_call, bat
     assert calls == [(call, pivot.sigmas[steps - call * steps_per_call]) for call in range(model.calls)]
 
 
-def test_5_dimensional_latents():
+def test_a_videos_latents_are_recorded_the_same_in_fewer_calls():
     def model(x, sigma):
         return x * sigma.reshape(-1, 1, 1, 1, 1)
 
@@ -147,7 +147,7 @@ class TestRefused:
     SAYS = {"conditionings|masks|pictures": "does not go evenly into the 3", "range": "between steps", "key": "count"}
 
     @pytest.mark.parametrize("what", REFUSED)
-    def test_what_would_differ(self, what):
+    def test_what_would_differ_within_a_call_is_refused(self, what):
         says = next(says for part, says in self.SAYS.items() if any(word in what for word in part.split("|")))
         model = weighted_model()
         with pytest.raises(ValueError, match=f"^steps_per_call: .*{says}.* Set steps_per_call to 1"):
@@ -161,12 +161,12 @@ class TestRefused:
     }
 
     @pytest.mark.parametrize("what", ALLOWED)
-    def test_what_does_not_differ_runs(self, what):
+    def test_what_is_the_same_over_a_call_is_accepted(self, what):
         model = weighted_model()
         flow, pivot = with_positive(model, self.ALLOWED[what]()), pivot_of(model, 3)
         torch.testing.assert_close(recorded(flow, pivot, 4).predictions, recorded(flow, pivot, 1).predictions)
 
-    def test_a_range_that_ends_between_two_calls_runs(self):
+    def test_a_range_that_ends_between_two_calls_is_accepted(self):
         """Steps of 4 calls of 5; the range is that of the first 2."""
         model = gaussian_model()
         sampling, sigmas = model.get_model_object("model_sampling"), schedule(model)
@@ -177,7 +177,7 @@ class TestRefused:
         with pytest.raises(ValueError, match=r"^steps_per_call: .* between steps"):
             recorded(flow, pivot, 4)
 
-    def test_a_triple_flow_guider(self):
+    def test_a_triple_flow_guider_is_refused(self):
         model = gaussian_model()
         flow = TripleFlowGuiderNode.execute(guider(model), guider(model, (-0.4, 0.3))).result[0]
         with pytest.raises(ValueError, match=r"^steps_per_call: Triple-Flow Guider"):

@@ -63,7 +63,7 @@ def test_control_may_steer_the_forward_flow_by_choice(model):
 
 
 @pytest.mark.parametrize("kind", MODULES)
-def test_a_control_of_no_strength_equals_none(model, kind):
+def test_a_control_of_strength_0_changes_no_bit_of_the_scene(model, kind):
     """Difference 0.0, by the stock node, which leaves it out, and by the module itself."""
     free = draw_scene(model)
     assert torch.equal(draw_scene(model, *apply_control(MODULES[kind](), strength=0)), free)

@@ -48,7 +48,7 @@ def refused(name, node, *inputs):
 
 
 @pytest.mark.parametrize("kind", WRONG_FOR_SDXL)
-def test_our_nodes_name_the_input_and_the_remedy(model, kind):
+def test_a_module_of_another_family_is_refused_with_the_input_and_the_remedy_named(model, kind):
     make, why = WRONG_FOR_SDXL[kind]
     conds = apply_control(make())
     wrong, right = text_guider(model, *conds), text_guider(model)
@@ -71,26 +71,28 @@ def test_our_nodes_name_the_input_and_the_remedy(model, kind):
 
 
 @pytest.mark.parametrize("kind", MODULES)
-def test_those_for_a_unet_on_a_network_that_is_none(kind):
+def test_a_module_for_a_unet_is_refused_on_a_transformer(kind):
     """Flux's would take no notice of some, and stop inside the first layer of others."""
     model = flux()
     with pytest.raises(ValueError, match=r"^forward_flow: a .* \(a UNet\) than its MODEL is of \(Flux\)"):
-        TripleFlowGuiderNode.execute(text_guider(model), text_guider(model, *apply_control(MODULES[kind]())))
+        controlled = text_guider(model, *apply_control(MODULES[kind]()))
+    assert TripleFlowGuiderNode.execute(text_guider(model), controlled).result[0].forward_flow is controlled
 
 
-def test_it_is_found_behind_another_in_the_chain(model):
+def test_a_module_of_another_family_is_found_behind_another_in_the_chain(model):
     conds = apply_control(control_net(), *apply_control(sd15_control_net()))
     with pytest.raises(ValueError, match="text 768 wide"):
         TripleFlowGuiderNode.execute(text_guider(model), text_guider(model, *conds))
 
 
 @pytest.mark.parametrize("kind", MODULES)
-def test_the_models_own_family_is_welcome(model, kind):
-    TripleFlowGuiderNode.execute(text_guider(model), text_guider(model, *apply_control(MODULES[kind]())))
+def test_a_module_of_the_models_own_family_is_accepted(model, kind):
+    controlled = text_guider(model, *apply_control(MODULES[kind]()))
+    assert TripleFlowGuiderNode.execute(text_guider(model), controlled).result[0].forward_flow is controlled
 
 
 @torch.inference_mode()
-def test_so_is_a_transformers_own_which_works():
+def test_a_transformers_own_control_net_is_accepted_and_changes_its_predictions():
     """Flux's ControlNet on Flux, inverted under control."""
     model = flux()
     prompt = [[torch.randn(1, 8, 64), {"pooled_output": torch.randn(1, 32)}]]
@@ -103,7 +105,7 @@ def test_so_is_a_transformers_own_which_works():
 
 
 @pytest.mark.parametrize("network", [shallow_sdxl, flux, gaussian_model])
-def test_so_are_modules_and_networks_that_the_host_knows_nothing_of(network):
+def test_modules_and_networks_unknown_to_the_host_are_accepted(network):
     class Foreign(comfy.controlnet.ControlBase):
         control_model = torch.nn.Linear(3, 3)
 
@@ -111,10 +113,11 @@ def test_so_are_modules_and_networks_that_the_host_knows_nothing_of(network):
     known = control_net() if network is gaussian_model else None
     for module in filter(None, (Foreign(), known)):
         positive = [[PROMPT[0][0], {"control": module}]]
-        TripleFlowGuiderNode.execute(text_guider(model), text_guider(model, positive))
+        controlled = text_guider(model, positive)
+        assert TripleFlowGuiderNode.execute(text_guider(model), controlled).result[0].forward_flow is controlled
 
 
-def test_what_the_host_says_by_itself(model):
+def test_the_stock_sampler_alone_fails_with_a_matrix_shape_error(model):
     """Where the stock sampling node runs the scene branch, none of ours: two sizes that do not match."""
     with pytest.raises(RuntimeError, match="mat1 and mat2 shapes cannot be multiplied"):
         draw_scene(model, *apply_control(sd15_control_net()))

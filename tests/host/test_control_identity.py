@@ -136,7 +136,7 @@ def test_the_identity_flow_predicts_the_same_bits_with_and_without_control_of_th
     assert all("control" not in options for _, options in (*PROMPT, *NEGATIVE, *PERSON))
 
 
-def test_control_on_the_forward_flow_itself_would_show(identity_flow, inverted, without_control):
+def test_control_on_the_forward_flow_itself_changes_its_predictions(identity_flow, inverted, without_control):
     """That the comparison above can fail: the same module one wire further."""
     patched, positive, negative = identity_flow
     calls = forward_calls((patched, *apply_control(control_net(), positive, negative)), inverted)

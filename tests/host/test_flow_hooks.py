@@ -110,7 +110,7 @@ def test_flows_nested_in_flows_follow_the_keyframes_that_they_share(separate):
 
 
 @pytest.mark.parametrize("hooked", HOOKED)
-def test_hooks_do_their_work(hooked):
+def test_a_hooked_lora_changes_what_its_flow_draws(hooked):
     """Without this, the comparison above could be between two flows whose hooks do nothing."""
     logged, log = call_log()
     model, euler = weighted_model(), comfy.samplers.sampler_object("euler")

@@ -132,7 +132,7 @@ class TestOnSDXL:
         assert state(sdxl) == before
 
     @pytest.mark.parametrize("failure", ["interrupt", "out of memory", "out of memory in the backward pass"])
-    def test_nor_after_a_failure(self, sdxl, failure, monkeypatch):
+    def test_nothing_is_left_in_the_models_after_a_failure(self, sdxl, failure, monkeypatch):
         before, calls = state(sdxl), []
         apply_model = comfy.model_base.BaseModel.apply_model
 
@@ -176,7 +176,7 @@ class TestOnSDXL:
         assert called.count(True) == 2 * 2 * 3  # twice for each of 2 inner steps: gradient checkpointing
         assert called.count(False) == 3 * 3
 
-    def test_pooled_frozen_or_optimised(self, sdxl):
+    def test_the_pooled_text_is_optimised_on_request_alone(self, sdxl):
         """Sizes follow the pooled text in the vector conditioning: they never change."""
         frozen, optimised = (
             null_text_of(plain_flow(sdxl), pooled=pooled).result[0] for pooled in ("frozen", "optimised")

@@ -68,7 +68,7 @@ def test_what_is_loaded_is_what_was_saved(kind):
     assert latent["samples"].shape == saved.anchors.shape[1:] and not latent["samples"].any()
 
 
-def test_numbers_that_are_hard_to_keep():
+def test_every_bit_of_subnormal_large_and_negative_zero_numbers_is_kept():
     saved = recording()
     saved.predictions.flatten()[:4] = torch.tensor([-0.0, 1e-45, 3.4e38, 1 / 3])
     loaded = load(save(saved))[0]
@@ -97,7 +97,7 @@ def test_a_loaded_pivot_serves_another_guider():
     assert (sample_back(other, residual_noise, sigmas, empty) - latent["samples"]).abs().max() <= 1e-5
 
 
-def test_the_pivot_of_a_saved_residual_noise():
+def test_a_saved_residual_noise_loads_as_its_pivot():
     saved = recording()
     assert_same(load(save(saved), Pivot)[0], Pivot(saved.sigmas, saved.anchors, saved.model_kind))
 
@@ -175,13 +175,13 @@ class TestBadInput:
     """Each error names the input, and the file or what to do."""
 
     @pytest.mark.parametrize("prefix", ["../scene", "/tmp/scene", "a/../../scene"])
-    def test_a_prefix_outside_the_output_folder(self, prefix, folders):
+    def test_a_prefix_outside_the_output_folder_is_refused(self, prefix, folders):
         with pytest.raises(ValueError, match=r"^filename_prefix: .* leads out of the output folder"):
             save(recording(), filename_prefix=prefix)
         assert not list(folders["output"].iterdir())
 
     @pytest.mark.parametrize("name", ["gone.inversion.safetensors", "../secret", "inversions [output]", ""])
-    def test_a_file_that_is_not_there(self, name, folders):
+    def test_a_file_that_is_not_there_is_refused(self, name, folders):
         (folders["input"].parent / "secret").touch()
         (folders["output"] / "inversions").mkdir()
         for node, entry in ((LoadResidualNoise, "residual_noise_name"), (LoadPivot, "pivot_name")):
@@ -200,13 +200,13 @@ class TestBadInput:
         return said[0]
 
     @pytest.mark.parametrize("kept", [0, 7, 100, -1])
-    def test_a_file_cut_short(self, kept, folders):
+    def test_a_file_cut_short_is_refused(self, kept, folders):
         path = folders["input"] / NAME
         recording_file.write_recording(recording(), str(path), {})
         path.write_bytes(path.read_bytes()[:kept])
         assert "cannot be read" in self.refused(path)
 
-    def test_another_kind_of_file(self, folders):
+    def test_another_kind_of_file_is_refused(self, folders):
         path = folders["input"] / NAME
         path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(1000))
         assert "cannot be read" in self.refused(path)
@@ -214,7 +214,7 @@ class TestBadInput:
         assert "is not a saved pivot or residual noise" in self.refused(path)
 
     @pytest.mark.parametrize("version", ["2", "1.5", ""])
-    def test_another_version(self, version, folders, monkeypatch):
+    def test_a_file_of_another_version_is_refused(self, version, folders, monkeypatch):
         path = folders["input"] / NAME
         monkeypatch.setattr(recording_file, "VERSION", version)
         recording_file.write_recording(recording(), str(path), {})
@@ -235,7 +235,7 @@ class TestBadInput:
     }
 
     @pytest.mark.parametrize("what", DAMAGE)
-    def test_a_damaged_file(self, what, folders):
+    def test_a_damaged_file_is_refused(self, what, folders):
         path, (damage, says) = folders["input"] / NAME, self.DAMAGE[what]
         recording_file.write_recording(recording(), str(path), {})
         with safetensors.safe_open(path, framework="pt") as file:
@@ -244,6 +244,6 @@ class TestBadInput:
         save_file(tensors, path, metadata)
         assert f"is damaged: {says}" in self.refused(path)
 
-    def test_a_pivot_where_residual_noise_is_asked_for(self):
+    def test_a_pivot_is_refused_where_residual_noise_is_asked_for(self):
         with pytest.raises(ValueError, match=r"^residual_noise_name: .* is a pivot without residual noise"):
             load(save(recording(Pivot)))

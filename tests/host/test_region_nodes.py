@@ -216,7 +216,7 @@ def test_a_videos_masks_run_along_its_frames():
 class TestBadInput:
     """Each error names the input and what to do."""
 
-    def test_a_mask_of_zeros(self):
+    def test_a_mask_of_zeros_is_refused(self):
         model, zeros = gaussian_model(), torch.zeros(1, 64, 64)
         with pytest.raises(ValueError, match=r"^forward_mask: is 0 everywhere, so the forward flow would never act"):
             triple_flow(guider(model), guider(model), forward_mask=zeros)
@@ -241,7 +241,7 @@ class TestBadInput:
         ],
         ids=str,
     )
-    def test_what_is_no_curve(self, given):
+    def test_what_is_no_curve_is_refused(self, given):
         """Before anything is sampled, and by both nodes and the one that is both of them."""
         model = gaussian_model()
         flow, nothing = guider(model), torch.zeros(2, 1, 4, 8, 8)
@@ -255,14 +255,14 @@ class TestBadInput:
             with pytest.raises(ValueError, match=f"^{part}{message}"):
                 TripleFlowSample.execute(flow, flow, residual_noise, picture(batch=2), **{f"{part}_curve": given})
 
-    def test_a_mask_that_is_lost_at_the_latents_size(self):
+    def test_a_mask_that_is_lost_at_the_latents_size_is_refused(self):
         speck = torch.zeros(1, 64, 64)
         speck[:, 0, 0] = 1
         flow = triple_flow(guider(gaussian_model()), guider(gaussian_model()), forward_mask=speck)
         with pytest.raises(ValueError, match=r"^forward_mask: is 0 everywhere at the latent's size, so .* Paint the"):
             sample(flow, comfy.samplers.sampler_object("euler"), schedule(gaussian_model()), picture(batch=2))
 
-    def test_masks_for_another_number_of_pictures(self):
+    def test_masks_for_another_number_of_pictures_are_refused(self):
         model, masks = gaussian_model(), columns(0, 3).repeat(3, 1, 1)
         message = r"mask: has 3 masks for a latent of 2 pictures\. Give one mask for all, or one for each\."
         sigmas = schedule(model)
@@ -273,7 +273,7 @@ class TestBadInput:
         with pytest.raises(ValueError, match=f"^backward_{message}"):
             sample(guider(model), bimd(residual_noise, backward_mask=masks), sigmas, noisy)
 
-    def test_a_latent_of_several_kinds(self):
+    def test_a_latent_of_several_kinds_is_refused(self):
         joined = NestedTensor([torch.zeros(1, 4, 8, 8), torch.zeros(1, 4, 16)])
         with pytest.raises(ValueError, match=r"^forward_mask: the latent is neither .* Leave the input open\."):
             region_mask("forward_mask", columns(0, 3), "the forward flow", joined)

@@ -19,7 +19,9 @@ from standins.analytic import chaotic_model, conditioning, gaussian_model, guide
     ("forward_scale", "start_step", "pivot_calls", "forward_calls"),
     [(1.0, 10, 10, 40), (0.5, 20, 50, 30), (0.0, 10, 50, 0), (1.0, 50, 50, 0), (1.0, 0, 0, 50)],
 )
-def test_guider_calls(forward_scale, start_step, pivot_calls, forward_calls):
+def test_each_flow_is_asked_at_the_steps_where_it_counts_and_at_no_other(
+    forward_scale, start_step, pivot_calls, forward_calls
+):
     """50 calls for 50 steps at scale 1, 80 at scale 0.5 with MSS 20."""
     model = gaussian_model()
     pivot, forward, sigmas = AskedGuider(model, PIVOT), AskedGuider(model, FORWARD), schedule(model, 50)
@@ -89,7 +91,7 @@ def test_with_a_stock_sampler_the_guider_is_a_delayed_forward_flow():
 
 
 @pytest.mark.parametrize("forward_scale", [1.0, 0.5])
-def test_what_a_sampler_hears_of_a_call_is_the_forward_flows_once_that_acts(forward_scale):
+def test_a_sampler_is_told_of_the_forward_flows_calls_once_that_flow_acts(forward_scale):
     """cfg_pp samplers listen to each call; at a blended step they must not hear now one flow and now the other."""
     model, told = gaussian_model(), []
 
@@ -293,17 +295,17 @@ def test_a_model_that_the_other_flow_crowded_out_is_loaded_again(crowded_out, cl
 class TestBadInput:
     """Each error names the input and what to do."""
 
-    def test_flows_of_different_model_kinds(self):
+    def test_flows_of_different_model_kinds_are_refused(self):
         with pytest.raises(ValueError, match=r"^forward_flow: its MODEL is of another kind .*CONST.* EPS"):
             triple_flow(guider(gaussian_model()), guider(gaussian_model(ModelType.FLOW)))
 
-    def test_sigmas_without_a_step(self):
+    def test_sigmas_without_a_step_are_refused(self):
         flow = triple_flow(guider(gaussian_model()), guider(gaussian_model()))
         with pytest.raises(ValueError, match=r"^sigmas: 0 values make no step"):
             sample(flow, comfy.samplers.sampler_object("euler"), torch.tensor([]), picture(batch=2))
 
     @pytest.mark.parametrize("name", comfy.samplers.SAMPLER_NAMES)
-    def test_samplers_that_cannot_follow_an_inverted_latent(self, name):
+    def test_samplers_that_cannot_follow_an_inverted_latent_are_refused(self, name):
         """A sampler is refused if and only if two seeds differ, or it asks between the schedule's steps or twice."""
         model = gaussian_model()
         sigmas = schedule(model)[5:]

@@ -162,14 +162,14 @@ def test_faces_at_the_edge_tiny_or_out_of_the_picture(analysis, swapper, x, y, w
     assert (mask.max() > 0) == (width >= 80)
 
 
-def test_missing_swapper(folder):
+def test_a_missing_swapper_is_refused_with_its_path_named(folder):
     with pytest.raises(FileNotFoundError, match="model_name: .*inswapper_128.onnx") as error:
         load_face_swapper("absent.onnx", "CPU")
     assert str(folder / "absent.onnx") in str(error.value)
 
 
 @pytest.mark.parametrize("spoil", [lambda old: old[: len(old) // 2], lambda old: b"", lambda old: b"<html>404</html>"])
-def test_damaged_swapper(folder, spoil):
+def test_a_damaged_swapper_is_refused(folder, spoil):
     path = folder / "inswapper_128.onnx"
     path.write_bytes(spoil(path.read_bytes()))
     with pytest.raises(ValueError, match="model_name: InsightFace cannot load .*again") as error:
@@ -178,13 +178,13 @@ def test_damaged_swapper(folder, spoil):
 
 
 @pytest.mark.parametrize("other", ["w600k_r50.onnx", "det_10g.onnx"])
-def test_file_that_is_no_swapper(folder, other):
+def test_a_file_that_is_no_swapper_is_refused(folder, other):
     shutil.copy(folder / "models" / "buffalo_l" / other, folder / "other.onnx")
     with pytest.raises(ValueError, match="model_name: .*other.onnx .*no face swapper"):
         load_face_swapper("other.onnx", "CPU")
 
 
-def test_swapper_without_its_map(folder):
+def test_a_swapper_without_its_map_is_refused(folder):
     path = folder / "inswapper_128.onnx"
     model = onnx.load(path)
     model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(3, np.float32), "something_else"))
@@ -194,7 +194,7 @@ def test_swapper_without_its_map(folder):
 
 
 @pytest.mark.parametrize("package", ["insightface", "onnxruntime"])
-def test_missing_package(folder, monkeypatch, package):
+def test_a_missing_package_is_named_with_how_to_install_it(folder, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=f"{package}.*install.*requirements.txt"):
         load_face_swapper("inswapper_128.onnx", "CPU")
@@ -205,24 +205,24 @@ def test_loading_is_silent(folder, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_indices():
+def test_indices_are_read_in_the_order_they_are_written_in():
     assert parse_indices("target_faces", "0") == [0]
     assert parse_indices("target_faces", " 2, 0 ,11") == [2, 0, 11]
 
 
 @pytest.mark.parametrize("text", ["", "a", "-1", "0,,1", "0.5", "0 1", ","])
-def test_text_that_is_no_list_of_indices(text):
+def test_text_that_is_no_list_of_indices_is_refused(text):
     with pytest.raises(ValueError, match="target_faces: .*separated by commas"):
         parse_indices("target_faces", text)
 
 
-def test_pick():
+def test_faces_are_picked_by_index_and_an_index_out_of_range_is_refused():
     assert pick_faces("target_faces", "picture 0 of image", ["a", "b", "c"], [2, 0]) == ["c", "a"]
     with pytest.raises(ValueError, match="target_faces: index 3 is out of range: picture 0 of image has 3 .*0 to 2"):
         pick_faces("target_faces", "picture 0 of image", ["a", "b", "c"], [0, 3])
 
 
-def test_swapped_pictures_are_still_known(analysis, swapper):
+def test_the_stand_in_detector_still_finds_the_faces_of_swapped_pictures(analysis, swapper):
     """The stand-in detector must know a picture again after a swap, or the tests above would test the wrong faces."""
     for pixels in (data.astronaut(), GROUP, cv2.resize(GROUP, (320, 240))):
         picture = as_image(pixels)

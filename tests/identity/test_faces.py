@@ -119,7 +119,7 @@ def test_picture_is_rounded_to_bytes_and_clamped():
     assert to_bgr(levels / 255)[0, :, 0].tolist() == [0, 0, 1, 42, 42, 255, 255]
 
 
-def test_orders():
+def test_faces_are_sorted_by_each_order():
     boxes = np.array([[40, 5, 60, 60], [10, 30, 20, 40], [70, 20, 75, 90], [5, 50, 95, 99]], dtype=np.float32)
     faces = [Face(bbox=box) for box in boxes]
     keys = {
@@ -177,7 +177,7 @@ def test_loading_is_silent_and_offline(folder, monkeypatch, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_missing_and_empty_pack(folder):
+def test_a_missing_and_an_empty_pack_are_refused(folder):
     shutil.rmtree(folder / "models" / "antelopev2")
     (folder / "models" / "empty").mkdir()
     for pack in ("antelopev2", "empty"):
@@ -187,7 +187,7 @@ def test_missing_and_empty_pack(folder):
         assert "buffalo_l" in str(error.value)
 
 
-def test_no_insightface_folder_at_all(tmp_path, monkeypatch):
+def test_no_insightface_folder_at_all_is_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "insightface", ([str(tmp_path / "no")], set()))
     assert face_packs() == {} and face_swappers() == {}
     with pytest.raises(FileNotFoundError, match="none found"):
@@ -195,7 +195,7 @@ def test_no_insightface_folder_at_all(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("absent", "what"), [("det_10g.onnx", "detector"), ("w600k_r50.onnx", "recogniser")])
-def test_incomplete_pack(folder, absent, what):
+def test_an_incomplete_pack_is_refused(folder, absent, what):
     pack = folder / "models" / "buffalo_l"
     (pack / absent).unlink()
     with pytest.raises(ValueError, match=f"pack: .*no {what}") as error:
@@ -204,7 +204,7 @@ def test_incomplete_pack(folder, absent, what):
 
 
 @pytest.mark.parametrize("spoil", [lambda old: old[: len(old) // 2], lambda old: b"", lambda old: b"<html>404</html>"])
-def test_damaged_pack(folder, spoil):
+def test_a_damaged_pack_is_refused(folder, spoil):
     path = folder / "models" / "buffalo_l" / "w600k_r50.onnx"
     path.write_bytes(spoil(path.read_bytes()))
     with pytest.raises(ValueError, match="pack: InsightFace cannot load") as error:
@@ -213,7 +213,7 @@ def test_damaged_pack(folder, spoil):
 
 
 @pytest.mark.parametrize("package", ["insightface.app", "insightface", "onnxruntime"])
-def test_missing_package(folder, monkeypatch, package):
+def test_a_missing_package_is_named_with_how_to_install_it(folder, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=f"{package}.*install.*requirements.txt"):
         load_face_analysis("buffalo_l", "CPU")

@@ -190,12 +190,12 @@ def test_start_and_end_follow_the_models_own_schedule(model, patched):
 class TestMask:
     """A mask limits what attending to the face adds; a mask of ones is none."""
 
-    def test_ones_are_no_mask(self, patched):
+    def test_a_mask_of_ones_changes_no_bit(self, patched):
         plain = predict(patched, *pair(face()))
         for shape in ((1, 100, 60), (100, 60), (1, 8, 8)):
             assert torch.equal(predict(patched, *pair(face(mask=torch.ones(shape)))), plain)
 
-    def test_zeros_are_the_plain_model(self, model, patched):
+    def test_a_mask_of_zeros_gives_the_plain_model(self, model, patched):
         assert torch.equal(predict(patched, *pair(face(mask=torch.zeros(1, 64, 64)))), predict(model, text(1), text(2)))
 
     @pytest.mark.parametrize("size", [(8, 8), (64, 64), (37, 113)])
@@ -230,7 +230,7 @@ class TestMask:
         other = predict(patched, put_face(area, face(mask=1 - mask), face_key()), size=(16, 16))
         assert torch.equal(other, predict(patched, area, size=(16, 16)))
 
-    def test_one_mask_for_each_picture_of_a_batch(self, patched):
+    def test_each_picture_of_a_batch_has_its_own_mask(self, patched):
         masks = torch.stack([torch.zeros(8, 8), torch.ones(8, 8)])
         positive = put_face(text(1), face(mask=masks), face_key())
         drawn = predict(patched, positive, batch=2)

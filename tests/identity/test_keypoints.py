@@ -35,7 +35,7 @@ def at(picture, point) -> list[int]:
     return (picture[y, x] * 255).round().int().tolist()
 
 
-def test_discs_of_radius_10_in_the_order_of_the_points():
+def test_each_point_is_a_disc_of_radius_10_in_its_own_colour():
     drawn = draw_keypoints(POINTS, 1280, 1280)
     assert drawn.shape == (1280, 1280, 3)
     colours = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [255, 0, 255]]
@@ -78,7 +78,7 @@ def test_the_pictures_own_size_does_not_matter():
     assert draw_keypoints(POINTS / 2, 480, 640).shape == (960, 1280, 3)
 
 
-def test_points_outside_the_picture_and_on_the_nose_are_no_fault():
+def test_points_outside_the_picture_and_on_the_nose_are_drawn_without_fault():
     drawn = draw_keypoints(np.array([[-50.0, -9], [700, 3], [610, 520], [610, 520], [2000, 2000]]), 1280, 1280)
     assert drawn.isfinite().all() and drawn.any()
 

@@ -107,13 +107,13 @@ def test_repair_uses_uv_where_pip_is_absent(monkeypatch):
     assert onnx_runtime.repair_command() == expected
 
 
-def test_missing_onnxruntime(monkeypatch):
+def test_a_missing_onnxruntime_is_named_with_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ImportError, match="onnxruntime.*install.*requirements.txt"):
         choose_providers()
 
 
-def test_every_choice_works_here():
+def test_every_choice_gives_providers_that_this_machine_offers():
     for choice in PROVIDER_CHOICES:
         assert set(choose_providers(choice)) <= set(onnxruntime.get_available_providers())
 

@@ -122,7 +122,7 @@ def test_weight_of_the_class_word_is_kept_and_that_of_the_trigger_is_dropped(cli
 @pytest.mark.parametrize(
     "text", ["[man] img, red", r"a \(man\) img", '"man" img', "the man img and the man", "MAN IMG"]
 )
-def test_class_word_in_brackets_quotes_capitals_and_company(clip, text):
+def test_class_word_is_found_in_brackets_quotes_capitals_and_among_its_like(clip, text):
     prompt = prepare_prompt(clip, text, "img", 3)
     assert class_tokens(prompt, "l") == [(786, 1.0)] * 3
     assert ids(prompt.identity["l"][0]).count(786) == 3 + text.lower().count("man") - 1
@@ -197,7 +197,7 @@ def clip_with_embedding(tmp_path):
     return clip_with(comfy.sdxl_clip.SDXLTokenizer(embedding_directory=str(tmp_path)))
 
 
-def test_embedding_as_class_word(clip_with_embedding):
+def test_an_embedding_may_be_the_class_word(clip_with_embedding):
     prompt = prepare_prompt(clip_with_embedding, "a embedding:even img", "img", 3)
     for key, width in (("l", 768), ("g", 1280)):
         vectors = ids(prompt.identity[key][0])[2:6]

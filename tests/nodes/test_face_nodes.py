@@ -59,7 +59,7 @@ def likeness(one, other) -> float:
     return float(one.normed_embedding @ other.normed_embedding)
 
 
-def test_ids_and_sockets_are_the_contract():
+def test_ids_and_sockets_are_those_of_saved_workflows():
     assert {node.GET_SCHEMA().node_id: [output.io_type for output in node.GET_SCHEMA().outputs] for node in NODES} == {
         "CE_FaceAnalysisLoader": ["FACEANALYSIS"],
         "CE_FaceSwapperLoader": ["CE_FACE_SWAPPER"],
@@ -137,7 +137,7 @@ def test_reference_order_and_index_choose_the_person(loaded):
         assert max(range(3), key=lambda number: likeness(result, people[number])) == place
 
 
-def test_one_person_for_all_or_one_for_each(loaded):
+def test_all_faces_get_one_person_or_each_its_own(loaded):
     reference = batch(data.astronaut())
     (person,) = faces_of(loaded, reference[0])
     image, _ = FaceSwap.execute(batch(GROUP), reference, **loaded, target_faces="0,2").result
@@ -158,13 +158,13 @@ def test_reference_is_the_first_picture_with_a_face(loaded):
     assert torch.equal(found[0], expected[0])
 
 
-def test_reference_without_a_face(loaded):
+def test_reference_without_a_face_is_refused(loaded):
     for policy in ("error", "pass_through"):
         with pytest.raises(ValueError, match="reference: no face"):
             FaceSwap.execute(batch(GROUP), batch(plain(), plain()), **loaded, no_face=policy)
 
 
-def test_picture_without_a_face(loaded):
+def test_picture_without_a_face_is_refused_or_passed_through(loaded):
     pictures = batch(random_picture(3, 512, 512), plain())
     with pytest.raises(ValueError, match="image: no face found in picture 1.*pass_through"):
         FaceSwap.execute(pictures, batch(data.astronaut()), **loaded)
@@ -184,18 +184,18 @@ def test_picture_without_a_face(loaded):
         ({"target_faces": "0,1,2", "reference_faces": "0,0"}, "reference_faces: 2 indices for 3 in target_faces"),
     ],
 )
-def test_wrong_choices_of_faces(loaded, choice, message):
+def test_wrong_choices_of_faces_are_refused(loaded, choice, message):
     with pytest.raises(ValueError, match=message):
         FaceSwap.execute(batch(GROUP), batch(data.astronaut()), **loaded, **choice)
 
 
-def test_wrong_pack(loaded):
+def test_face_analysis_of_a_pack_that_the_swapper_does_not_fit_is_refused(loaded):
     other = FaceAnalysisLoader.execute("antelopev2", "CPU").result[0]
     with pytest.raises(ValueError, match="face_analysis: .*buffalo_l"):
         FaceSwap.execute(batch(GROUP), batch(data.astronaut()), other, loaded["face_swapper"])
 
 
-def test_face_analysis_of_another_pack_serves(loaded, folder):
+def test_face_analysis_loaded_by_another_node_pack_serves(loaded, folder):
     """As other packs load it: by name and root, at one detector size."""
     from insightface.app import FaceAnalysis
 
@@ -206,7 +206,7 @@ def test_face_analysis_of_another_pack_serves(loaded, folder):
     torch.testing.assert_close(image, expected, atol=0.02, rtol=0)
 
 
-def test_progress_and_interrupt(loaded, monkeypatch):
+def test_progress_is_told_and_an_interrupt_stops_the_run(loaded, monkeypatch):
     pictures = batch(*[random_picture(3, 512, 512)] * 3)
     steps = []
 

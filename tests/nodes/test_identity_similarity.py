@@ -71,7 +71,7 @@ def test_several_references_count_as_the_mean_of_their_normed_embeddings(analysi
     assert similarity(batch(GROUP), batch(*pixels), analysis) == pytest.approx(expected, abs=1e-6)
 
 
-def test_how_strong_an_embedding_is_does_not_weigh():
+def test_the_length_of_an_embedding_does_not_matter():
     one, other = torch.randn(2, 512, generator=torch.Generator().manual_seed(0))
     plain, stretched = (person_direction(torch.stack([scale * one, other])) for scale in (1, 100))
     torch.testing.assert_close(plain, stretched)
@@ -88,7 +88,7 @@ def test_order_and_index_choose_the_face_of_picture_and_reference(analysis, orde
     assert similarity(astronaut, batch(GROUP), analysis, reference_order=order, reference_face=index) == expected
 
 
-def test_a_picture_without_a_face_stops_or_counts_as_0(analysis):
+def test_a_picture_without_a_face_is_refused_or_counts_as_0(analysis):
     pictures, person = batch(data.astronaut(), PLAIN), batch(data.astronaut())
     with pytest.raises(ValueError, match="^image: no face found in picture 1.*pass_through"):
         similarity(pictures, person, analysis)
@@ -123,7 +123,7 @@ def test_a_face_analysis_without_a_recogniser_is_refused(analysis):
         similarity(batch(GROUP), batch(GROUP), blind)
 
 
-def test_progress_and_interrupt(analysis, monkeypatch):
+def test_progress_is_told_and_an_interrupt_stops_the_run(analysis, monkeypatch):
     steps = []
 
     def interrupt_before_the_last(value, total, preview, node_id=None):

@@ -37,7 +37,7 @@ def test_face_and_key_points_both_reach_the_picture(run_instantid, sdxl):
     assert (other - both).abs().max() > 1e-3
 
 
-def test_strength_0_is_the_plain_model_and_is_the_very_input(run_instantid, sdxl):
+def test_at_strength_0_the_inputs_themselves_come_out(run_instantid, sdxl):
     positive, negative = text(1), text(2)
     out = run_instantid(positive=positive, negative=negative, ip_adapter_scale=0.0, controlnet_strength=0.0)
     assert out[0] is sdxl and out[1] is positive and out[2] is negative
@@ -56,7 +56,7 @@ def test_cfg_1_leaves_the_negative_prompt_out(run_instantid):
     )
 
 
-def test_batches(run_instantid):
+def test_a_picture_of_a_batch_is_predicted_as_it_is_alone(run_instantid):
     patched, positive, negative, _ = run_instantid()
     one, three = (predict(patched, positive, negative, batch=batch) for batch in (1, 3))
     torch.testing.assert_close(three[:1], one, rtol=0, atol=3e-4)
@@ -163,7 +163,9 @@ class TestReferences:
     def faces_of(self, conditioning):
         return next(iter(conditioning[0][1]["model_conds"].values()))
 
-    def test_the_mean_of_several_and_those_without_a_face_left_out(self, run_instantid, packs, instantid, caplog):
+    def test_several_references_count_as_their_mean_and_those_without_a_face_are_left_out(
+        self, run_instantid, packs, instantid, caplog
+    ):
         pictures = torch.cat([ASTRONAUT, NOBODY, CROWD])
         face = self.faces_of(run_instantid(reference_images=pictures)[1])
         assert [r.getMessage() for r in caplog.records if "reference_images" in r.getMessage()] == [
@@ -174,7 +176,7 @@ class TestReferences:
             expected, _ = instantid.patcher.model(embeddings.mean(0, keepdim=True))
         torch.testing.assert_close(face.tokens, expected, rtol=0, atol=1e-5)
 
-    def test_the_chosen_face(self, run_instantid):
+    def test_order_and_index_choose_the_face(self, run_instantid):
         left, right = (
             run_instantid(reference_images=CROWD, reference_order="left-right", reference_face=n) for n in (0, 1)
         )
@@ -183,7 +185,7 @@ class TestReferences:
         assert not torch.equal(self.faces_of(left[1]).tokens, self.faces_of(right[1]).tokens)
         assert not torch.equal(left[3], right[3])  # without keypoints_image, its key points too
 
-    def test_key_points_of_the_first_picture_with_a_face_or_of_the_given_one(self, run_instantid):
+    def test_key_points_are_those_of_the_first_picture_with_a_face_or_of_the_given_one(self, run_instantid):
         own = run_instantid(reference_images=torch.cat([NOBODY, ASTRONAUT]))[3]
         assert torch.equal(own, run_instantid()[3]) and own.shape == (1, 1280, 1280, 3)
         given = run_instantid(keypoints_image=CROWD, keypoints_order="left-right", keypoints_face=1)[3]

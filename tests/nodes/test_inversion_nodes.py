@@ -28,7 +28,7 @@ def test_every_prediction_type_is_inverted_exactly(prediction, chaotic):
 
 @pytest.mark.parametrize("name", ["karras", "sgm_uniform", "normal"])
 @pytest.mark.parametrize("steps", [4, 8, 20, 50])
-def test_reconstruction_at_cfg_5_batch_3(name, steps, measured):
+def test_a_batch_of_3_comes_back_exactly_at_cfg_5(name, steps, measured):
     model = chaotic_model(steps)
     flow, sigmas, latent = guider(model, cfg=5.0), schedule(model, steps, name), picture(batch=3)
     residual_noise, noisy = invert(flow, sigmas, latent)
@@ -56,7 +56,7 @@ def test_the_pivot_moves_by_the_conditional_prediction_unless_guided():
     assert (guided.anchors[-1] - conditional.anchors[-1]).abs().max() > 0.1
 
 
-def test_a_guider_without_conditional_prediction_is_said_to_be_guided(caplog):
+def test_a_guider_without_conditional_prediction_is_reported_as_guided(caplog):
     model = gaussian_model()
     output = ResInversion.execute(flow_of(SilentGuider, model), schedule(model), picture())
     assert "pivot is guided" in caplog.text
@@ -83,7 +83,7 @@ def test_dual_cfg_guider_is_inverted_exactly(nested, caplog):
     assert (sample_back(flow, residual_noise, sigmas, noisy) - latent["samples"]).abs().max() <= 1e-5
 
 
-def test_partial_inversion_with_split_sigmas():
+def test_a_partial_inversion_with_split_sigmas_is_exact():
     model = chaotic_model(5)
     flow, latent = guider(model), picture()
     low_sigmas = SplitSigmas.execute(schedule(model), 12).result[1]
@@ -162,30 +162,30 @@ class TestBadInput:
         ],
     )
     @pytest.mark.parametrize("node", [ResInversion, DDIMInversion])
-    def test_sigmas(self, node, sigmas, says):
+    def test_sigmas_that_make_no_descending_schedule_are_refused(self, node, sigmas, says):
         with pytest.raises(ValueError, match=f"^sigmas: .*{says}"):
             node.execute(guider(gaussian_model()), torch.tensor(sigmas), picture())
 
     @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-    def test_a_latent_that_is_not_finite(self, bad):
+    def test_a_latent_that_is_not_finite_is_refused(self, bad):
         latent = picture()
         latent["samples"][0, 0, 0, 0] = bad
         model = gaussian_model()
         with pytest.raises(ValueError, match=r"^latent_image: holds NaN or Inf"):
             ResInversion.execute(guider(model), schedule(model), latent)
 
-    def test_a_nested_latent(self):
+    def test_a_nested_latent_is_refused(self):
         nested = NestedTensor([picture()["samples"], picture()["samples"]])
         model = gaussian_model()
         with pytest.raises(ValueError, match=r"^latent_image: joins several latents"):
             ResInversion.execute(guider(model), schedule(model), {"samples": nested})
 
-    def test_a_model_that_overflows(self):
+    def test_a_model_that_overflows_is_refused(self):
         model = gaussian_model()
         with pytest.raises(ValueError, match=r"^guider: its model predicted NaN or Inf"):
             ResInversion.execute(guider(model, positive=(float("nan"), 1.0)), schedule(model), picture())
 
-    def test_other_sigmas_than_the_recorded(self):
+    def test_other_sigmas_than_the_recorded_are_refused(self):
         model = gaussian_model()
         flow, sigmas = guider(model), schedule(model)
         residual_noise, noisy = invert(flow, sigmas, picture())
@@ -195,14 +195,14 @@ class TestBadInput:
         sample_back(flow, residual_noise, sigmas, noisy)
 
     @pytest.mark.parametrize("shape", [(2, 4, 8, 8), (1, 4, 8, 16)])
-    def test_a_latent_of_another_size_or_batch(self, shape):
+    def test_a_latent_of_another_size_or_batch_is_refused(self, shape):
         model = gaussian_model()
         flow, sigmas = guider(model), schedule(model)
         residual_noise, _ = invert(flow, sigmas, picture())
         with pytest.raises(ValueError, match=r"^latent_image: its shape .* is not that of the inverted picture"):
             sample_back(flow, residual_noise, sigmas, {"samples": torch.zeros(shape)})
 
-    def test_noise_that_would_be_lost(self):
+    def test_noise_that_would_be_lost_is_refused(self):
         class Noise:
             seed = 1
 
@@ -215,7 +215,7 @@ class TestBadInput:
         with pytest.raises(ValueError, match=r"^noise: .* Connect DisableNoise"):
             sample_back(flow, residual_noise, sigmas, noisy, noise=Noise())
 
-    def test_a_recording_of_another_model_kind(self):
+    def test_a_recording_of_another_model_kind_is_refused(self):
         eps, v = gaussian_model(ModelType.EPS), gaussian_model(ModelType.V_PREDICTION)
         sigmas = schedule(eps)
         residual_noise, noisy = invert(guider(eps), sigmas, picture())

@@ -116,13 +116,13 @@ class TestMeasurement:
 class TestBadInput:
     """Each error names the input and what to do."""
 
-    def test_a_recording_of_another_model_kind(self):
+    def test_a_recording_of_another_model_kind_is_refused(self):
         eps, v = gaussian_model(ModelType.EPS), gaussian_model(ModelType.V_PREDICTION)
         recorded, _ = invert(guider(eps), schedule(eps), picture())
         with pytest.raises(ValueError, match=r"^residual_noise: was recorded with a model of another kind"):
             InversionReport.execute(recorded, guider(v))
 
-    def test_a_model_that_overflows(self):
+    def test_a_model_that_overflows_is_refused(self):
         model = gaussian_model()
         recorded, _ = invert(guider(model), schedule(model), picture())
         with pytest.raises(ValueError, match=r"^guider: its model predicted NaN or Inf"):

@@ -53,7 +53,7 @@ class TestOnAGaussian:
         )
         assert f"error of the reconstruction: {max_error(sampled, latent):.2}"[:-1] in said(output)
 
-    def test_13_forwards_and_10_backwards_a_step_at_most_counted_in_the_model(self, measured, caplog):
+    def test_a_step_takes_13_forwards_and_10_backwards_at_most_counted_in_the_model(self, measured, caplog):
         """Less than the original's 14N and 10N; with early stop off, every inner step is taken."""
         model, counts = gaussian_model(), {"forwards": 0, "backwards": 0}
         network = model.model.diffusion_model
@@ -80,7 +80,7 @@ class TestOnAGaussian:
                 assert counts["forwards"] <= 14 * 50 and counts["backwards"] <= 10 * 50
         assert counts == {"forwards": 13 * 50, "backwards": 10 * 50}
 
-    def test_at_cfg_1_there_is_nothing_to_optimise_and_it_says_so(self):
+    def test_at_cfg_1_there_is_nothing_to_optimise_and_the_node_says_so(self):
         model = gaussian_model()
         sigmas, latent = schedule(model), picture()
         output = gaussian_run(model, sigmas, latent, cfg=1.0)
@@ -126,7 +126,7 @@ class TestOnAGaussian:
         torch.testing.assert_close(sample(flow, "euler", sigmas, noisy), sample(plain, "euler", sigmas, noisy))
         assert said(output).startswith("No inner steps:") and flow.null_text.inner_steps == 0
 
-    def test_optimisation_from_the_positive_prompt(self):
+    def test_more_inner_steps_from_the_positive_prompt_come_nearer(self):
         """The first inner step finds guidance without effect; the later ones make what is left of the error less."""
         model = gaussian_model()
         sigmas, latent = schedule(model), picture()
@@ -149,14 +149,14 @@ class TestOnAGaussian:
             torch.testing.assert_close(drawn[n], sample(alone, "euler", sigmas, noise)[0], rtol=1e-4, atol=1e-4)
 
     @pytest.mark.parametrize("sampler", ["heun", "dpmpp_2m", "dpm_2"])
-    def test_other_samplers_than_euler_and_sigmas_off_the_schedule(self, sampler):
+    def test_other_samplers_and_other_schedules_sample_finite_pictures(self, sampler):
         model = gaussian_model()
         sigmas, latent = schedule(model), picture()
         flow, noisy = gaussian_run(model, sigmas, latent).result
         assert sample(flow, sampler, sigmas, noisy).isfinite().all()
         assert sample(flow, sampler, schedule(model, 13), noisy).isfinite().all()
 
-    def test_in_the_method_itself(self):
+    def test_the_guider_serves_as_a_flow_of_the_method_and_stays_exact(self):
         """Its guider inverts exactly, by itself and as a flow of the triple-flow guider."""
         model = gaussian_model()
         sigmas, latent = schedule(model), picture()
@@ -209,17 +209,17 @@ class TestBadInput:
         ("sigmas", "says"),
         [([], "make no step"), ([0.0, 1.0], "must descend"), ([2.0, 1.0], "ends at 1"), ([float("nan"), 0.0], "NaN")],
     )
-    def test_sigmas(self, sigmas, says):
+    def test_sigmas_that_make_no_descending_schedule_are_refused(self, sigmas, says):
         with pytest.raises(ValueError, match=f"^sigmas: .*{says}"):
             gaussian_run(gaussian_model(), torch.tensor(sigmas), picture())
 
-    def test_a_latent_that_is_not_finite(self):
+    def test_a_latent_that_is_not_finite_is_refused(self):
         model, latent = gaussian_model(), picture()
         latent["samples"][0, 0, 0, 0] = float("nan")
         with pytest.raises(ValueError, match=r"^latent_image: holds NaN or Inf"):
             gaussian_run(model, schedule(model), latent)
 
-    def test_a_negative_without_one_text(self):
+    def test_a_negative_without_exactly_one_text_is_refused(self):
         model = gaussian_model()
         one = conditioning(0.0, 1.0)
         halves = [ConditioningSetTimestepRange().set_range(one, *ends)[0] for ends in ((0, 0.5), (0.5, 1))]
@@ -227,31 +227,31 @@ class TestBadInput:
             with pytest.raises(ValueError, match=f"^negative: holds {number} texts, .* Connect one CLIP Text Encode"):
                 NullTextInversion.execute(model, one, negative, schedule(model), picture())
 
-    def test_a_pooled_text_that_is_not_there(self):
+    def test_optimising_a_pooled_text_that_is_not_there_is_refused(self):
         model = gaussian_model()
         with pytest.raises(ValueError, match=r"^pooled: negative has no pooled text"):
             gaussian_run(model, schedule(model), picture(), pooled="optimised")
 
-    def test_a_positive_without_one_text_to_start_from(self):
+    def test_a_positive_without_exactly_one_text_to_start_from_is_refused(self):
         model, one = gaussian_model(), conditioning(0.0, 1.0)
         options = {"sigmas": schedule(model), "latent_image": picture(), "start_from": "positive"}
         with pytest.raises(ValueError, match=r"^positive: holds 2 texts, .* Connect one CLIP Text Encode"):
             NullTextInversion.execute(model, ConditioningCombine().combine(one, one)[0], one, **options)
 
     @pytest.mark.parametrize(("name", "value"), [("inner_steps", -1), ("learning_rate", 0.0), ("learning_rate", -1.0)])
-    def test_numbers_that_optimise_nothing(self, name, value):
+    def test_numbers_that_optimise_nothing_are_refused(self, name, value):
         model = gaussian_model()
         with pytest.raises(ValueError, match=f"^{name}: {value:g} "):
             gaussian_run(model, schedule(model), picture(), **{name: value})
 
-    def test_a_model_that_overflows(self):
+    def test_a_model_that_overflows_is_refused(self):
         model = gaussian_model()
         with pytest.raises(ValueError, match=r"^model: its prediction, or the gradient through it, holds NaN or Inf"):
             NullTextInversion.execute(
                 model, conditioning(0.5, 0.8), conditioning(float("nan"), 1.0), schedule(model), picture()
             )
 
-    def test_another_batch_than_that_of_the_pictures(self):
+    def test_another_batch_than_that_of_the_pictures_is_refused(self):
         model = gaussian_model()
         sigmas = schedule(model, 3)
         flow, _ = gaussian_run(model, sigmas, picture(batch=2)).result

@@ -129,7 +129,7 @@ def test_all_560_lora_pairs_have_their_place(run):
         "hat " * 90 + "man img, smiling",
     ],
 )
-def test_prompts_that_a_person_writes(run, clip, people, text):
+def test_the_person_is_placed_at_the_class_word_of_prompts_that_people_write(run, clip, people, text):
     """One picture: the place of the class word, where the host reads it, and the next hold the person."""
     one, other = (run(text=text, reference_images=people[n : n + 1])[1][0][0] for n in (0, 1))
     changed = (one - other).abs().amax(-1)[0].nonzero().flatten().tolist()

@@ -76,7 +76,7 @@ def test_the_steps_shown_are_evenly_spaced_with_both_ends(steps, count):
     assert not gaps or (min(gaps) >= 1 and max(gaps) - min(gaps) <= 1)
 
 
-def test_fewer_steps_are_those_of_all_steps():
+def test_fewer_steps_show_the_same_pictures_as_all_steps_do():
     model = gaussian_model()
     recorded, _ = invert(guider(model), schedule(model, steps=11), picture())
     every = shown(recorded, model, count=11)
@@ -88,7 +88,7 @@ def test_fewer_steps_are_those_of_all_steps():
     ("steps", "expected"),
     [("0, 4, 10", [0, 4, 10]), (" 10,3 ", [10, 3]), ("0:10:5, 1", [0, 5, 10, 1]), (" ", [0, 2, 4, 6, 8, 10])],
 )
-def test_chosen_steps_are_those_of_all_steps_in_the_order_they_are_written_in(steps, expected):
+def test_chosen_steps_are_shown_in_the_order_they_are_written_in(steps, expected):
     model = gaussian_model()
     recorded, _ = invert(guider(model), schedule(model, steps=11), picture(batch=2))
     every = shown(recorded, model, count=11).unflatten(0, (11, 2))

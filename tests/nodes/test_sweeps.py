@@ -20,11 +20,11 @@ pytestmark = pytest.mark.usefixtures("temporary_folder")
 @pytest.mark.parametrize("node", [IdentitySimilarity, SweepValues, ContactSheet, SimilarityPlot])
 def test_what_an_api_prompt_leaves_out_has_the_default_that_is_shown(node):
     schema = node.GET_SCHEMA()
-    for one in schema.inputs:
-        shown = getattr(one, "default", None)
+    with_default = [one for one in schema.inputs if getattr(one, "default", None) is not None]
+    assert with_default
+    for one in with_default:
         default = inspect.signature(node.execute).parameters[one.id].default
-        if shown is not None:
-            assert one.optional and default == ((shown,) if schema.is_input_list else shown)
+        assert one.optional and default == ((one.default,) if schema.is_input_list else one.default)
 
 
 class TestValues:
@@ -42,7 +42,7 @@ class TestValues:
             ("18446744073709551615", [2**64 - 1]),
         ],
     )
-    def test_whole_numbers_and_ranges(self, text, expected):
+    def test_whole_numbers_and_ranges_are_read_as_written(self, text, expected):
         floats, ints, labels = SweepValues.execute(text).result
         assert floats == list(map(float, expected)) and ints == expected and labels == list(map(str, expected))
         assert {type(number) for number in floats} == {float} and {type(number) for number in ints} == {int}
@@ -90,7 +90,7 @@ class TestValues:
         assert message in str(caught.value)
         assert SweepValues.validate_inputs(text) == str(caught.value)
 
-    def test_as_many_as_are_allowed(self):
+    def test_as_many_values_as_are_allowed_are_accepted(self):
         assert len(SweepValues.execute(f"1:{MOST_VALUES}:1").result[0]) == MOST_VALUES
 
 

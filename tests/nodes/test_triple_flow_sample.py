@@ -45,7 +45,7 @@ SCALES = [(START, 1.0, 1.0), (START, 0.5, 1.0), (0, 2.0, 0.3), (0, 1.0, 0.0), (S
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(("start_step", "forward_scale", "backward_scale"), SCALES)
 class TestAsTheSeparateNodes:
-    def test_to_the_last_bit(self, start_step, forward_scale, backward_scale, masked):
+    def test_the_latent_is_the_same_to_the_last_bit(self, start_step, forward_scale, backward_scale, masked):
         model = chaotic_model(4)
         pivot, forward = guider(model, PIVOT), guider(model, FORWARD)
         recorded, noisy = invert(pivot, schedule(model, steps=STEPS), picture(batch=2))
@@ -59,7 +59,9 @@ class TestAsTheSeparateNodes:
         assert latent.keys() == expected.keys()
         assert torch.equal(trajectory["samples"][-2:], last_denoised["samples"])
 
-    def test_with_the_same_guider_calls_and_previews(self, start_step, forward_scale, backward_scale, masked, previews):
+    def test_the_guider_calls_and_previews_are_the_same(
+        self, start_step, forward_scale, backward_scale, masked, previews
+    ):
         model = gaussian_model()
         pivot, forward = AskedGuider(model, PIVOT), AskedGuider(model, FORWARD)
         recorded, noisy = invert(pivot, schedule(model, steps=STEPS), picture(batch=2))
@@ -77,7 +79,7 @@ class TestAsTheSeparateNodes:
 
 @pytest.mark.parametrize("forward_scale", [0.5, 1.0, 2.0])
 @pytest.mark.parametrize("backward_scale", [0.3, 1.0])
-def test_the_flows_are_as_strong_as_in_closed_form(forward_scale, backward_scale):
+def test_the_strength_of_each_flow_is_that_of_the_closed_form(forward_scale, backward_scale):
     """Where the forward flow alone is asked, the pivot flow is the recorded one, in the anchor's closed form."""
     model = gaussian_model()
     pivot, forward = AskedGuider(model, PIVOT), AskedGuider(model, FORWARD)
@@ -131,7 +133,7 @@ def test_a_run_that_stays_on_the_pivot_has_no_forward_flow(forward_scale):
     torch.testing.assert_close(norms.pivot, predictions, rtol=1e-4, atol=1e-5)
 
 
-def test_how_near_the_recorded_pivot_flow_is_to_the_one_that_was_not_asked(measured):
+def test_the_recorded_pivot_flow_is_near_the_one_that_was_not_asked(measured):
     """At the starting step, still on the pivot, it is the very one; later the latent has gone its own way."""
     model = gaussian_model()
     pivot, forward = guider(model, PIVOT), AskedGuider(model, FORWARD)
@@ -174,13 +176,13 @@ def test_its_inputs_are_those_of_the_separate_nodes():
 class TestBadInput:
     """Each error names the input and what to do."""
 
-    def test_a_latent_of_another_size(self):
+    def test_a_latent_of_another_size_is_refused(self):
         model = gaussian_model()
         recorded, _ = invert(guider(model), schedule(model), picture())
         with pytest.raises(ValueError, match=r"^latent_image: its shape .* is not that of the inverted picture"):
             joined(guider(model), guider(model), recorded, picture(batch=2))
 
-    def test_a_recording_or_a_flow_of_another_model_kind(self):
+    def test_a_recording_or_a_flow_of_another_model_kind_is_refused(self):
         eps, v = gaussian_model(), gaussian_model(ModelType.V_PREDICTION)
         recorded, noisy = invert(guider(eps), schedule(eps), picture())
         with pytest.raises(ValueError, match=r"^residual_noise: was recorded with a model of another kind"):
@@ -188,7 +190,7 @@ class TestBadInput:
         with pytest.raises(ValueError, match=r"^forward_flow: its MODEL is of another kind"):
             joined(guider(eps), guider(v), recorded, noisy)
 
-    def test_norms_that_are_not_finite(self):
+    def test_norms_that_are_not_finite_are_refused(self):
         bad = torch.tensor([1.0, float("nan")])
         with pytest.raises(ValueError, match=r"^flow_norms: holds NaN or Inf.*--fp32-unet"):
             FlowInspector.execute(FlowNorms(bad, bad, bad, torch.tensor([False, False])))

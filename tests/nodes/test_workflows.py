@@ -104,7 +104,7 @@ def inside(inner, outer) -> bool:
     return outer[0] <= inner[0] and outer[1] <= inner[1] and inner[2] <= outer[2] and inner[3] <= outer[3]
 
 
-def test_there_are_workflows():
+def test_every_workflow_has_both_formats():
     assert UI_FILES and sorted(map(api_twin, UI_FILES)) == API_FILES
 
 

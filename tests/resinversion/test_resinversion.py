@@ -59,7 +59,7 @@ def test_a_recorded_residual_walks_back_along_the_pivot():
 
 
 @pytest.mark.parametrize("steps", [1, 7, 50])
-def test_model_calls(steps):
+def test_a_pivot_costs_n_model_calls_and_residual_noise_one_more_or_n_more(steps):
     """One pass costs N + 1 calls, a pivot alone N, a record along a given pivot N, the target convention 2N."""
     x, sigmas = model_picture(5), ascending_schedule("normal", steps)
     pivot = ddim_inversion(chaotic_function(5), x, sigmas, model_kind=KIND)

@@ -106,22 +106,22 @@ class TestBadInput:
             host.run(prompt)
         return str(caught.value)
 
-    def test_a_file_that_is_not_there(self, host):
+    def test_a_file_that_is_not_there_is_refused(self, host):
         prompt = pivot_prompt(["load", 0], load=node("CE_LoadPivot", pivot_name="gone.inversion.safetensors"))
         assert "pivot_name: gone.inversion.safetensors is not there" in self.refused(host, prompt)
 
-    def test_a_prefix_outside_the_output_folder(self, host):
+    def test_a_prefix_outside_the_output_folder_is_refused(self, host):
         prompt = pivot_prompt(["pivot", 0], pivot=noise_pivot())
         prompt["save"] = node("CE_SavePivot", pivot=["pivot", 0], filename_prefix="../../escaped")
         assert "filename_prefix: ../../escaped leads out of" in self.refused(host, prompt)
 
-    def test_a_sampler_that_leaves_the_schedule(self, host):
+    def test_a_sampler_that_leaves_the_schedule_is_refused(self, host):
         prompt = pivot_prompt(["picture", 1])
         prompt["picture"]["class_type"] = "CE_RecordTrajectory"
         prompt["euler"]["inputs"]["sampler_name"] = "dpm_adaptive"
         assert "sampler: left out" in self.refused(host, prompt)
 
-    def test_conditioning_that_changes_within_a_call(self, host):
+    def test_conditioning_that_changes_within_a_call_is_refused(self, host):
         prompt = pivot_prompt(["pivot", 0], 8, pivot=noise_pivot())
         prompt["early"] = node("ConditioningSetTimestepRange", conditioning=["positive", 0], start=0.0, end=0.5)
         prompt["half"] = {**prompt["guider"], "inputs": {**prompt["guider"]["inputs"], "positive": ["early", 0]}}

@@ -131,7 +131,7 @@ def test_queueing_again_gives_the_same_to_the_last_bit(host):
     assert difference(host.run(prompt)) == first
 
 
-def test_null_text_and_renoise_in_the_server(host):
+def test_null_text_beats_ddim_inversion_and_renoise_is_walked_back_exactly(host):
     """On weights as the host loads them; inputs with a default are left out but for the number of inner steps."""
     prompt = inversion_prompt(steps=4, cfg=7.5)
     picture = {"sigmas": ["sigmas", 0], "latent_image": ["picture", 0]}
@@ -182,30 +182,30 @@ class TestBadInput:
         assert difference(host.run(inversion_prompt(steps=2))) <= 1e-5
         return str(caught.value)
 
-    def test_other_sigmas_than_the_recorded(self, host):
+    def test_other_sigmas_than_the_recorded_are_refused(self, host):
         prompt = inversion_prompt()
         prompt["others"] = node("BasicScheduler", model=["model", 0], scheduler="karras", steps=8, denoise=1.0)
         prompt["sampled"]["inputs"]["sigmas"] = ["others", 0]
         assert "sigmas: not the schedule that residual_noise was recorded on" in self.refused(host, prompt)
 
-    def test_a_latent_of_another_size(self, host):
+    def test_a_latent_of_another_size_is_refused(self, host):
         prompt = inversion_prompt()
         prompt["other"] = node("EmptyLatentImage", width=128, height=256, batch_size=1)
         prompt["sampled"]["inputs"]["latent_image"] = ["other", 0]
         assert "latent_image: its shape" in self.refused(host, prompt)
 
-    def test_flipped_sigmas(self, host):
+    def test_flipped_sigmas_are_refused(self, host):
         prompt = inversion_prompt()
         prompt["flipped"] = node("FlipSigmas", sigmas=["sigmas", 0])
         prompt["inversion"]["inputs"]["sigmas"] = ["flipped", 0]
         assert "sigmas: must descend" in self.refused(host, prompt)
 
-    def test_no_sigmas(self, host):
+    def test_an_empty_schedule_is_refused(self, host):
         prompt = inversion_prompt()
         prompt["sigmas"]["inputs"]["denoise"] = 0.0
         assert "sigmas: 0 values make no step" in self.refused(host, prompt)
 
-    def test_a_stochastic_sampler_from_an_inverted_latent(self, host):
+    def test_a_stochastic_sampler_from_an_inverted_latent_is_refused(self, host):
         prompt = inversion_prompt()
         prompt["triple"] = node("CE_TripleFlowGuider", pivot_flow=["guider", 0], forward_flow=["guider", 0])
         prompt["ancestral"] = node("KSamplerSelect", sampler_name="euler_ancestral")
@@ -227,7 +227,7 @@ class TestBadInput:
         prompt["show"] = node("PreviewImage", images=["swap", 0])
         return prompt
 
-    def test_a_picture_without_a_face(self, host):
+    def test_a_picture_without_a_face_is_refused_or_passed_through(self, host):
         prompt = self.face_prompt(host, Image.new("RGB", (256, 256)))
         assert "image: no face found in picture 0" in self.refused(host, prompt)
         prompt["swap"]["inputs"]["no_face"] = "pass_through"
@@ -257,32 +257,32 @@ class TestBadInput:
                 loader["inputs"]["pack"] = pack
         return prompt
 
-    def test_photomaker_v2_without_a_face_analysis(self, host):
+    def test_photomaker_v2_without_a_face_analysis_is_refused(self, host):
         prompt = self.flow_prompt(host, "photomaker-v2", "buffalo_l")
         del prompt[find(prompt, "CE_PhotoMakerForwardFlow")]["inputs"]["face_analysis"]
         assert "face_analysis: PhotoMaker V2 reads the face with one" in self.refused(host, prompt)
 
-    def test_the_face_pack_of_another_method(self, host):
+    def test_the_face_pack_of_another_method_is_refused(self, host):
         prompt = self.flow_prompt(host, "photomaker-v2", "antelopev2")
         assert "PhotoMaker V2 is trained with w600k_r50.onnx" in self.refused(host, prompt)
         prompt = self.flow_prompt(host, "instantid", "buffalo_l")
         assert "InstantID is trained with glintr100.onnx" in self.refused(host, prompt)
 
-    def test_an_instantid_file_that_is_not_there(self, host):
+    def test_an_instantid_file_that_is_not_there_is_refused(self, host):
         prompt = self.flow_prompt(host, "instantid")
         loader = prompt[find(prompt, "CE_InstantIDLoader")]["inputs"]
         loader["instantid_name"] = "gone.bin"
         said = self.refused(host, prompt)
         assert "instantid_name: gone.bin is not in" in said and "InstantX/InstantID" in said
 
-    def test_a_model_file_that_is_not_there(self, host):
+    def test_a_model_file_that_is_not_there_is_refused(self, host):
         prompt = self.photomaker_prompt(host, "a photo of a man img")
         prompt[find(prompt, "CE_PhotoMakerLoader")]["inputs"]["photomaker_name"] = "photomaker-v1.bin"
         said = self.refused(host, prompt)
         assert "photomaker_name: photomaker-v1.bin is not in" in said and "TencentARC/PhotoMaker" in said
 
     @pytest.mark.parametrize("text", ["a photo of a man", "a photo of a man img with an img", "img of a man"])
-    def test_the_trigger_word(self, host, text):
+    def test_a_prompt_without_exactly_one_trigger_word_after_a_class_word_is_refused(self, host, text):
         assert "text:" in self.refused(host, self.photomaker_prompt(host, text))
 
 

@@ -112,7 +112,7 @@ class TestSweepOverTheStartingStep:
         away = [np.abs(picture - shown(host, sweep, "show_scene")).max() for picture in pictures]
         assert away[2] <= 1 < min(away[:2])  # of 255: the last one is the scene
 
-    def test_one_plot_and_the_number_of_each(self, host, sweep):
+    def test_one_plot_is_shown_and_the_similarity_of_each_value(self, host, sweep):
         assert shown(host, sweep, "plot").shape == (SIZE[1], SIZE[0], 3)
         lines = [text.split("\n")[0] for text in sweep.outputs["similarity"]["text"]]
         numbers = [float(line.removeprefix("similarity ").split(",")[0]) for line in lines]
@@ -139,10 +139,10 @@ class TestBadInput:
     def test_values_that_cannot_be_read_are_refused_before_anything_runs(self, host):
         assert "values: 'ten' in '0:ten:5' is no number" in self.refused(host, sweep_prompt(2, 51, "0:ten:5"))
 
-    def test_a_fraction_where_a_whole_number_is_needed(self, host):
+    def test_a_fraction_is_refused_where_a_whole_number_is_needed(self, host):
         assert "values: 2.5 is no whole number" in self.refused(host, sweep_prompt(2, 52, "0, 2.5"))
 
-    def test_a_plot_of_two_sweeps(self, host):
+    def test_a_plot_of_two_sweeps_is_refused(self, host):
         prompt = sweep_prompt(2, 53, "0, 1")
         prompt["other"] = node("CE_SweepValues", values="0, 1, 2")
         prompt["plot"]["inputs"]["values"] = ["other", 0]

@@ -97,7 +97,7 @@ def test_a_cartoon_is_inverted_part_of_the_way(host):
     assert difference(host.run(prompt), "changed") <= 1e-5
 
 
-def test_each_identity_of_the_fusion_has_a_say(host):
+def test_each_identity_of_the_fusion_changes_the_picture(host):
     """The second person comes in by the face swap, the first by the forward flow: either one's picture matters."""
     prompt = load(host, "customenhancer_identity_fusion")
     final = demo.find_title(prompt, "Save the final picture")
@@ -151,7 +151,7 @@ def test_many_identities_cost_one_inversion(host, measured):
     measured("guider calls of three identities on one scene, after the scene", sum(calls.values()))
 
 
-def test_two_people_each_have_a_say_in_their_mask(host):
+def test_two_people_each_change_the_picture_in_their_mask(host):
     """From the starting step on three flows are asked. With both people's off the picture with both faces comes back.
 
     The stand-in scene has one face, so both masks lie on it: the inner guider's person is left with the rim.
