@@ -1,16 +1,19 @@
-"""Load the host and the pack as the host loads it, one package made from the checkout's folder; start a real server."""
+"""Load the host and the pack as the host loads it, one package made from the checkout's folder; fixtures for all rooms.
+
+The rooms have no packages: the base name of a test module is unique over all of them.
+"""
 
 import importlib.util
 import os
-import shutil
 import sys
 from pathlib import Path
 
+# The tests' tensors are small: a second thread costs more than it gives. A server that a test starts inherits this.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 import torch
-
-CHECKOUT = Path(__file__).resolve().parent.parent
-HOST = Path(os.environ["COMFYUI_PATH"])
+from helpers.paths import CHECKOUT, HOST, TESTS
 
 
 def load(name: str, file: Path):
@@ -28,71 +31,85 @@ import folder_paths  # noqa: E402  the host must be on sys.path first
 from comfy.cli_args import args  # noqa: E402
 
 args.cpu = True
-torch.set_num_threads(1)  # the tests' tensors are small: a second thread costs more than it gives
+torch.set_num_threads(1)
 
 load("customenhancer", CHECKOUT / "__init__.py")
 load("devtools", CHECKOUT / "devtools" / "__init__.py")
-dev = load("dev", CHECKOUT / "dev.py")
+load("dev", CHECKOUT / "dev.py")
 
-from devtools.models import standins  # noqa: E402  loaded just now
-from devtools.server import Server  # noqa: E402
+from helpers.real_server import start_server  # noqa: E402  it needs what was loaded just now
+
+# The order of the rooms: first what others build on, so that the cause of a failure shows before what follows of it;
+# what needs a server comes late, and the longest of that first, so that two processes end at about the same time.
+ROOMS = ("resinversion", "bimd", "baselines", "host", "drawing", "identity", "nodes", "devtools", "lab")
+SLOW = ("test_browser.py", "test_server.py", "test_workflow_server.py")
+
+
+def rank(path: Path) -> tuple[int, int]:
+    """Where a test module stands in the order."""
+    room = path.relative_to(TESTS).parts[0]
+    if room in ("server", "browser"):
+        return len(ROOMS), SLOW.index(path.name) if path.name in SLOW else len(SLOW)
+    return ROOMS.index(room) if room in ROOMS else len(ROOMS) - 1, 0
 
 
 def pytest_collection_modifyitems(items):
-    """What needs no server runs first, so that a failure shows early; the browser comes last."""
-    servers = ("test_server.py", "test_flow_server.py", "test_recording_server.py", "test_sweep_server.py")
-    figures = ("test_seeing_server.py", "test_workflow_server.py")
-    slow = (*servers, *figures, "test_real_models.py", "test_browser.py")
-    items.sort(key=lambda item: slow.index(item.path.name) if item.path.name in slow else -1)
+    """Put the rooms in order, and keep a module in one process: what is made for a module is made once."""
+    items.sort(key=lambda item: rank(item.path))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
-MEASURED = pytest.StashKey[list[str]]()
+class Measurements:
+    """What the tests measured, whichever process they ran in: it comes with their reports."""
+
+    def __init__(self):
+        self.lines = []
+
+    def pytest_runtest_logreport(self, report):
+        """Take over what a test has measured by its end."""
+        if report.when == "teardown":
+            self.lines += [line for name, line in report.user_properties if name == "measured"]
+
+    def pytest_terminal_summary(self, terminalreporter):
+        """Print it."""
+        if self.lines:
+            terminalreporter.section("measured")
+            for line in self.lines:
+                terminalreporter.line(line)
 
 
 def pytest_configure(config):
-    config.stash[MEASURED] = []
+    """Two processes need not be asked for; without pytest-xdist there is one, and its mark is known all the same."""
+    config.addinivalue_line("markers", "xdist_group(name): tests that one process runs one after another")
+    config.pluginmanager.register(Measurements())
 
 
 @pytest.fixture
-def measured(request):
+def measured(record_property):
     """Call it with a sentence and a number: the run ends with a list of them all, so that bounds come with values."""
-    return lambda what, value: request.config.stash[MEASURED].append(f"{what}: {value:.3g}")
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    """Print what the tests measured."""
-    if config.stash[MEASURED]:
-        terminalreporter.section("measured")
-        for line in config.stash[MEASURED]:
-            terminalreporter.line(line)
+    return lambda what, value: record_property("measured", f"{what}: {value:.3g}")
 
 
 @pytest.fixture
-def cache_folder(tmp_path, monkeypatch):
-    """An empty cache folder, which dev.py uses."""
-    monkeypatch.setenv("CUSTOMENHANCER_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "cache").mkdir()
-    return tmp_path / "cache"
+def temporary_folder(tmp_path):
+    """The host's folder for previews."""
+    before = folder_paths.get_temp_directory()
+    folder_paths.set_temp_directory(str(tmp_path))
+    yield tmp_path
+    folder_paths.set_temp_directory(before)
 
 
 @pytest.fixture
-def folder(stand_ins, tmp_path, monkeypatch):
-    """A copy of a module's `stand_ins` that a test may spoil, registered as the only insightface folder."""
-    folder = tmp_path / "insightface"
-    shutil.copytree(stand_ins, folder)
-    monkeypatch.setitem(folder_paths.folder_names_and_paths, "insightface", ([str(folder)], set()))
-    return folder
-
-
-def start_server(base: Path, models: Path | None = None, **more_packs: Path):
-    """A server with this pack and the test support, on the stand-in models or others; further packs by folder name."""
-    packs = {**dev.PACKS, **more_packs}
-    models = models or standins(Path(sys.executable), HOST)
-    return Server(base, comfyui=HOST, models=models, packs=packs, log=base / "comfyui.log")
+def inference_mode():
+    """As in the host's executor. What a test makes is made of inference tensors, weights too."""
+    with torch.inference_mode():
+        yield
+        assert torch.is_inference_mode_enabled() and not torch.is_grad_enabled()
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    """A running host with this pack and the stand-in models; `server.url` is its address."""
+    """A running host with this pack and the stand-in models; `server.url` is its address. One for each process."""
     with start_server(tmp_path_factory.mktemp("server")) as server:
         yield server

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 import skimage.data
-from host import Host, PromptError, find
+from helpers.host_client import Host, PromptError, find
 from PIL import Image, ImageDraw, ImageFont
 
 CHECKOUT = Path(__file__).resolve().parent.parent

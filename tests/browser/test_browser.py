@@ -1,0 +1,123 @@
+"""The shipped workflows in the real frontend: found, loaded, filled in and run as a person does."""
+
+import io
+import json
+import os
+
+import pytest
+import skimage.data
+from demo import STAND_INS
+from helpers.frontend import Frontend, find_chromium, launch
+from helpers.paths import CHECKOUT
+from helpers.workflow_files import api_twin
+from PIL import Image
+
+PACK = "ComfyUI-CustomEnhancer"
+WORKFLOWS = CHECKOUT / "workflows"
+NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
+PICTURES = CHECKOUT / "output" / "browser"
+# Small enough for a busy CPU.
+SIZE, STEPS, START_STEP = 256, 4, 2
+
+
+@pytest.fixture(scope="module")
+def browser():
+    chromium = find_chromium()
+    if chromium is None:
+        message = "there is no Chromium or Chrome on PATH; Debian and Ubuntu have one: apt install chromium"
+        give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        give_up(message)
+    with launch(chromium) as browser:
+        yield browser
+
+
+def own_complaints(frontend: Frontend) -> list[str]:
+    """The console's complaints that this pack may have a part in.
+
+    The frontend asks for a help page in the person's language before the one there is; that is no fault.
+    """
+    suspects = [text for text in frontend.complaints if "CustomEnhancer" in text or "CE_" in text or "uncaught" in text]
+    return [text for text in suspects if not text.endswith("/en.md)")]
+
+
+def astronaut() -> bytes:
+    """A photograph of a person, as a PNG file."""
+    file = io.BytesIO()
+    Image.fromarray(skimage.data.astronaut()).save(file, "PNG")
+    return file.getvalue()
+
+
+def close_welcome(frontend: Frontend) -> None:
+    """Send away what greets a person who has never been here."""
+    welcome = frontend.page.get_by_role("dialog")
+    welcome.wait_for()
+    frontend.page.keyboard.press("Escape")
+    welcome.wait_for(state="hidden")
+
+
+def titles_with(prompt: dict, name: str) -> list[str]:
+    """The titles of the nodes of an API prompt that have a widget of this name, not fed by a link."""
+    nodes = [node for node in prompt.values() if not isinstance(node["inputs"].get(name, []), list)]
+    return [node["_meta"]["title"] for node in nodes]
+
+
+def choices(prompt: dict) -> list[tuple[str, str, str]]:
+    """What a workflow asks a person for: the title of the node, its widget, and the stand-in to choose there."""
+    return [
+        (node["_meta"]["title"], name, STAND_INS[value])
+        for node in prompt.values()
+        for name, value in node["inputs"].items()
+        if isinstance(value, str) and value in STAND_INS
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_person_loads_the_template_and_runs_it(browser, server, name):
+    first_visit = name == NAMES[0]
+    frontend = Frontend(browser, server.url, first_visit=first_visit)
+    if first_visit:
+        close_welcome(frontend)
+
+    workflow = WORKFLOWS / f"{name}.json"
+    with Image.open(workflow.with_suffix(".jpg")) as picture:
+        assert frontend.load_template(PACK, name) == picture.size
+    assert not frontend.unknown_nodes()
+    prompt = json.loads(api_twin(workflow).read_text(encoding="utf-8"))
+    assert frontend.prompt() == prompt
+
+    # The real models' files and the pictures are not here: that, and nothing else, is marked.
+    loaded_pictures = titles_with(prompt, "image")
+    wanting = {title for title, _, _ in choices(prompt)} | set(loaded_pictures)
+    frontend.wait_until("count => app.graph.nodes.filter(node => node.has_errors).length >= count", len(wanting))
+    assert frontend.red_nodes() == wanting
+    for choice in choices(prompt):
+        frontend.choose(*choice)
+    for title in loaded_pictures:
+        frontend.upload(title, "astronaut.png", astronaut())
+    frontend.enter("Picture size", "width", SIZE)
+    frontend.enter("Picture size", "height", SIZE)
+    frontend.enter("DDIM schedule, 50 steps", "steps", STEPS)
+    for title in titles_with(prompt, "start_step"):
+        frontend.enter(title, "start_step", START_STEP)
+    frontend.wait_until("() => !app.graph.nodes.some(node => node.has_errors)")
+    frontend.page.get_by_test_id("error-overlay").wait_for(state="hidden")
+
+    # Several pictures lie side by side in one.
+    assert min(frontend.run("Save the final picture")) >= SIZE
+    assert not frontend.red_nodes()
+    frontend.show_all(3600, 1900)
+    frontend.page.screenshot(path=PICTURES / f"{workflow.stem}.png")
+    assert not own_complaints(frontend)
+    frontend.page.close()
+
+
+def test_node_help_opens_beside_the_graph(browser, server):
+    workflow = json.loads((WORKFLOWS / "CustomEnhancer with PhotoMaker.json").read_text(encoding="utf-8"))
+    frontend = Frontend(browser, server.url)
+    frontend.ask("async graph => { await app.loadGraphData(graph) }", workflow)
+    frontend.page.mouse.click(*frontend.spot("ResInversion"))
+    frontend.page.get_by_test_id("info-button").click()
+    frontend.page.get_by_text("Inverts a picture so that").wait_for()
+    frontend.page.get_by_text("Paper: section III-B, eq. 3").wait_for()
+    frontend.page.screenshot(path=PICTURES / "node_help.png")
+    assert not own_complaints(frontend)

@@ -1,0 +1,128 @@
+"""dev.py's Server on fake hosts: it starts, says why it did not, and never stays behind."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+from helpers.paths import CHECKOUT
+
+from devtools import processes
+from devtools.processes import SetupError
+from devtools.server import Server
+
+# A host's main.py: it answers /system_stats, says so when asked to end, and is started like the real one.
+FAKE_HOST = """
+import http.server, os, pathlib, sys, time
+class Stats(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/system_stats" else 404)
+        self.end_headers()
+port = int(sys.argv[sys.argv.index("--port") + 1])
+print("arguments", sys.argv[1:], "cwd", os.getcwd())
+try:
+    http.server.HTTPServer(("127.0.0.1", port), Stats).serve_forever()
+except KeyboardInterrupt:
+    print("asked to end")
+"""
+
+
+def gone(process_id: int) -> bool:
+    """Whether no process of this id is left."""
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+class TestServer:
+    @pytest.fixture
+    def start(self, tmp_path):
+        """Make a Server whose host is the given main.py."""
+
+        def start(main, **options):
+            (tmp_path / "host").mkdir()
+            (tmp_path / "host" / "main.py").write_text(main)
+            packs = {"some-pack": tmp_path / "host"}
+            options = {"timeout": 20, "log": tmp_path / "log", **options}
+            return Server(tmp_path / "base", tmp_path / "host", tmp_path / "models", packs, **options)
+
+        return start
+
+    def test_it_answers_and_is_asked_to_end(self, start, tmp_path, monkeypatch):
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # a proxy that would lead nowhere
+        with start(FAKE_HOST) as server:
+            assert urllib.request.build_opener(urllib.request.ProxyHandler({})).open(server.url + "/system_stats")
+            assert (tmp_path / "base" / "custom_nodes" / "some-pack" / "main.py").read_text() == FAKE_HOST
+            assert (tmp_path / "base" / "user" / "default").is_dir()
+        log = server.log.read_text()
+        assert str(tmp_path / "models") in log and "'--cpu'" in log
+        assert server.process.returncode is not None
+        assert os.name == "nt" or (server.process.returncode == 0 and "asked to end" in log)
+
+    def test_it_is_stopped_whatever_happens_inside(self, start):
+        with pytest.raises(ZeroDivisionError), start(FAKE_HOST) as server:
+            raise ZeroDivisionError
+        assert server.process.returncode is not None
+
+    def test_a_host_that_dies_shows_the_end_of_its_log(self, start):
+        with pytest.raises(SetupError, match="exit status 3(.|\n)*no such model"):
+            start("import sys; print('no such model'); sys.exit(3)").__enter__()
+
+    def test_a_host_that_is_silent_is_given_up_and_killed(self, start, monkeypatch):
+        monkeypatch.setattr(processes, "GRACE", 0.3)
+        stubborn = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)"
+        server = start(stubborn, timeout=1)
+        with pytest.raises(SetupError, match="has not answered for 1 s"):
+            server.__enter__()
+        assert server.process.returncode is not None
+
+    def test_a_taken_port_is_refused(self, start):
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", 0))
+            other.listen()
+            port = other.getsockname()[1]
+            with pytest.raises(SetupError, match=f"port {port}"):
+                start(FAKE_HOST, port=port)
+
+    def test_it_can_start_again_in_the_same_folder(self, start):
+        with start(FAKE_HOST) as server:
+            first = server.process
+        with server:
+            assert first.poll() is not None and server.process.poll() is None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends processes without a signal")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_no_server_outlives_dev_py(tmp_path, name):
+    """`serve`, ended as a service manager, Ctrl-C or a closed terminal does it."""
+    number = getattr(signal, name)
+    host = tmp_path / "host"
+    host.mkdir()
+    (host / "main.py").write_text("import os; print('host', os.getpid(), flush=True)\n" + FAKE_HOST)
+    code = (
+        "import sys\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "import dev\n"
+        "from devtools.server import free_port\n"
+        "dev.environment = lambda: sys.executable\n"
+        "sys.exit(dev.main(['serve', '--models', sys.argv[2], '--port', str(free_port())]))"
+    )
+    places = {"CUSTOMENHANCER_CACHE": str(tmp_path / "cache"), "COMFYUI_PATH": str(host)}
+    command = [sys.executable, "-c", code, str(CHECKOUT), str(tmp_path)]
+    process = subprocess.Popen(command, env={**os.environ, **places}, stdout=subprocess.PIPE, text=True)
+    try:
+        lines = iter(process.stdout.readline, "")
+        server_id = next(int(line.split()[1]) for line in lines if line.startswith("host "))
+        next(line for line in lines if "Ctrl-C ends it" in line)
+        process.send_signal(number)
+        assert process.wait(20) == (130 if number == signal.SIGINT else 128 + number)
+        assert gone(server_id)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()

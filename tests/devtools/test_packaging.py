@@ -1,0 +1,55 @@
+"""The lock file, and the metadata for ComfyUI's registry."""
+
+import ast
+import runpy
+import sys
+
+import pytest
+from comfy_config.config_parser import extract_node_configuration
+from helpers.paths import CHECKOUT, HOST
+from packaging.requirements import Requirement
+
+LOCKED = [Requirement(line) for line in (CHECKOUT / "requirements-dev.lock").read_text().splitlines()]
+
+
+def test_every_locked_package_is_pinned_and_no_index_is_named():
+    text = (CHECKOUT / "requirements-dev.lock").read_text()
+    assert "://" not in text and "--" not in text
+    assert all(len(one.specifier) == 1 and next(iter(one.specifier)).operator == "==" for one in LOCKED)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [CHECKOUT / "requirements-dev.txt", HOST / "requirements.txt", CHECKOUT / "requirements.txt"],
+    ids=lambda file: f"{file.parent.name}/{file.name}",
+)
+@pytest.mark.parametrize("python", ["3.10", "3.13"])
+@pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
+def test_the_lock_file_satisfies_the_requirements_on_each_system(file, python, platform):
+    system = {"python_version": python, "python_full_version": python + ".1", "sys_platform": platform}
+    pins = {}
+    for one in LOCKED:
+        if one.marker is None or one.marker.evaluate(system):
+            assert one.name not in pins, f"{one.name} is pinned twice"
+            pins[one.name] = next(iter(one.specifier)).version
+    lines = [line.split("#")[0].strip() for line in file.read_text().splitlines()]
+    for wanted in map(Requirement, filter(None, lines)):
+        name = wanted.name.lower().replace("_", "-").replace("onnxruntime-gpu", "onnxruntime")  # runs on a CPU
+        assert wanted.specifier.contains(pins[name]), wanted
+
+
+def test_the_host_reads_the_registrys_metadata():
+    found = extract_node_configuration(str(CHECKOUT))
+    assert found.project.name == "customenhancer" and found.project.supported_comfyui_version == ">=0.30.0"
+    assert found.tool_comfy.publisher_id and found.project.urls.repository.endswith("ComfyUI-CustomEnhancer")
+    assert found.project.supported_os and found.project.supported_accelerators
+
+
+def test_an_old_python_is_told_which_one_is_needed(monkeypatch):
+    """An old Python must get as far as the message that says which one is needed."""
+    ast.parse((CHECKOUT / "dev.py").read_text(encoding="utf-8"), feature_version=(3, 8))
+    for name in [name for name in sys.modules if name.split(".")[0] == "devtools"]:
+        monkeypatch.setitem(sys.modules, name, None)  # importing it is an error: it is not written for old Pythons
+    monkeypatch.setattr(sys, "version_info", (3, 9, 0))
+    with pytest.raises(SystemExit, match="needs Python 3.10 or newer"):
+        runpy.run_path(str(CHECKOUT / "dev.py"))

@@ -1,0 +1,49 @@
+"""Values below an input's least, which widgets keep out and links let in: an error that names the input."""
+
+import pytest
+import torch
+from customenhancer.nodes.bimd import TripleFlowGuiderNode
+from customenhancer.nodes.contact_sheet import ContactSheet
+from customenhancer.nodes.inversion import DDIMInversion, RecordResidualNoise
+from customenhancer.nodes.null_text import NullTextInversion
+from customenhancer.nodes.pivot_preview import PivotPreview
+from customenhancer.nodes.renoise import ReNoiseInversion
+from helpers.sampling import picture, schedule
+from standins.analytic import conditioning, gaussian_model, guider
+
+
+def run(node, **linked):
+    model = gaussian_model()
+    flow, sigmas, latent = guider(model), schedule(model, steps=4), picture()
+    if node in (RecordResidualNoise, PivotPreview):
+        pivot = DDIMInversion.execute(flow, sigmas, latent).result[0]
+        given = [flow, pivot] if node is RecordResidualNoise else [pivot, model, None]
+    else:
+        given = {
+            ContactSheet: [[torch.zeros(1, 8, 8, 3)]],
+            NullTextInversion: [model, conditioning(0.5, 0.8), conditioning(0.0, 1.0), sigmas, latent],
+            ReNoiseInversion: [flow, sigmas, latent],
+            TripleFlowGuiderNode: [flow, guider(model)],
+        }[node]
+    return node.execute(*given, **linked)
+
+
+@pytest.mark.parametrize(
+    ("node", "name", "least"),
+    [
+        (ContactSheet, "columns", 1),
+        (NullTextInversion, "inner_steps", 0),
+        (PivotPreview, "count", 2),
+        (RecordResidualNoise, "steps_per_call", 1),
+        (ReNoiseInversion, "iterations", 0),
+        (ReNoiseInversion, "regularisation_steps", 0),
+        (TripleFlowGuiderNode, "start_step", 0),
+    ],
+)
+@pytest.mark.parametrize("below", [1, 3])
+def test_a_value_below_the_least_is_refused(node, name, least, below):
+    (shown,) = [given for given in node.define_schema().inputs if given.id == name]
+    assert shown.min == least
+    value = least - below
+    with pytest.raises(ValueError, match=f"^{name}: {value} is below {least}. Set it to {least} or more.$"):
+        run(node, **{name: [value] if node is ContactSheet else value})
