@@ -8,7 +8,7 @@ from statistics import median
 
 import comfy.model_management
 import torch
-from customenhancer.nodes.trajectory_sampler import TrajectorySampler
+from customenhancer.host.trajectory import trajectory_recorder
 from torch import Tensor
 from tqdm import tqdm
 
@@ -68,11 +68,11 @@ def outcome(method: Callable, subject: Subject, sigmas: Tensor, cfg: float) -> d
     """
     _load(subject)
     inverted, peak_mib = with_peak_memory(lambda: method(subject, sigmas, cfg))
-    recording = TrajectorySampler(inverted.sampler)
+    recording = trajectory_recorder(inverted.sampler)
     samples = sample(inverted.guider, recording, sigmas, inverted.latent)["samples"]
     process_in = subject.model.get_model_object("latent_format").process_in
     error = process_in(samples) - process_in(subject.latent["samples"])
-    way = recording.trajectory.anchors - inverted.pivot.to(recording.trajectory.anchors)
+    way = recording.result.anchors - inverted.pivot.to(recording.result.anchors)
     return {
         "peak_memory_mib": peak_mib,
         "max_error": error.abs().max().item(),

@@ -8,11 +8,10 @@ import comfy.k_diffusion.sampling
 import comfy.samplers
 import torch
 from comfy_extras.nodes_custom_sampler import FlipSigmas, RandomNoise
-from customenhancer.nodes.bimd import BiMDSampler
-from customenhancer.nodes.inversion import DDIMInversion, RecordResidualNoise, ResInversion
-from customenhancer.nodes.null_text import NullTextInversion
-from customenhancer.nodes.renoise import ReNoiseInversion
-from customenhancer.nodes.uninverted import NoisePivot, RecordTrajectory, ShiftPivot
+from customenhancer.host.bimd_sampler import BiMDSampler
+from customenhancer.nodes.baselines import NullTextInversionNode, ReNoiseInversionNode
+from customenhancer.nodes.inversion import DDIMInversionNode, RecordResidualNoiseNode, ResInversionNode
+from customenhancer.nodes.pivots import NoisePivotNode, RecordTrajectoryNode, ShiftPivotNode
 from torch import Tensor
 
 from benchmarks import direct_inversion as direct
@@ -41,36 +40,36 @@ def euler():
 def ddim(subject: Subject, sigmas: Tensor, cfg: float, **options) -> Inverted:
     """DDIM inversion, then Euler: what the others are compared with."""
     guider = subject.guider(cfg)
-    pivot, latent = DDIMInversion.execute(guider, sigmas, subject.latent, **options).result
+    pivot, latent = DDIMInversionNode.execute(guider, sigmas, subject.latent, **options).result
     return Inverted(guider, euler(), latent, pivot.anchors)
 
 
 def negative_prompt(subject: Subject, sigmas: Tensor, cfg: float) -> Inverted:
     """Negative-prompt inversion: DDIM inversion, and the prompt itself for the negative one."""
     guider = subject.guider(cfg, negative=subject.positive)
-    pivot, latent = DDIMInversion.execute(guider, sigmas, subject.latent, evaluate_at="target").result
+    pivot, latent = DDIMInversionNode.execute(guider, sigmas, subject.latent, evaluate_at="target").result
     return Inverted(guider, euler(), latent, pivot.anchors)
 
 
 def res_inversion(subject: Subject, sigmas: Tensor, cfg: float, **options) -> Inverted:
-    """ResInversion, then BiMD with the backward flow alone."""
+    """ResInversionNode, then BiMD with the backward flow alone."""
     guider = subject.guider(cfg)
-    residual_noise, latent = ResInversion.execute(guider, sigmas, subject.latent, **options).result
+    residual_noise, latent = ResInversionNode.execute(guider, sigmas, subject.latent, **options).result
     return Inverted(guider, BiMDSampler(residual_noise, 1.0), latent, residual_noise.anchors)
 
 
 def renoise(subject: Subject, sigmas: Tensor, cfg: float, **options) -> Inverted:
     """ReNoise with the original's one iteration for SDXL, then Euler."""
     guider = subject.guider(cfg)
-    pivot, latent = ReNoiseInversion.execute(guider, sigmas, subject.latent, **options).result
+    pivot, latent = ReNoiseInversionNode.execute(guider, sigmas, subject.latent, **options).result
     return Inverted(guider, euler(), latent, pivot.anchors)
 
 
 def noise_pivot(subject: Subject, sigmas: Tensor, cfg: float, steps_per_call: int = 1) -> Inverted:
     """Residual noise along seeded noise, which takes no inversion, then BiMD."""
     guider = subject.guider(cfg)
-    pivot, latent = NoisePivot.execute(subject.model, sigmas, subject.latent).result
-    residual_noise = RecordResidualNoise.execute(guider, pivot, steps_per_call).result[0]
+    pivot, latent = NoisePivotNode.execute(subject.model, sigmas, subject.latent).result
+    residual_noise = RecordResidualNoiseNode.execute(guider, pivot, steps_per_call).result[0]
     return Inverted(guider, BiMDSampler(residual_noise, 1.0), latent, residual_noise.anchors)
 
 
@@ -79,15 +78,15 @@ def trajectory_pivot(subject: Subject, sigmas: Tensor, cfg: float, steps_per_cal
     guider = subject.guider(cfg)
     empty = {"samples": torch.zeros_like(subject.latent["samples"])}
     noise = RandomNoise.execute(0).result[0]
-    trajectory = RecordTrajectory.execute(noise, guider, euler(), sigmas, empty).result[1]
-    pivot, latent = ShiftPivot.execute(subject.model, trajectory, subject.latent).result
-    residual_noise = RecordResidualNoise.execute(guider, pivot, steps_per_call).result[0]
+    trajectory = RecordTrajectoryNode.execute(noise, guider, euler(), sigmas, empty).result[1]
+    pivot, latent = ShiftPivotNode.execute(subject.model, trajectory, subject.latent).result
+    residual_noise = RecordResidualNoiseNode.execute(guider, pivot, steps_per_call).result[0]
     return Inverted(guider, BiMDSampler(residual_noise, 1.0), latent, residual_noise.anchors)
 
 
 def null_text(subject: Subject, sigmas: Tensor, cfg: float) -> Inverted:
     """Null-text inversion with the original's numbers, then Euler with each step's text."""
-    guider, latent = NullTextInversion.execute(
+    guider, latent = NullTextInversionNode.execute(
         subject.model, subject.positive, subject.negative, sigmas, subject.latent, cfg=cfg
     ).result
     return Inverted(guider, euler(), latent, guider.null_text.anchors)
@@ -167,13 +166,13 @@ def flip_sigmas(subject: Subject, sigmas: Tensor, cfg: float) -> Inverted:
     return Inverted(subject.guider(cfg), euler(), latent, torch.stack(way))
 
 
-BASELINE, OURS, NULL_TEXT = "DDIM inversion", "ResInversion", "Null-text inversion"
+BASELINE, OURS, NULL_TEXT = "DDIM inversion", "ResInversionNode", "Null-text inversion"
 METHODS = {
     BASELINE: ddim,
     "DDIM inversion, at the target": partial(ddim, evaluate_at="target"),
     "Negative-prompt inversion": negative_prompt,
     OURS: res_inversion,
-    "ResInversion, at the target": partial(res_inversion, evaluate_at="target"),
+    "ResInversionNode, at the target": partial(res_inversion, evaluate_at="target"),
     "ReNoise, 1 iteration": renoise,
     "ReNoise, 1 iteration, regularised": partial(renoise, regularisation_steps=4),
     "Noise pivot": noise_pivot,

@@ -16,9 +16,9 @@ from comfy_extras.nodes_custom_sampler import (
     RandomNoise,
     SamplerCustomAdvanced,
 )
-from customenhancer.nodes.bimd import BiMDSamplerNode, TripleFlowGuiderNode
-from customenhancer.nodes.face import FaceSwap
-from customenhancer.nodes.inversion import ResInversion
+from customenhancer.nodes.faces import FaceSwapNode
+from customenhancer.nodes.flows import BiMDSamplerNode, TripleFlowGuiderNode
+from customenhancer.nodes.inversion import ResInversionNode
 from customenhancer.nodes.photomaker import PhotoMakerForwardFlowNode
 from torch import Tensor
 
@@ -59,7 +59,7 @@ class Flows:
 
 @dataclass(frozen=True)
 class Inverted:
-    """A batch on its way: scene, the same with the face swapped in, and what ResInversion makes of that.
+    """A batch on its way: scene, the same with the face swapped in, and what ResInversionNode makes of that.
 
     latent: LATENT, the noisy end of the pivot; encoded: LATENT, the swapped pictures. guider_calls: so far.
     """
@@ -143,7 +143,7 @@ def invert(models: Models, case: Case, settings: Settings, swap_in: Tensor | Non
     """Draw the scenes, swap the face in and invert. swap_in: a reference of another person for the swap alone."""
     flows = flows_of(models, case, settings)
     scene = from_noise(models, case, flows.stock, flows.sigmas)
-    pictures = FaceSwap.execute(
+    pictures = FaceSwapNode.execute(
         scene.pictures,
         case.person.reference if swap_in is None else swap_in,
         models.face_analysis,
@@ -154,7 +154,7 @@ def invert(models: Models, case: Case, settings: Settings, swap_in: Tensor | Non
     ).result[0]
     encoded = nodes.VAEEncode().encode(models.vae, pictures)[0]
     with counted(models.model) as counts:
-        residual_noise, latent = ResInversion.execute(flows.pivot, flows.sigmas, encoded).result
+        residual_noise, latent = ResInversionNode.execute(flows.pivot, flows.sigmas, encoded).result
     calls = scene.guider_calls + counts.guider_calls
     return Inverted(flows, scene, Drawn(pictures, scene.guider_calls), encoded, residual_noise, latent, calls)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import folder_paths
 import nodes
-from customenhancer.nodes.face import FaceAnalysisLoader, FaceSwapperLoader
+from customenhancer.nodes.faces import FaceAnalysisLoaderNode, FaceSwapperLoaderNode
 from customenhancer.nodes.photomaker import PhotoMakerLoaderNode
 
 from pocket.kept import CHECKPOINT, PHOTOMAKER
@@ -44,9 +44,9 @@ def load(models: Path) -> Models:
         return Models(
             *nodes.CheckpointLoaderSimple().load_checkpoint(CHECKPOINT),
             *PhotoMakerLoaderNode.execute(PHOTOMAKER).result,
-            *FaceAnalysisLoader.execute("buffalo_l", "CPU").result,
-            *FaceSwapperLoader.execute("inswapper_128.onnx", "CPU").result,
-            *FaceAnalysisLoader.execute("antelopev2", "CPU").result,
+            *FaceAnalysisLoaderNode.execute("buffalo_l", "CPU").result,
+            *FaceSwapperLoaderNode.execute("inswapper_128.onnx", "CPU").result,
+            *FaceAnalysisLoaderNode.execute("antelopev2", "CPU").result,
         )
 
 

@@ -5,9 +5,9 @@ import itertools
 import pytest
 import torch
 import torch.nn.functional as F
-from customenhancer.nodes.renoise import ReNoiseInversion
-from customenhancer.resinversion import renoise_inversion
-from customenhancer.resinversion.noise_regularisation import correlation, patch_kl, regularised
+from customenhancer.baselines.noise_regularisation import correlation, patch_kl, regularised
+from customenhancer.baselines.renoise import renoise_inversion
+from customenhancer.nodes.baselines import ReNoiseInversionNode
 from helpers.functions import ascending_schedule, model_picture
 from helpers.guiders import CountedGuider, flow_of
 from helpers.sampling import picture, schedule
@@ -100,7 +100,7 @@ def test_a_single_frame_is_inverted_as_a_picture_is():
         return x * (1 + sigma.reshape(-1, *[1] * (x.dim() - 1)) ** 2) ** -0.5
 
     still, frame = (
-        renoise_inversion(model, x, ascending_schedule("normal", 4), model_kind="", regularisation_steps=2).anchors
+        renoise_inversion(model, x, ascending_schedule("normal", 4), regularisation_steps=2).anchors
         for x in (noise(13, size=8), noise(13, size=8).unsqueeze(2))
     )
     torch.testing.assert_close(frame.squeeze(3), still, rtol=1e-4, atol=1e-4)
@@ -109,9 +109,7 @@ def test_a_single_frame_is_inverted_as_a_picture_is():
 @pytest.mark.parametrize("shape", [(1, 64, 128), (1, 4, 3, 32), (1, 4, 1, 32, 3)])
 def test_what_has_no_patches_is_refused_before_the_model_is_asked(shape):
     with pytest.raises(ValueError, match=r"^x: its shape .* Set regularisation_steps to 0"):
-        renoise_inversion(
-            None, torch.zeros(shape), ascending_schedule("normal", 4), model_kind="", regularisation_steps=1
-        )
+        renoise_inversion(None, torch.zeros(shape), ascending_schedule("normal", 4), regularisation_steps=1)
 
 
 def test_no_gradient_goes_through_the_model_and_inference_mode_stays():
@@ -121,9 +119,7 @@ def test_no_gradient_goes_through_the_model_and_inference_mode_stays():
 
     state = torch.get_rng_state()
     with torch.inference_mode():
-        pivot = renoise_inversion(
-            model, model_picture(1), ascending_schedule("normal", 4), model_kind="", regularisation_steps=2
-        )
+        pivot = renoise_inversion(model, model_picture(1), ascending_schedule("normal", 4), regularisation_steps=2)
         assert torch.is_inference_mode_enabled() and not torch.is_grad_enabled()
     assert pivot.anchors.isfinite().all() and not pivot.anchors.requires_grad
     assert torch.equal(torch.get_rng_state(), state)
@@ -133,7 +129,7 @@ class TestNode:
     def run(self, seed=0, steps=4, **options):
         model = chaotic_model(6)
         flow, sigmas = guider(model), schedule(model, steps=8)
-        return ReNoiseInversion.execute(
+        return ReNoiseInversionNode.execute(
             flow, sigmas, picture(), regularisation_steps=steps, noise_seed=seed, **options
         ).result[0]
 
@@ -147,16 +143,16 @@ class TestNode:
     def test_it_costs_one_guider_call_per_step(self):
         model = gaussian_model()
         flow = flow_of(CountedGuider, model)
-        ReNoiseInversion.execute(flow, schedule(model), picture(), iterations=3, regularisation_steps=1)
+        ReNoiseInversionNode.execute(flow, schedule(model), picture(), iterations=3, regularisation_steps=1)
         assert flow.calls == 5 * 20
 
     def test_a_picture_too_small_for_patches_is_refused(self):
         model = gaussian_model()
         latent = {"samples": torch.zeros(1, 4, 3, 8)}
-        with pytest.raises(ValueError, match=r"^latent_image: its shape \(1, 4, 3, 8\) has no height and width of 4"):
-            ReNoiseInversion.execute(guider(model), schedule(model), latent, regularisation_steps=1)
-        ReNoiseInversion.execute(guider(model), schedule(model), latent)
+        with pytest.raises(ValueError, match=r"^latent_image: its shape \(1, 4, 3, 8\) is smaller than the 4 x 4"):
+            ReNoiseInversionNode.execute(guider(model), schedule(model), latent, regularisation_steps=1)
+        ReNoiseInversionNode.execute(guider(model), schedule(model), latent)
 
     def test_no_iteration_to_regularise_is_refused(self):
-        with pytest.raises(ValueError, match=r"^regularisation_steps: 4 steps, and iterations 0 .* Set iterations to"):
+        with pytest.raises(ValueError, match=r"^regularisation_steps: is 4, but iterations 0 .* Set iterations to"):
             self.run(iterations=0)

@@ -4,12 +4,13 @@ import itertools
 
 import pytest
 import torch
-from customenhancer.nodes.inversion import DDIMInversion, RecordResidualNoise
-from customenhancer.nodes.renoise import ReNoiseInversion
-from customenhancer.resinversion import ddim_inversion, renoise_inversion
+from customenhancer.baselines.renoise import renoise_inversion
+from customenhancer.nodes.baselines import ReNoiseInversionNode
+from customenhancer.nodes.inversion import DDIMInversionNode, RecordResidualNoiseNode
+from customenhancer.resinversion import ddim_inversion
 from diffusers import DDIMInverseScheduler
 from helpers.diffusers_reference import CONFIG, STEPS, model_of, noise_prediction, sigmas_of
-from helpers.functions import Counted, ascending_schedule, chaotic_function, model_picture
+from helpers.functions import ascending_schedule, chaotic_function, model_picture
 from helpers.guiders import CountedGuider, SilentGuider, flow_of
 from helpers.sampling import picture, sample_back, schedule
 from standins.analytic import chaotic_model, gaussian_model, guider
@@ -33,7 +34,7 @@ def euler(model, x, sigmas):
 def test_many_iterations_arrive_at_the_point_whose_step_leads_back(measured):
     """On a linear model the implicit step x_i = x_{i+1} + (s_i - s_{i+1}) eps(x_{i+1}) is solved by hand."""
     x, sigmas = model_picture(1), ascending_schedule("normal", 20)
-    pivot = renoise_inversion(gaussian, x, sigmas, model_kind="linear", iterations=100)
+    pivot = renoise_inversion(gaussian, x, sigmas, iterations=100)
     expected = x.double()
     for i in range(20):
         sigma, step = sigmas[i + 1].double(), (sigmas[i + 1] - sigmas[i]).double()
@@ -44,7 +45,7 @@ def test_many_iterations_arrive_at_the_point_whose_step_leads_back(measured):
     def error(pivot):
         return (euler(gaussian, pivot.anchors[-1], sigmas.flip(0)) - x).abs().max().item()
 
-    errors = [error(renoise_inversion(gaussian, x, sigmas, model_kind="linear", iterations=k)) for k in (0, 1, 4, 100)]
+    errors = [error(renoise_inversion(gaussian, x, sigmas, iterations=k)) for k in (0, 1, 4, 100)]
     for iterations, value in zip((0, 1, 4, 100), errors, strict=True):
         measured(f"plain sampling's error after ReNoise, Gaussian, 20 steps, {iterations} iterations", value)
     assert errors == sorted(errors, reverse=True) and errors[0] > 100 * errors[-1]
@@ -54,7 +55,7 @@ def test_many_iterations_arrive_at_the_point_whose_step_leads_back(measured):
 @pytest.mark.parametrize("input_scale", [None, lambda sigma: (1 + sigma**2) ** -0.5])
 def test_without_iterations_it_is_ddim_inversion_at_the_target(input_scale):
     model, x, sigmas = chaotic_function(2), model_picture(2, batch=2), ascending_schedule("karras", 12)
-    options = {"model_kind": "chaotic", "input_scale": input_scale}
+    options = {"input_scale": input_scale}
     renoised = renoise_inversion(model, x, sigmas, iterations=0, **options)
     assert torch.equal(renoised.anchors, ddim_inversion(model, x, sigmas, evaluate_at="target", **options).anchors)
 
@@ -79,7 +80,6 @@ def test_it_equals_the_original_on_diffusers_inverse_scheduler(iterations, avera
         model_of(sigmas, scheduler.timesteps),
         model_picture(3),
         sigmas,
-        model_kind="diffusers",
         iterations=iterations,
         average=average,
         input_scale=lambda sigma: (1 + sigma**2) ** -0.5,
@@ -88,15 +88,16 @@ def test_it_equals_the_original_on_diffusers_inverse_scheduler(iterations, avera
         torch.testing.assert_close(x / (1 + sigma**2) ** 0.5, z, rtol=1e-4, atol=1e-4)
 
 
-def test_each_iteration_is_a_model_call_that_the_callback_is_told_of():
-    told, model = [], Counted(gaussian)
-    sigmas = ascending_schedule("normal", 7)
-    pivot = renoise_inversion(
-        model, model_picture(4), sigmas, callback=told.append, model_kind="linear", iterations=3, average=2
-    )
-    assert model.calls == 4 * 7 and [call["i"] for call in told] == list(range(28))
-    assert torch.equal(torch.stack([call["sigma"] for call in told]), sigmas[1:].repeat_interleave(4))
-    assert torch.equal(pivot.sigmas, sigmas) and pivot.model_kind == "linear"
+def test_each_iteration_is_one_model_call_at_the_target_sigma():
+    asked, sigmas = [], ascending_schedule("normal", 7)
+
+    def model(x, sigma):
+        asked.append(sigma)
+        return gaussian(x, sigma)
+
+    pivot = renoise_inversion(model, model_picture(4), sigmas, iterations=3, average=2)
+    assert torch.equal(torch.cat(asked), sigmas[1:].repeat_interleave(4))
+    assert torch.equal(pivot.sigmas, sigmas)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -105,7 +106,7 @@ def test_a_half_precision_model_is_inverted_in_float32(dtype):
         assert x.dtype == torch.float32
         return gaussian(x, sigma).to(dtype)
 
-    pivot = renoise_inversion(model, model_picture(5).to(dtype), ascending_schedule("normal", 8), model_kind="half")
+    pivot = renoise_inversion(model, model_picture(5).to(dtype), ascending_schedule("normal", 8))
     assert pivot.anchors.dtype == pivot.sigmas.dtype == torch.float32
 
 
@@ -117,12 +118,12 @@ class TestNode:
         flow, sigmas, latent = guider(model, cfg=1.0), schedule(model), picture()
         drawn = {}
         for name, node, options in (
-            ("DDIM", DDIMInversion, {}),
-            ("ReNoise, 1 iteration", ReNoiseInversion, {}),
-            ("ReNoise, 9 iterations", ReNoiseInversion, {"iterations": 9}),
+            ("DDIM", DDIMInversionNode, {}),
+            ("ReNoise, 1 iteration", ReNoiseInversionNode, {}),
+            ("ReNoise, 9 iterations", ReNoiseInversionNode, {"iterations": 9}),
         ):
             pivot, noisy = node.execute(flow, sigmas, latent, **options).result
-            record = RecordResidualNoise.execute(flow, pivot).result[0]
+            record = RecordResidualNoiseNode.execute(flow, pivot).result[0]
             result = sample_back(flow, record, sigmas, noisy, backward_scale=0.0)
             drawn[name] = (result - latent["samples"]).abs().max().item()
             measured(f"plain sampling's error after {name}, Gaussian MODEL, 20 steps, CFG 1", drawn[name])
@@ -134,20 +135,20 @@ class TestNode:
         model = chaotic_model(6)
         flow, sigmas, latent = guider(model), schedule(model), picture(batch=2)
         options = {"iterations": 2, "average": 2, "pivot_guidance": pivot_guidance}
-        pivot, noisy = ReNoiseInversion.execute(flow, sigmas, latent, **options).result
-        record = RecordResidualNoise.execute(flow, pivot).result[0]
+        pivot, noisy = ReNoiseInversionNode.execute(flow, sigmas, latent, **options).result
+        record = RecordResidualNoiseNode.execute(flow, pivot).result[0]
         assert (sample_back(flow, record, sigmas, noisy) - latent["samples"]).abs().max() <= 1e-5
 
     def test_each_iteration_costs_one_guider_call_per_step(self):
         model = gaussian_model()
         flow = flow_of(CountedGuider, model)
-        ReNoiseInversion.execute(flow, schedule(model), picture(), iterations=3)
+        ReNoiseInversionNode.execute(flow, schedule(model), picture(), iterations=3)
         assert flow.calls == 4 * 20
 
     def test_the_pivot_moves_by_the_conditional_prediction_unless_guided(self):
         model = gaussian_model()
         sigmas, latent = schedule(model), picture()
-        run = ReNoiseInversion.execute
+        run = ReNoiseInversionNode.execute
         conditional = run(guider(model, cfg=5.0), sigmas, latent).result[0]
         unguided = run(guider(model, cfg=1.0), sigmas, latent).result[0]
         guided = run(guider(model, cfg=5.0), sigmas, latent, pivot_guidance="guided").result[0]
@@ -156,22 +157,24 @@ class TestNode:
 
     def test_a_guider_without_conditional_prediction_is_reported_as_guided(self):
         model = gaussian_model()
-        output = ReNoiseInversion.execute(flow_of(SilentGuider, model), schedule(model), picture())
+        output = ReNoiseInversionNode.execute(flow_of(SilentGuider, model), schedule(model), picture())
         assert "pivot is guided" in output.ui.as_dict()["text"][0]
-        assert ReNoiseInversion.execute(guider(model), schedule(model), picture()).ui is None
+        assert ReNoiseInversionNode.execute(guider(model), schedule(model), picture()).ui is None
 
     @pytest.mark.parametrize(("iterations", "average"), [(1, 3), (0, 2), (1, 0)])
     def test_an_average_of_more_estimates_than_there_are_is_refused(self, iterations, average):
         model = gaussian_model()
         with pytest.raises(ValueError, match=rf"^average: {average} is not between 1 and {iterations + 1}"):
-            ReNoiseInversion.execute(guider(model), schedule(model), picture(), iterations=iterations, average=average)
+            ReNoiseInversionNode.execute(
+                guider(model), schedule(model), picture(), iterations=iterations, average=average
+            )
 
     def test_a_negative_number_of_iterations_is_refused(self):
         model = gaussian_model()
         with pytest.raises(ValueError, match=r"^iterations: -1 is below 0"):
-            ReNoiseInversion.execute(guider(model), schedule(model), picture(), iterations=-1)
+            ReNoiseInversionNode.execute(guider(model), schedule(model), picture(), iterations=-1)
 
     @pytest.mark.parametrize(("sigmas", "says"), [([], "make no step"), ([0.0, 1.0], "must descend")])
     def test_sigmas_that_make_no_descending_schedule_are_refused(self, sigmas, says):
         with pytest.raises(ValueError, match=f"^sigmas: .*{says}"):
-            ReNoiseInversion.execute(guider(gaussian_model()), torch.tensor(sigmas), picture())
+            ReNoiseInversionNode.execute(guider(gaussian_model()), torch.tensor(sigmas), picture())

@@ -9,10 +9,11 @@ from comfy.model_base import ModelType
 from comfy.model_sampling import CONST, EPS
 from comfy.nested_tensor import NestedTensor
 from comfy_extras.nodes_custom_sampler import DisableNoise, RandomNoise, SamplerCustomAdvanced
-from customenhancer.nodes.inversion import RecordResidualNoise
-from customenhancer.nodes.uninverted import NoisePivot, RecordTrajectory, ShiftPivot
-from customenhancer.resinversion import noise_pivot, record_residual_noise, shift_pivot
-from helpers.functions import KIND, ascending_schedule, chaotic_function, model_picture, sample_along
+from customenhancer.baselines.noise_pivot import noise_pivot, shift_pivot
+from customenhancer.nodes.inversion import RecordResidualNoiseNode
+from customenhancer.nodes.pivots import NoisePivotNode, RecordTrajectoryNode, ShiftPivotNode
+from customenhancer.resinversion import record_residual_noise, residual_noise
+from helpers.functions import ascending_schedule, chaotic_function, model_picture, sample_along
 from helpers.sampling import SCALE, picture, sample_back, schedule
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -33,13 +34,13 @@ class TestNoisePivot:
 
     def noises(self, seed, batch=1, **options):
         x = model_picture(1, batch)
-        pivot = noise_pivot(x, self.SIGMAS, seed, model_kind=KIND, **options)
+        pivot = noise_pivot(x, self.SIGMAS, seed, **options)
         assert torch.equal(pivot.anchors[0], x) and torch.equal(pivot.sigmas, self.SIGMAS)
         return (pivot.anchors[1:] - x) / self.SIGMAS[1:].reshape(-1, 1, 1, 1, 1)
 
     def test_each_step_has_standard_normal_noise_of_its_own(self):
         x = torch.zeros(1, 4, 64, 64)
-        anchors = noise_pivot(x, self.SIGMAS, 5, model_kind=KIND).anchors[1:]
+        anchors = noise_pivot(x, self.SIGMAS, 5).anchors[1:]
         noises = (anchors / self.SIGMAS[1:].reshape(-1, 1, 1, 1, 1)).flatten(1)
         assert noises.mean(1).abs().max() < 0.05 and (noises.std(1) - 1).abs().max() < 0.05
         correlations = torch.corrcoef(noises) - torch.eye(len(noises))
@@ -61,7 +62,7 @@ class TestNoisePivot:
     def test_global_random_state_and_input_stay_as_they_were(self):
         x, state = model_picture(2).half(), torch.get_rng_state()
         before = x.clone()
-        pivot = noise_pivot(x, self.SIGMAS, 2**64 - 1, model_kind=KIND)
+        pivot = noise_pivot(x, self.SIGMAS, 2**64 - 1)
         assert torch.equal(torch.get_rng_state(), state) and torch.equal(x, before)
         assert pivot.anchors.dtype == torch.float32
 
@@ -70,7 +71,7 @@ class TestNoisePivot:
 def test_a_noise_pivot_shifted_is_the_noise_pivot_of_the_other_picture(scaling):
     """Two ways to the same trajectory; the flow model's picture fades with sigma, and so must the edit."""
     x, edited, sigmas = model_picture(1, 2), model_picture(2, 2), torch.linspace(0, 1, 9)
-    noised = partial(noise_pivot, sigmas=sigmas, seed=3, model_kind=KIND, noise_scaling=NOISE_SCALINGS[scaling])
+    noised = partial(noise_pivot, sigmas=sigmas, seed=3, noise_scaling=NOISE_SCALINGS[scaling])
     shifted = shift_pivot(noised(x), edited, noise_scaling=NOISE_SCALINGS[scaling])
     torch.testing.assert_close(shifted.anchors, noised(edited).anchors, rtol=1e-5, atol=1e-5)
     assert torch.equal(shifted.anchors[0], edited)
@@ -78,7 +79,7 @@ def test_a_noise_pivot_shifted_is_the_noise_pivot_of_the_other_picture(scaling):
 
 def test_a_shift_by_nothing_changes_nothing():
     x = model_picture(1)
-    pivot = noise_pivot(x, ascending_schedule("normal", 5), 1, model_kind=KIND)
+    pivot = noise_pivot(x, ascending_schedule("normal", 5), 1)
     before = pivot.anchors.clone()
     assert torch.equal(shift_pivot(pivot, x).anchors, before)
     shift_pivot(pivot, x + 1)
@@ -96,7 +97,7 @@ def test_a_shift_by_nothing_changes_nothing():
 def test_any_model_walks_back_along_any_such_pivot(seed, steps, batch, name, shifted):
     sigmas, x = ascending_schedule(name, steps), model_picture(3, batch)
     assume(sigmas.isfinite().all())
-    pivot = noise_pivot(x, sigmas, seed, model_kind=KIND)
+    pivot = noise_pivot(x, sigmas, seed)
     if shifted:
         x = model_picture(4, batch)
         pivot = shift_pivot(pivot, x)
@@ -109,7 +110,7 @@ def test_the_noise_pivot_node_is_in_the_models_own_space(prediction):
     """At each sigma the pivot is the picture as the host's samplers noise it, with this step's noise."""
     model = gaussian_model(prediction)
     latent, sigmas = flow_picture(model), schedule(model)
-    pivot, noisy = NoisePivot.execute(model, sigmas, latent, 5).result
+    pivot, noisy = NoisePivotNode.execute(model, sigmas, latent, 5).result
     x = latent["samples"] * (1 if prediction is ModelType.FLOW else SCALE)
     generator = torch.Generator().manual_seed(5)
     for sigma, anchor in zip(pivot.sigmas[1:], pivot.anchors[1:], strict=True):
@@ -126,8 +127,8 @@ def test_a_chaotic_model_walks_back_along_a_noise_pivot(prediction):
     model = chaotic_model(3, prediction)
     latent, sigmas, flow = flow_picture(model, batch=2), schedule(model), guider(model)
     latent["noise_mask"] = torch.ones(1, 1, 8, 8)
-    pivot, noisy = NoisePivot.execute(model, sigmas, latent).result
-    residual_noise = RecordResidualNoise.execute(flow, pivot).result[0]
+    pivot, noisy = NoisePivotNode.execute(model, sigmas, latent).result
+    residual_noise = RecordResidualNoiseNode.execute(flow, pivot).result[0]
     assert (sample_back(flow, residual_noise, sigmas, noisy) - latent["samples"]).abs().max() <= 1e-5
     assert "noise_mask" in noisy and set(latent) == {"samples", "noise_mask"}
 
@@ -140,7 +141,7 @@ class HeardGuider(samplers.CFGGuider):
         return super().predict_noise(x, timestep, *args, **kwargs)
 
 
-def generate(flow, sampler_name, sigmas, latent=None, node=RecordTrajectory, noise=None):
+def generate(flow, sampler_name, sigmas, latent=None, node=RecordTrajectoryNode, noise=None):
     noise = noise or RandomNoise.execute(9).result[0]
     latent = latent or {"samples": torch.zeros(2, 4, 8, 8)}
     return node.execute(noise, flow, samplers.sampler_object(sampler_name), sigmas, latent).result
@@ -201,11 +202,11 @@ class TestTrajectory:
         flow, sigmas = guider(model), schedule(model)
         latent, trajectory = generate(flow, "dpmpp_2m", sigmas)
         edited = {"samples": latent["samples"] + torch.randn(2, 4, 8, 8)}
-        pivot, noisy = ShiftPivot.execute(model, trajectory, edited).result
+        pivot, noisy = ShiftPivotNode.execute(model, trajectory, edited).result
         scale = 1 if prediction is ModelType.FLOW else SCALE
         torch.testing.assert_close(pivot.anchors[0], edited["samples"] * scale)
         torch.testing.assert_close(noisy["samples"] * scale, pivot.anchors[-1])
-        residual_noise = RecordResidualNoise.execute(flow, pivot).result[0]
+        residual_noise = RecordResidualNoiseNode.execute(flow, pivot).result[0]
         # Into the model's space and back, each number moves by a few units in the last place.
         reached = sample_back(flow, residual_noise, sigmas, noisy)
         torch.testing.assert_close(reached, edited["samples"], rtol=1e-6, atol=1e-5)
@@ -215,10 +216,10 @@ class TestTrajectory:
         model = gaussian_model()
         flow, sigmas = guider(model), schedule(model)
         trajectory = generate(flow, "euler", sigmas)[1]
-        residual_noise = RecordResidualNoise.execute(flow, trajectory).result[0].residual_noise()
-        assert residual_noise.abs().max() <= 1e-3
+        residuals = residual_noise(RecordResidualNoiseNode.execute(flow, trajectory).result[0])
+        assert residuals.abs().max() <= 1e-3
         ancestral = generate(flow, "euler_ancestral", sigmas)[1]
-        assert RecordResidualNoise.execute(flow, ancestral).result[0].residual_noise().abs().max() > 0.1
+        assert residual_noise(RecordResidualNoiseNode.execute(flow, ancestral).result[0]).abs().max() > 0.1
 
 
 class SkippingSampler(samplers.Sampler):
@@ -241,7 +242,7 @@ class TestBadInput:
         model = gaussian_model()
         sigmas, noise = schedule(model, steps=4), DisableNoise.execute().result[0]
         with pytest.raises(ValueError, match=r"^sampler: left out 3 of the schedule's 4 sigmas"):
-            RecordTrajectory.execute(noise, guider(model), SkippingSampler(), sigmas, picture())
+            RecordTrajectoryNode.execute(noise, guider(model), SkippingSampler(), sigmas, picture())
 
     @pytest.mark.parametrize(
         ("sigmas", "says"),
@@ -252,18 +253,18 @@ class TestBadInput:
         with pytest.raises(ValueError, match=f"^sigmas: .*{says}"):
             generate(guider(model), "euler", torch.tensor(sigmas))
         with pytest.raises(ValueError, match=f"^sigmas: .*{says}"):
-            NoisePivot.execute(model, torch.tensor(sigmas), picture())
+            NoisePivotNode.execute(model, torch.tensor(sigmas), picture())
 
     def test_latents_that_are_nested_or_not_finite_are_refused(self):
         model = gaussian_model()
-        pivot = NoisePivot.execute(model, schedule(model), picture()).result[0]
+        pivot = NoisePivotNode.execute(model, schedule(model), picture()).result[0]
         nested = {"samples": NestedTensor([picture()["samples"]] * 2)}
         broken = {"samples": picture()["samples"] / 0}
         for latent, says in ((nested, "joins several"), (broken, "NaN or Inf")):
             for run in (
-                lambda latent: NoisePivot.execute(model, schedule(model), latent),
+                lambda latent: NoisePivotNode.execute(model, schedule(model), latent),
                 lambda latent: generate(guider(model), "euler", schedule(model), latent),
-                lambda latent: ShiftPivot.execute(model, pivot, latent),
+                lambda latent: ShiftPivotNode.execute(model, pivot, latent),
             ):
                 with pytest.raises(ValueError, match=f"^latent_image: .*{says}"):
                     run(latent)
@@ -271,15 +272,15 @@ class TestBadInput:
     @pytest.mark.parametrize("shape", [(2, 4, 8, 8), (1, 4, 8, 16)])
     def test_an_edited_picture_of_another_size_or_batch_is_refused(self, shape):
         model = gaussian_model()
-        pivot = NoisePivot.execute(model, schedule(model), picture()).result[0]
+        pivot = NoisePivotNode.execute(model, schedule(model), picture()).result[0]
         with pytest.raises(ValueError, match=r"^latent_image: its shape .* is not that of the pivot's picture"):
-            ShiftPivot.execute(model, pivot, {"samples": torch.ones(shape)})
+            ShiftPivotNode.execute(model, pivot, {"samples": torch.ones(shape)})
 
     def test_a_pivot_of_another_model_kind_is_refused(self):
         model = gaussian_model(ModelType.V_PREDICTION)
-        pivot = NoisePivot.execute(model, schedule(model), picture()).result[0]
+        pivot = NoisePivotNode.execute(model, schedule(model), picture()).result[0]
         with pytest.raises(ValueError, match=r"^pivot: was recorded with a model of another kind"):
-            ShiftPivot.execute(gaussian_model(), pivot, picture())
+            ShiftPivotNode.execute(gaussian_model(), pivot, picture())
 
     def test_a_model_that_overflows_is_refused(self):
         model = gaussian_model()

@@ -3,16 +3,23 @@
 import pytest
 import torch
 from comfy.k_diffusion.sampling import get_sigmas_karras, sample_euler
-from customenhancer.bimd import TripleFlow, forward_scales
+from customenhancer.bimd import BlendedFlows, forward_scales
 from customenhancer.resinversion import res_inversion
-from helpers.functions import KIND, descending_schedule, gaussian_function, oblong_picture, refuse, sample_along
+from helpers.functions import (
+    descending_schedule,
+    gaussian_function,
+    oblong_picture,
+    one_prediction,
+    refuse,
+    sample_along,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from standins.analytic import gaussian_ode
 
 
 def triple_flow(pivot, forward, sigmas, start_step, scale):
-    return TripleFlow(pivot, forward, sigmas, forward_scales(len(sigmas) - 1, start_step, scale))
+    return BlendedFlows(pivot, forward, sigmas, forward_scales(len(sigmas) - 1, start_step, scale))
 
 
 @pytest.mark.parametrize("start", [0.0, 0.2, 0.6])
@@ -26,7 +33,7 @@ def test_two_gaussians_meet_their_closed_form(start, measured):
     def relative_error(steps):
         # A last step of its own size, from sigma 0.001 on, leaves no error that more steps would not lessen.
         sigmas = get_sigmas_karras(steps, 0.001, 15.0)
-        recorded = res_inversion(gaussian_function(*pivot), photo, sigmas.flip(0), model_kind=KIND)
+        recorded = res_inversion(one_prediction(gaussian_function(*pivot)), photo, sigmas.flip(0))
         start_step = round(start * steps)
         flows = triple_flow(gaussian_function(*pivot), gaussian_function(*forward), sigmas, start_step, 1.0)
         x = gaussian_ode(photo.double(), 0.0, sigmas[0].item(), *pivot)
@@ -47,7 +54,7 @@ def test_two_gaussians_meet_their_recursion(forward_scale, backward_scale):
     """Eq. 4 as written, in float64 and without anchors, at few steps and scales where both flows are evaluated."""
     pivot, forward = gaussian_function(0.5, 0.8), gaussian_function(-1.0, 0.3)
     sigmas, x0 = descending_schedule(12), oblong_picture(1)
-    recorded = res_inversion(pivot, x0, sigmas.flip(0), model_kind=KIND)
+    recorded = res_inversion(one_prediction(pivot), x0, sigmas.flip(0))
     actual = sample_along(
         triple_flow(pivot, forward, sigmas, 4, forward_scale), recorded, backward_scale=backward_scale
     )
@@ -78,7 +85,7 @@ def test_forward_scales_set_in_at_the_starting_step(start_step, steps, scale):
 
 def test_forward_flow_off_never_asks_it_and_gives_the_picture_back():
     recorded = res_inversion(
-        gaussian_function(0.5, 0.8), oblong_picture(2), descending_schedule(10).flip(0), model_kind=KIND
+        one_prediction(gaussian_function(0.5, 0.8)), oblong_picture(2), descending_schedule(10).flip(0)
     )
     flows = triple_flow(gaussian_function(0.5, 0.8), refuse, descending_schedule(10), 3, 0.0)
     assert torch.equal(sample_along(flows, recorded), oblong_picture(2))
@@ -87,7 +94,7 @@ def test_forward_flow_off_never_asks_it_and_gives_the_picture_back():
 def test_backward_flow_off_is_the_hosts_euler_to_the_last_bit():
     """Forward scale 1 from step 0, backward scale 0: plain sampling of the forward model from the inverted noise."""
     forward, sigmas = gaussian_function(-1.0, 0.3), descending_schedule(10)
-    recorded = res_inversion(gaussian_function(0.5, 0.8), oblong_picture(3), sigmas.flip(0), model_kind=KIND)
+    recorded = res_inversion(one_prediction(gaussian_function(0.5, 0.8)), oblong_picture(3), sigmas.flip(0))
     flows = triple_flow(refuse, forward, sigmas, 0, 1.0)
     expected = sample_euler(forward, recorded.anchors[-1], sigmas, disable=True)
     assert torch.equal(sample_along(flows, recorded, backward_scale=0.0), expected)
@@ -105,7 +112,7 @@ def test_each_flow_is_evaluated_at_the_steps_where_it_counts_alone(scale, pivot_
         return model
 
     recorded = res_inversion(
-        lambda x, sigma: x * 0.5, oblong_picture(4), descending_schedule(50).flip(0), model_kind=KIND
+        one_prediction(lambda x, sigma: x * 0.5), oblong_picture(4), descending_schedule(50).flip(0)
     )
     sample_along(triple_flow(counted("pivot"), counted("forward"), descending_schedule(50), 20, scale), recorded)
     assert calls == {"pivot": pivot_calls, "forward": forward_calls}
@@ -115,14 +122,14 @@ def test_each_flow_is_evaluated_at_the_steps_where_it_counts_alone(scale, pivot_
 def test_a_sigma_between_two_steps_belongs_to_the_noisier(k, between):
     """Multi-evaluation samplers ask between the schedule's sigmas."""
     sigmas = descending_schedule(20)
-    flows = TripleFlow(None, None, sigmas, [0.0] * 20)
+    flows = BlendedFlows(None, None, sigmas, list(range(20)))
     sigma = sigmas[k] + between * (sigmas[k + 1] - sigmas[k])
-    assert flows.step(sigma.item()) == k
+    assert flows.scale_at(sigma[None]) == k
 
 
 def test_a_denoise_mask_holds_the_rest_on_the_pivot():
     pivot, forward, sigmas = gaussian_function(0.5, 0.8), gaussian_function(-1.0, 0.3), descending_schedule(10)
-    recorded = res_inversion(pivot, oblong_picture(5), sigmas.flip(0), model_kind=KIND)
+    recorded = res_inversion(one_prediction(pivot), oblong_picture(5), sigmas.flip(0))
     mask = torch.zeros(1, 1, 6, 5)
     mask[..., :3, :] = 1
     flows = triple_flow(pivot, forward, sigmas, 0, 1.0)
@@ -134,7 +141,7 @@ def test_a_denoise_mask_holds_the_rest_on_the_pivot():
 def test_the_callback_tells_each_step_as_k_diffusion_does():
     told = []
     recorded = res_inversion(
-        gaussian_function(0.5, 0.8), oblong_picture(6), descending_schedule(5).flip(0), model_kind=KIND
+        one_prediction(gaussian_function(0.5, 0.8)), oblong_picture(6), descending_schedule(5).flip(0)
     )
     sample_along(gaussian_function(0.5, 0.8), recorded, callback=told.append)
     assert [step["i"] for step in told] == [0, 1, 2, 3, 4]

@@ -2,9 +2,16 @@
 
 import pytest
 import torch
-from customenhancer.bimd import TripleFlow, forward_scales, sample_bimd
+from customenhancer.bimd import BlendedFlows, forward_scales, sample_bimd
 from customenhancer.resinversion import res_inversion
-from helpers.functions import KIND, descending_schedule, gaussian_function, oblong_picture, refuse, sample_along
+from helpers.functions import (
+    descending_schedule,
+    gaussian_function,
+    oblong_picture,
+    one_prediction,
+    refuse,
+    sample_along,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,11 +21,11 @@ SIGMAS = descending_schedule(STEPS)
 
 
 def recorded():
-    return res_inversion(PIVOT, oblong_picture(), SIGMAS.flip(0), model_kind=KIND)
+    return res_inversion(one_prediction(PIVOT), oblong_picture(), SIGMAS.flip(0))
 
 
 def triple_flow(pivot, forward, start_step=3, scale=1.0, curve=None, mask=None):
-    return TripleFlow(pivot, forward, SIGMAS, forward_scales(STEPS, start_step, scale, curve), mask)
+    return BlendedFlows(pivot, forward, SIGMAS, forward_scales(STEPS, start_step, scale, curve), mask)
 
 
 def columns(first, last):
@@ -131,10 +138,10 @@ def test_nothing_that_is_given_is_changed():
     ("name", "give"),
     [
         ("curve", lambda: forward_scales(STEPS, 0, 1.0, [1.0] * 9)),
-        ("scales", lambda: TripleFlow(PIVOT, FORWARD, SIGMAS, [1.0] * 9)),
+        ("scales", lambda: BlendedFlows(PIVOT, FORWARD, SIGMAS, [1.0] * 9)),
         (
             "backward_scale",
-            lambda: sample_bimd(PIVOT, recorded().anchors, recorded().predictions, SIGMAS, backward_scale=[1.0] * 9),
+            lambda: sample_bimd(PIVOT, recorded(), backward_scale=[1.0] * 9),
         ),
     ],
 )

@@ -1,8 +1,8 @@
 """Captions and contact sheets, looked up in the pixels."""
 
 import torch
-from customenhancer.nodes.captions import caption, caption_height
-from customenhancer.nodes.contact_sheet import GAP, LONGEST, draw_sheet
+from customenhancer.drawing.captions import caption, caption_height
+from customenhancer.drawing.contact_sheet import GAP, LONGEST, draw_sheet
 
 
 class TestCaption:

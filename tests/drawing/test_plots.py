@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from customenhancer.nodes.step_plot import BOTTOM, COLOURS, LEFT, RIGHT, SIZE, TOP, ZERO, draw_steps, draw_values
+from customenhancer.drawing.pen import COLOURS
+from customenhancer.drawing.plots import BOTTOM, LEFT, RIGHT, SIZE, TOP, ZERO, draw_steps, draw_values
 from helpers.plots import marks, near, rgb
 
 

@@ -5,8 +5,6 @@ from comfy import model_sampling, samplers
 from comfy.k_diffusion.sampling import get_sigmas_karras
 from customenhancer.bimd import sample_bimd
 
-KIND = "stand-in, EPS prediction"
-
 
 class Counted:
     """A model that counts its calls."""
@@ -18,6 +16,16 @@ class Counted:
     def __call__(self, x, sigma, **extra_args):
         self.calls += 1
         return self.model(x, sigma, **extra_args)
+
+
+def one_prediction(model):
+    """A model whose one prediction is both what sampling follows and what moves the pivot, for `res_inversion`."""
+
+    def predict_both(x, sigma):
+        denoised = model(x, sigma)
+        return denoised, denoised
+
+    return predict_both
 
 
 def refuse(x, sigma):
@@ -69,4 +77,4 @@ def oblong_picture(seed=0, batch=2):
 
 def sample_along(model, recorded, **options):
     """BiMD's way back along a recording. options: of sample_bimd."""
-    return sample_bimd(model, recorded.anchors, recorded.predictions, recorded.sigmas.flip(0), **options)
+    return sample_bimd(model, recorded, **options)

@@ -1,7 +1,7 @@
 """Null-text inversion of a personalised MODEL, and what it must leave as it was."""
 
 import torch
-from customenhancer.nodes.null_text import NullTextInversion
+from customenhancer.nodes.baselines import NullTextInversionNode
 
 from helpers.sampling import picture, schedule
 
@@ -10,7 +10,9 @@ def null_text_of(flow, steps=3, latent=None, **options):
     """The node's output. flow: (MODEL, positive, negative); options: of the node."""
     model, positive, negative = flow
     options = {"inner_steps": 2, "early_stop": -1.0, **options}
-    return NullTextInversion.execute(model, positive, negative, schedule(model, steps), latent or picture(), **options)
+    return NullTextInversionNode.execute(
+        model, positive, negative, schedule(model, steps), latent or picture(), **options
+    )
 
 
 def state(model):

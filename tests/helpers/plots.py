@@ -1,7 +1,7 @@
 """Reads plots back: what a curve's pixels say."""
 
 import numpy as np
-from customenhancer.nodes.step_plot import TOP
+from customenhancer.drawing.plots import TOP
 
 
 def rgb(colour: str) -> list[int]:

@@ -3,8 +3,8 @@
 import torch
 from comfy import samplers
 from comfy_extras.nodes_custom_sampler import DisableNoise, SamplerCustomAdvanced
-from customenhancer.nodes.bimd import BiMDSamplerNode, TripleFlowGuiderNode
-from customenhancer.nodes.inversion import ResInversion
+from customenhancer.nodes.flows import BiMDSamplerNode, TripleFlowGuiderNode
+from customenhancer.nodes.inversion import ResInversionNode
 
 SCALE = 0.13025  # of SDXL's latents: what the model sees of a latent of the VAE
 
@@ -20,8 +20,8 @@ def picture(batch=1, seed=0):
 
 
 def invert(flow, sigmas, latent, **options):
-    """ResInversion: (residual noise, noisy latent)."""
-    residual_noise, noisy = ResInversion.execute(flow, sigmas, latent, **options).result
+    """ResInversionNode: (residual noise, noisy latent)."""
+    residual_noise, noisy = ResInversionNode.execute(flow, sigmas, latent, **options).result
     return residual_noise, noisy
 
 

@@ -3,8 +3,8 @@
 import nodes as host_nodes
 import pytest
 import torch
-from customenhancer.nodes.bimd import BiMDSamplerNode, TripleFlowGuiderNode
-from customenhancer.nodes.inversion import ResInversion
+from customenhancer.nodes.flows import BiMDSamplerNode, TripleFlowGuiderNode
+from customenhancer.nodes.inversion import ResInversionNode
 from helpers.scene_control import (
     NEGATIVE,
     PERSON,
@@ -29,7 +29,7 @@ def model():
 def enhance(model, scene, start_step=2):
     """The method from the scene on, without a swap: inverted, then sampled along three flows, no control anywhere."""
     pivot, forward = text_guider(model), text_guider(model, PERSON)
-    residual_noise, noisy = ResInversion.execute(pivot, scene_schedule(model), {"samples": scene}).result
+    residual_noise, noisy = ResInversionNode.execute(pivot, scene_schedule(model), {"samples": scene}).result
     flow = TripleFlowGuiderNode.execute(pivot, forward, start_step=start_step).result[0]
     return sample_scene(flow, BiMDSamplerNode.execute(residual_noise).result[0], noisy)
 
@@ -54,7 +54,7 @@ def test_another_hint_makes_another_scene(model):
 def test_control_may_steer_the_forward_flow_by_choice(model):
     scene = draw_scene(model)
     pivot, sigmas = text_guider(model), scene_schedule(model)
-    residual_noise, noisy = ResInversion.execute(pivot, sigmas, {"samples": scene}).result
+    residual_noise, noisy = ResInversionNode.execute(pivot, sigmas, {"samples": scene}).result
     finals = []
     for forward in (text_guider(model, PERSON), text_guider(model, *apply_control(control_net(), PERSON))):
         flow = TripleFlowGuiderNode.execute(pivot, forward, start_step=2).result[0]

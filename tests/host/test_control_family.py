@@ -5,12 +5,12 @@ import comfy.samplers
 import pytest
 import torch
 from comfy_extras.nodes_custom_sampler import RandomNoise
-from customenhancer.nodes.bimd import TripleFlowGuiderNode
-from customenhancer.nodes.inversion import DDIMInversion, RecordResidualNoise, ResInversion
-from customenhancer.nodes.inversion_report import InversionReport
-from customenhancer.nodes.null_text import NullTextInversion
-from customenhancer.nodes.uninverted import NoisePivot, RecordTrajectory
-from customenhancer.resinversion import ResidualNoise
+from customenhancer.host.recordings import ModelRecording
+from customenhancer.nodes.baselines import NullTextInversionNode
+from customenhancer.nodes.flows import TripleFlowGuiderNode
+from customenhancer.nodes.inversion import DDIMInversionNode, RecordResidualNoiseNode, ResInversionNode
+from customenhancer.nodes.pivots import NoisePivotNode, RecordTrajectoryNode
+from customenhancer.nodes.seeing import InversionReportNode
 from helpers.scene_control import NEGATIVE, PROMPT, apply_control, draw_scene, scene_schedule, text_guider
 from standins.analytic import gaussian_model
 from standins.control import (
@@ -54,16 +54,16 @@ def test_a_module_of_another_family_is_refused_with_the_input_and_the_remedy_nam
     wrong, right = text_guider(model, *conds), text_guider(model)
     sigmas, latent = scene_schedule(model), {"samples": torch.zeros(1, 4, 8, 8)}
     noise, euler = RandomNoise.execute(1).result[0], comfy.samplers.sampler_object("euler")
-    pivot = NoisePivot.execute(model, sigmas, latent).result[0]
+    pivot = NoisePivotNode.execute(model, sigmas, latent).result[0]
     predictions = torch.zeros_like(pivot.anchors[1:])
-    residual_noise = ResidualNoise(pivot.sigmas, pivot.anchors, pivot.model_kind, predictions)
-    for node in (ResInversion, DDIMInversion):
+    residual_noise = ModelRecording(pivot.sigmas, pivot.anchors, predictions, pivot.model_kind)
+    for node in (ResInversionNode, DDIMInversionNode):
         refused("guider", node, wrong, sigmas, latent)
-    refused("guider", RecordResidualNoise, wrong, pivot)
-    refused("guider", RecordTrajectory, noise, wrong, euler, sigmas, latent)
-    refused("guider", InversionReport, residual_noise, wrong)
-    refused("positive", NullTextInversion, model, conds[0], NEGATIVE, sigmas, latent)
-    refused("negative", NullTextInversion, model, PROMPT, conds[1], sigmas, latent)
+    refused("guider", RecordResidualNoiseNode, wrong, pivot)
+    refused("guider", RecordTrajectoryNode, noise, wrong, euler, sigmas, latent)
+    refused("guider", InversionReportNode, residual_noise, wrong)
+    refused("positive", NullTextInversionNode, model, conds[0], NEGATIVE, sigmas, latent)
+    refused("negative", NullTextInversionNode, model, PROMPT, conds[1], sigmas, latent)
     refused("pivot_flow", TripleFlowGuiderNode, wrong, right)
     refused("forward_flow", TripleFlowGuiderNode, right, wrong)
     with pytest.raises(ValueError, match=f"{why}.*Choose one .* for SDXL an SDXL"):
@@ -74,7 +74,7 @@ def test_a_module_of_another_family_is_refused_with_the_input_and_the_remedy_nam
 def test_a_module_for_a_unet_is_refused_on_a_transformer(kind):
     """Flux's would take no notice of some, and stop inside the first layer of others."""
     model = flux()
-    with pytest.raises(ValueError, match=r"^forward_flow: a .* \(a UNet\) than its MODEL is of \(Flux\)"):
+    with pytest.raises(ValueError, match=r"^forward_flow: a .* \(a UNet\) than its MODEL \(Flux\)"):
         controlled = text_guider(model, *apply_control(MODULES[kind]()))
     assert TripleFlowGuiderNode.execute(text_guider(model), controlled).result[0].forward_flow is controlled
 
@@ -99,7 +99,7 @@ def test_a_transformers_own_control_net_is_accepted_and_changes_its_predictions(
     latent, drawn = {"samples": torch.zeros(1, 16, 8, 8)}, []
     for conds in ((prompt, prompt), apply_control(flux_control_net(), prompt, prompt)):
         drawn.append(
-            ResInversion.execute(text_guider(model, *conds), scene_schedule(model), latent).result[0].predictions
+            ResInversionNode.execute(text_guider(model, *conds), scene_schedule(model), latent).result[0].predictions
         )
     assert torch.isfinite(drawn[1]).all() and not torch.equal(*drawn)
 

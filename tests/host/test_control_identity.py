@@ -10,10 +10,10 @@ import torch
 from customenhancer.identity.face_analysis import find_face, load_face_analysis
 from customenhancer.identity.instantid import load_instantid
 from customenhancer.identity.keypoints import draw_keypoints
-from customenhancer.nodes.bimd import BiMDSamplerNode, TripleFlowGuiderNode
 from customenhancer.nodes.faces import FaceKeypointsNode
+from customenhancer.nodes.flows import BiMDSamplerNode, TripleFlowGuiderNode
 from customenhancer.nodes.instantid import InstantIDForwardFlowNode
-from customenhancer.nodes.inversion import ResInversion
+from customenhancer.nodes.inversion import ResInversionNode
 from helpers.faces import insightface_folder
 from helpers.scene_control import (
     NEGATIVE,
@@ -97,7 +97,7 @@ def inverted(identity_flow):
     """One fixed scene in the pivot flow: residual noise and noisy latent."""
     patched = identity_flow[0]
     scene = {"samples": torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(4)) / 0.13025}
-    return ResInversion.execute(text_guider(patched), scene_schedule(patched), scene).result
+    return ResInversionNode.execute(text_guider(patched), scene_schedule(patched), scene).result
 
 
 def forward_calls(identity_flow, inverted) -> list[tuple]:

@@ -6,8 +6,8 @@ import comfy.samplers
 import pytest
 import torch
 from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete
-from customenhancer.nodes.inversion import DDIMInversion, RecordResidualNoise
-from customenhancer.nodes.own_conds import own_conds
+from customenhancer.host.copied_conds import copy_conds
+from customenhancer.nodes.inversion import DDIMInversionNode, RecordResidualNoiseNode
 from helpers.sampling import bimd, invert, picture, sample, schedule, triple_flow
 from helpers.weighted_flows import FORWARD_MEAN, PIVOT_MEAN, logged_flow, lora_hooks, with_lora
 from standins.analytic import conditioning
@@ -157,8 +157,8 @@ def test_keyframes_of_the_pivot_flow_are_exact_with_record_residual_noise(hooked
         for name, mean, group in zip(("pivot", "forward"), (PIVOT_MEAN, FORWARD_MEAN), groups, strict=True)
     )
     sigmas = schedule(model)
-    inverted, noisy = DDIMInversion.execute(pivot, sigmas, picture(batch=2)).result
-    (residual_noise,) = RecordResidualNoise.execute(pivot, inverted).result
+    inverted, noisy = DDIMInversionNode.execute(pivot, sigmas, picture(batch=2)).result
+    (residual_noise,) = RecordResidualNoiseNode.execute(pivot, inverted).result
     same = flow(logged, "same", model, PIVOT_MEAN, groups[0])
     for other, options in (
         (forward, {"forward_scale": 0.0}),
@@ -194,7 +194,7 @@ def test_own_conds_are_copies_that_share_what_the_originals_share():
         "positive": [{"control": second, "hooks": group, "uuid": 1}, {"hooks": group}],
         "negative": [{"control": second, "hooks": None}, {"control": first}],
     }
-    own = own_conds(original)
+    own = copy_conds(original)
     (one, other), (negative, last) = own["positive"], own["negative"]
     assert one["control"] is negative["control"] and one["control"].previous_controlnet is last["control"]
     assert one["hooks"] is other["hooks"] and one["uuid"] == 1 and negative["hooks"] is None

@@ -9,6 +9,7 @@ import comfy.sd
 import pytest
 import torch
 from comfy import samplers
+from customenhancer.host import null_text
 from customenhancer.identity.identity_net import put_identity_net
 from customenhancer.identity.instantid_attention import (
     Face,
@@ -17,8 +18,7 @@ from customenhancer.identity.instantid_attention import (
     face_key,
     put_face,
 )
-from customenhancer.nodes import null_text
-from customenhancer.nodes.inversion import DDIMInversion
+from customenhancer.nodes.inversion import DDIMInversionNode
 from helpers.null_text import null_text_of, state
 from helpers.sampling import max_error, picture, sample, schedule
 from nodes import ControlNetApplyAdvanced
@@ -117,7 +117,7 @@ class TestOnSDXL:
         plain = samplers.CFGGuider(flow[0])
         plain.set_conds(*flow[1:])
         plain.set_cfg(7.5)
-        ddim_noisy = DDIMInversion.execute(plain, sigmas, latent).result[1]
+        ddim_noisy = DDIMInversionNode.execute(plain, sigmas, latent).result[1]
         ddim_error = max_error(sample(plain, "euler", sigmas, ddim_noisy), latent)
         measured(f"reconstruction error, null text, random SDXL, 3 steps, {make_flow.__name__}", error)
         measured(f"reconstruction error, DDIM inversion, the same, {make_flow.__name__}", ddim_error)

@@ -9,16 +9,17 @@ import pytest
 import safetensors
 import torch
 from comfy.cli_args import args
-from customenhancer.nodes import recording_file, recordings
-from customenhancer.nodes.inversion import DDIMInversion, RecordResidualNoise, ResInversion
-from customenhancer.nodes.recordings import LoadPivot, LoadResidualNoise, SavePivot, SaveResidualNoise
-from customenhancer.resinversion import Pivot, ResidualNoise
+from customenhancer.host import recording_files
+from customenhancer.host.recordings import ModelPivot, ModelRecording
+from customenhancer.host.saved_recordings import saved_recordings
+from customenhancer.nodes.inversion import DDIMInversionNode, RecordResidualNoiseNode, ResInversionNode
+from customenhancer.nodes.recordings import LoadPivotNode, LoadResidualNoiseNode, SavePivotNode, SaveResidualNoiseNode
 from helpers.sampling import picture, sample_back, schedule
 from safetensors.torch import save_file
 from standins.analytic import chaotic_model, guider
 
 NAME = "scene.inversion.safetensors"
-NODES = {ResidualNoise: (SaveResidualNoise, LoadResidualNoise), Pivot: (SavePivot, LoadPivot)}
+NODES = {ModelRecording: (SaveResidualNoiseNode, LoadResidualNoiseNode), ModelPivot: (SavePivotNode, LoadPivotNode)}
 
 
 @pytest.fixture(autouse=True)
@@ -31,11 +32,11 @@ def folders(tmp_path, monkeypatch):
     return folders
 
 
-def recording(kind=ResidualNoise, steps=6, batch=2):
+def recording(kind=ModelRecording, steps=6, batch=2):
     generator = torch.Generator().manual_seed(steps)
     anchors, predictions = (torch.randn(n, batch, 4, 8, 8, generator=generator) for n in (steps + 1, steps))
     parts = {"sigmas": torch.linspace(0, 3, steps + 1), "anchors": anchors, "model_kind": "stand-in, EPS prediction"}
-    return kind(**parts, **({"predictions": predictions} if kind is ResidualNoise else {}))
+    return kind(**parts, **({"predictions": predictions} if kind is ModelRecording else {}))
 
 
 def save(saved, **options):
@@ -47,7 +48,7 @@ def save(saved, **options):
     return f"{file['subfolder']}/{file['filename']} [output]"
 
 
-def load(name, kind=ResidualNoise):
+def load(name, kind=ModelRecording):
     node = NODES[kind][1]
     assert node.validate_inputs(name) is True
     return node.execute(name).result
@@ -78,7 +79,7 @@ def test_every_bit_of_subnormal_large_and_negative_zero_numbers_is_kept():
 def test_a_loaded_recording_samples_as_the_saved_one():
     model = chaotic_model(3)
     flow, sigmas, latent = guider(model), schedule(model), picture(2)
-    residual_noise, noisy = ResInversion.execute(flow, sigmas, latent).result
+    residual_noise, noisy = ResInversionNode.execute(flow, sigmas, latent).result
     loaded, empty = load(save(residual_noise))
     assert torch.equal(sample_back(flow, loaded, sigmas, empty), sample_back(flow, residual_noise, sigmas, noisy))
     half = {"backward_scale": 0.5}
@@ -91,31 +92,33 @@ def test_a_loaded_pivot_serves_another_guider():
     model = chaotic_model(4)
     sigmas, latent = schedule(model), picture()
     other = guider(model, positive=(-0.4, 0.3), cfg=7.5)
-    pivot = DDIMInversion.execute(guider(model), sigmas, latent).result[0]
-    loaded, empty = load(save(pivot), Pivot)
-    residual_noise = RecordResidualNoise.execute(other, loaded).result[0]
+    pivot = DDIMInversionNode.execute(guider(model), sigmas, latent).result[0]
+    loaded, empty = load(save(pivot), ModelPivot)
+    residual_noise = RecordResidualNoiseNode.execute(other, loaded).result[0]
     assert (sample_back(other, residual_noise, sigmas, empty) - latent["samples"]).abs().max() <= 1e-5
 
 
 def test_a_saved_residual_noise_loads_as_its_pivot():
     saved = recording()
-    assert_same(load(save(saved), Pivot)[0], Pivot(saved.sigmas, saved.anchors, saved.model_kind))
+    assert_same(load(save(saved), ModelPivot)[0], ModelPivot(saved.sigmas, saved.anchors, saved.model_kind))
 
 
 def test_files_are_numbered_below_the_prefix(folders):
-    names = [save(recording(kind), filename_prefix="a/b/scene") for kind in (ResidualNoise, Pivot, ResidualNoise)]
+    names = [
+        save(recording(kind), filename_prefix="a/b/scene") for kind in (ModelRecording, ModelPivot, ModelRecording)
+    ]
     assert names == [f"a/b/scene_0000{n}_.inversion.safetensors [output]" for n in (1, 2, 3)]
     assert save(recording()).startswith("inversions/ComfyUI_00001_")
     assert len(list(folders["output"].rglob("*.*"))) == 4  # and nothing unfinished
 
 
 def test_the_choice_lists_both_folders(folders):
-    assert recordings.name_input("pivot_name").options == []
+    assert saved_recordings() == []
     name = save(recording(), filename_prefix="there/scene")
-    recording_file.write_recording(recording(), str(folders["input"] / NAME), {})
+    recording_files.write_recording(recording(), str(folders["input"] / NAME), {})
     (folders["input"] / "picture.png").touch()
     (folders["output"] / "lora.safetensors").touch()
-    for node in (LoadResidualNoise, LoadPivot):
+    for node in (LoadResidualNoiseNode, LoadPivotNode):
         (entry,) = node.define_schema().inputs
         assert entry.options == [NAME, name]
     load(NAME)
@@ -133,7 +136,7 @@ def test_the_workflow_goes_into_the_file_unless_metadata_is_off(folders, monkeyp
         path.unlink()
         return metadata
 
-    monkeypatch.setattr(SaveResidualNoise, "hidden", Hidden)
+    monkeypatch.setattr(SaveResidualNoiseNode, "hidden", Hidden)
     save(recording())
     kept = metadata()
     assert json.loads(kept["prompt"]) == Hidden.prompt and json.loads(kept["workflow"]) == {"nodes": []}
@@ -143,14 +146,14 @@ def test_the_workflow_goes_into_the_file_unless_metadata_is_off(folders, monkeyp
     assert set(metadata()) == {"inversion_format_version", "model_kind", "latent_shape"}
 
 
-@pytest.mark.parametrize("node", [LoadResidualNoise, LoadPivot])
+@pytest.mark.parametrize("node", [LoadResidualNoiseNode, LoadPivotNode])
 def test_the_hosts_cache_sees_another_content(node, folders):
     path = folders["input"] / NAME
-    recording_file.write_recording(recording(), str(path), {})
+    recording_files.write_recording(recording(), str(path), {})
     first = node.fingerprint_inputs(NAME)
     path.write_bytes(path.read_bytes())
     assert node.fingerprint_inputs(NAME) == first
-    recording_file.write_recording(recording(steps=7), str(path), {})
+    recording_files.write_recording(recording(steps=7), str(path), {})
     assert node.fingerprint_inputs(NAME) != first
     assert node.validate_inputs(None) is True  # fed by a link
     assert node.fingerprint_inputs(None) != node.fingerprint_inputs(None)
@@ -158,7 +161,7 @@ def test_the_hosts_cache_sees_another_content(node, folders):
 
 def test_a_failed_save_leaves_the_old_file_and_nothing_else(folders, monkeypatch):
     path = folders["output"] / NAME
-    recording_file.write_recording(recording(), str(path), {})
+    recording_files.write_recording(recording(), str(path), {})
     before = path.read_bytes()
 
     def full(tensors, file, metadata):
@@ -167,7 +170,7 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(folders, monkeypatch
 
     monkeypatch.setattr("comfy.utils.save_torch_file", full)
     with pytest.raises(OSError, match="No space left"):
-        recording_file.write_recording(recording(steps=7), str(path), {})
+        recording_files.write_recording(recording(steps=7), str(path), {})
     assert path.read_bytes() == before and list(folders["output"].iterdir()) == [path]
 
 
@@ -184,7 +187,7 @@ class TestBadInput:
     def test_a_file_that_is_not_there_is_refused(self, name, folders):
         (folders["input"].parent / "secret").touch()
         (folders["output"] / "inversions").mkdir()
-        for node, entry in ((LoadResidualNoise, "residual_noise_name"), (LoadPivot, "pivot_name")):
+        for node, entry in ((LoadResidualNoiseNode, "residual_noise_name"), (LoadPivotNode, "pivot_name")):
             assert node.validate_inputs(name).startswith(f"{entry}: {name} is not there")
             with pytest.raises(FileNotFoundError, match=f"^{entry}: "):
                 node.execute(name)
@@ -192,7 +195,7 @@ class TestBadInput:
     def refused(self, path):
         """What both load nodes say of a file in the input folder."""
         said = []
-        for node, entry in ((LoadResidualNoise, "residual_noise_name"), (LoadPivot, "pivot_name")):
+        for node, entry in ((LoadResidualNoiseNode, "residual_noise_name"), (LoadPivotNode, "pivot_name")):
             with pytest.raises(ValueError, match=f"^{entry}: ") as caught:
                 node.execute(path.name)
             said.append(str(caught.value).removeprefix(f"{entry}: "))
@@ -202,7 +205,7 @@ class TestBadInput:
     @pytest.mark.parametrize("kept", [0, 7, 100, -1])
     def test_a_file_cut_short_is_refused(self, kept, folders):
         path = folders["input"] / NAME
-        recording_file.write_recording(recording(), str(path), {})
+        recording_files.write_recording(recording(), str(path), {})
         path.write_bytes(path.read_bytes()[:kept])
         assert "cannot be read" in self.refused(path)
 
@@ -216,8 +219,8 @@ class TestBadInput:
     @pytest.mark.parametrize("version", ["2", "1.5", ""])
     def test_a_file_of_another_version_is_refused(self, version, folders, monkeypatch):
         path = folders["input"] / NAME
-        monkeypatch.setattr(recording_file, "VERSION", version)
-        recording_file.write_recording(recording(), str(path), {})
+        monkeypatch.setattr(recording_files, "VERSION", version)
+        recording_files.write_recording(recording(), str(path), {})
         monkeypatch.undo()
         monkeypatch.setattr(folder_paths, "input_directory", str(folders["input"]))
         assert f"format version {version}, and this CustomEnhancer reads version 1. Update" in self.refused(path)
@@ -227,7 +230,7 @@ class TestBadInput:
         "no model kind": (lambda t, m: m.pop("model_kind"), "model_kind is missing"),
         "half precision": (lambda t, m: t.update(predictions=t["predictions"].half()), "predictions is torch.float16"),
         "a step short": (lambda t, m: t.update(predictions=t["predictions"][1:].clone()), "predictions is torch.float"),
-        "another latent": (lambda t, m: m.update(latent_shape="[1, 4, 8, 8]"), "anchors is of latents of shape"),
+        "another latent": (lambda t, m: m.update(latent_shape="[1, 4, 8, 8]"), "anchors holds latents of shape"),
         "NaN": (lambda t, m: t["anchors"].fill_(float("nan")), "anchors holds NaN"),
         "not ascending": (lambda t, m: t.update(sigmas=t["sigmas"].flip(0)), "sigmas does not ascend from 0"),
         "no steps": (lambda t, m: t.update({k: v[:1].clone() for k, v in t.items()}), "predictions is torch.float32"),
@@ -237,7 +240,7 @@ class TestBadInput:
     @pytest.mark.parametrize("what", DAMAGE)
     def test_a_damaged_file_is_refused(self, what, folders):
         path, (damage, says) = folders["input"] / NAME, self.DAMAGE[what]
-        recording_file.write_recording(recording(), str(path), {})
+        recording_files.write_recording(recording(), str(path), {})
         with safetensors.safe_open(path, framework="pt") as file:
             metadata, tensors = file.metadata(), {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
         damage(tensors, metadata)
@@ -246,4 +249,4 @@ class TestBadInput:
 
     def test_a_pivot_is_refused_where_residual_noise_is_asked_for(self):
         with pytest.raises(ValueError, match=r"^residual_noise_name: .* is a pivot without residual noise"):
-            load(save(recording(Pivot)))
+            load(save(recording(ModelPivot)))

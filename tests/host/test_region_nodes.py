@@ -9,9 +9,9 @@ import torch
 from comfy.nested_tensor import NestedTensor
 from comfy_api.input import CurveInput
 from comfy_extras.nodes_curve import CurveEditor
-from customenhancer.nodes.regions import curve_values, read_curve, region_mask
-from customenhancer.nodes.triple_flow_sample import TripleFlowSample
-from customenhancer.resinversion import ResidualNoise
+from customenhancer.host.recordings import ModelRecording
+from customenhancer.host.regions import curve_values, read_curve, region_mask
+from customenhancer.nodes.flows import TripleFlowSampleNode
 from helpers.guiders import FORWARD, PIVOT, AskedGuider
 from helpers.sampling import bimd, invert, picture, sample, schedule, triple_flow
 from standins.analytic import chaotic_model, gaussian_model, guider
@@ -245,21 +245,23 @@ class TestBadInput:
         """Before anything is sampled, and by both nodes and the one that is both of them."""
         model = gaussian_model()
         flow, nothing = guider(model), torch.zeros(2, 1, 4, 8, 8)
-        residual_noise = ResidualNoise(torch.arange(2.0), nothing, "any", nothing[1:])
-        message = r'_curve: .* is no curve\. Connect a Curve Editor, or give .*"points": .*, or leave it'
+        residual_noise = ModelRecording(torch.arange(2.0), nothing, nothing[1:], "any")
+        message = r'_curve: .* is not a curve\. Connect a Curve Editor, or give .*"points": .*, or disconnect it'
         with pytest.raises(ValueError, match=f"^forward{message}"):
             triple_flow(flow, flow, forward_curve=given)
         with pytest.raises(ValueError, match=f"^backward{message}"):
             bimd(residual_noise, backward_curve=given)
         for part in ("forward", "backward"):
             with pytest.raises(ValueError, match=f"^{part}{message}"):
-                TripleFlowSample.execute(flow, flow, residual_noise, picture(batch=2), **{f"{part}_curve": given})
+                TripleFlowSampleNode.execute(flow, flow, residual_noise, picture(batch=2), **{f"{part}_curve": given})
 
     def test_a_mask_that_is_lost_at_the_latents_size_is_refused(self):
         speck = torch.zeros(1, 64, 64)
         speck[:, 0, 0] = 1
         flow = triple_flow(guider(gaussian_model()), guider(gaussian_model()), forward_mask=speck)
-        with pytest.raises(ValueError, match=r"^forward_mask: is 0 everywhere at the latent's size, so .* Paint the"):
+        with pytest.raises(
+            ValueError, match=r"^forward_mask: is 0 everywhere once resized to the latent, so .* Paint the"
+        ):
             sample(flow, comfy.samplers.sampler_object("euler"), schedule(gaussian_model()), picture(batch=2))
 
     def test_masks_for_another_number_of_pictures_are_refused(self):
@@ -275,5 +277,5 @@ class TestBadInput:
 
     def test_a_latent_of_several_kinds_is_refused(self):
         joined = NestedTensor([torch.zeros(1, 4, 8, 8), torch.zeros(1, 4, 16)])
-        with pytest.raises(ValueError, match=r"^forward_mask: the latent is neither .* Leave the input open\."):
+        with pytest.raises(ValueError, match=r"^forward_mask: the latent is neither .* Disconnect the mask\."):
             region_mask("forward_mask", columns(0, 3), "the forward flow", joined)

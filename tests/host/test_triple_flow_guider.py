@@ -9,7 +9,7 @@ import torch
 from comfy.model_base import ModelType
 from comfy.patcher_extension import PatcherInjection
 from comfy_extras.nodes_custom_sampler import RandomNoise
-from customenhancer.nodes.stock_samplers import UNFIT
+from customenhancer.host.stock_samplers import UNFIT
 from helpers.guiders import FORWARD, PIVOT, AskedGuider
 from helpers.sampling import bimd, invert, picture, sample, schedule, triple_flow
 from standins.analytic import chaotic_model, conditioning, gaussian_model, guider

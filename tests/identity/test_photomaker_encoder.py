@@ -1,5 +1,7 @@
 """The PhotoMaker encoders against transformers' CLIP, diffusers' perceiver, and the fuse module in plain torch."""
 
+from functools import partial
+
 import comfy.ops
 import pytest
 import torch

@@ -13,7 +13,7 @@ import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy.samplers import CFGGuider
 from conftest import CHECKOUT, HOST, dev
-from customenhancer.nodes.null_text import NullTextInversion
+from customenhancer.nodes.baselines import NullTextInversionNode
 from standins.analytic import GaussianNetwork, gaussian_model
 from support_pack.tiny_sdxl import register_tiny_sdxl
 
@@ -141,7 +141,7 @@ def test_the_negative_prompt_row_equals_the_null_text_node_without_optimisation(
     subject = gaussian_subject()
     sigmas, texts = subject.sigmas(20), (subject.positive, subject.negative)
     row = METHODS["Negative-prompt inversion"](subject, sigmas, 5.0)
-    guider, latent = NullTextInversion.execute(
+    guider, latent = NullTextInversionNode.execute(
         subject.model, *texts, sigmas, subject.latent, cfg=5.0, start_from="positive", inner_steps=0
     ).result
     ours = sample(guider, row.sampler, sigmas, latent)["samples"]

@@ -5,8 +5,8 @@ import pytest
 import torch
 from comfy.model_base import ModelType
 from comfy_extras.nodes_custom_sampler import DisableNoise, SamplerCustomAdvanced
-from customenhancer.nodes.bimd import BiMDSamplerNode, TripleFlowGuiderNode
-from customenhancer.nodes.inversion import ResInversion
+from customenhancer.nodes.flows import BiMDSamplerNode, TripleFlowGuiderNode
+from customenhancer.nodes.inversion import ResInversionNode
 from standins.analytic import chaotic_model, gaussian_model, guider
 
 SOURCE, TARGET = (0.5, 0.8), (-1.0, 0.3)  # mean and standard deviation of what each prompt names
@@ -19,7 +19,7 @@ def edit(model, start_step=5, cfg=5.0, **options):
     photograph = SOURCE[0] + SOURCE[1] * torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "normal", STEPS)
     pivot, forward = guider(model, SOURCE, cfg=cfg), guider(model, TARGET, cfg=cfg)
-    residual_noise, noisy = ResInversion.execute(pivot, sigmas, {"samples": process[1](photograph)}).result
+    residual_noise, noisy = ResInversionNode.execute(pivot, sigmas, {"samples": process[1](photograph)}).result
     flow = TripleFlowGuiderNode.execute(pivot, forward, start_step=start_step, **options).result[0]
     sampler, noise = BiMDSamplerNode.execute(residual_noise).result[0], DisableNoise.execute().result[0]
     sampled = SamplerCustomAdvanced.execute(noise, flow, sampler, sigmas, noisy).result[0]["samples"]

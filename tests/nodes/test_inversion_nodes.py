@@ -8,7 +8,7 @@ from comfy import samplers
 from comfy.model_base import ModelType
 from comfy.nested_tensor import NestedTensor
 from comfy_extras.nodes_custom_sampler import DisableNoise, Guider_DualCFG, SamplerCustomAdvanced, SplitSigmas
-from customenhancer.nodes.inversion import DDIMInversion, RecordResidualNoise, ResInversion
+from customenhancer.nodes.inversion import DDIMInversionNode, RecordResidualNoiseNode, ResInversionNode
 from helpers.guiders import CountedGuider, SilentGuider, flow_of
 from helpers.sampling import invert, picture, sample_back, schedule
 from standins.analytic import chaotic_model, conditioning, gaussian_model, guider
@@ -58,10 +58,10 @@ def test_the_pivot_moves_by_the_conditional_prediction_unless_guided():
 
 def test_a_guider_without_conditional_prediction_is_reported_as_guided(caplog):
     model = gaussian_model()
-    output = ResInversion.execute(flow_of(SilentGuider, model), schedule(model), picture())
+    output = ResInversionNode.execute(flow_of(SilentGuider, model), schedule(model), picture())
     assert "pivot is guided" in caplog.text
     assert "pivot is guided" in output.ui.as_dict()["text"][0]
-    said = ResInversion.execute(guider(model), schedule(model), picture())
+    said = ResInversionNode.execute(guider(model), schedule(model), picture())
     assert said.ui is None
 
 
@@ -95,9 +95,9 @@ def test_a_partial_inversion_with_split_sigmas_is_exact():
 def test_ddim_inversion_with_recorded_residuals_equals_res_inversion():
     model = chaotic_model(6)
     flow, sigmas, latent = flow_of(CountedGuider, model), schedule(model), picture()
-    pivot, noisy = DDIMInversion.execute(flow, sigmas, latent).result
+    pivot, noisy = DDIMInversionNode.execute(flow, sigmas, latent).result
     assert flow.calls == 20
-    recorded = RecordResidualNoise.execute(flow, pivot).result[0]
+    recorded = RecordResidualNoiseNode.execute(flow, pivot).result[0]
     assert flow.calls == 40
     residual_noise, same_noisy = invert(flow, sigmas, latent)
     assert torch.equal(noisy["samples"], same_noisy["samples"])
@@ -107,9 +107,9 @@ def test_ddim_inversion_with_recorded_residuals_equals_res_inversion():
 def test_residuals_recorded_for_another_guider_make_that_guider_exact():
     model = chaotic_model(7)
     sigmas, latent = schedule(model), picture()
-    pivot, noisy = DDIMInversion.execute(guider(model), sigmas, latent).result
+    pivot, noisy = DDIMInversionNode.execute(guider(model), sigmas, latent).result
     other = guider(model, positive=(-0.4, 0.3), cfg=7.5)
-    residual_noise = RecordResidualNoise.execute(other, pivot).result[0]
+    residual_noise = RecordResidualNoiseNode.execute(other, pivot).result[0]
     assert (sample_back(other, residual_noise, sigmas, noisy) - latent["samples"]).abs().max() <= 1e-5
 
 
@@ -161,7 +161,7 @@ class TestBadInput:
             ([float("nan"), 0.0], "NaN or Inf"),
         ],
     )
-    @pytest.mark.parametrize("node", [ResInversion, DDIMInversion])
+    @pytest.mark.parametrize("node", [ResInversionNode, DDIMInversionNode])
     def test_sigmas_that_make_no_descending_schedule_are_refused(self, node, sigmas, says):
         with pytest.raises(ValueError, match=f"^sigmas: .*{says}"):
             node.execute(guider(gaussian_model()), torch.tensor(sigmas), picture())
@@ -172,18 +172,18 @@ class TestBadInput:
         latent["samples"][0, 0, 0, 0] = bad
         model = gaussian_model()
         with pytest.raises(ValueError, match=r"^latent_image: holds NaN or Inf"):
-            ResInversion.execute(guider(model), schedule(model), latent)
+            ResInversionNode.execute(guider(model), schedule(model), latent)
 
     def test_a_nested_latent_is_refused(self):
         nested = NestedTensor([picture()["samples"], picture()["samples"]])
         model = gaussian_model()
         with pytest.raises(ValueError, match=r"^latent_image: joins several latents"):
-            ResInversion.execute(guider(model), schedule(model), {"samples": nested})
+            ResInversionNode.execute(guider(model), schedule(model), {"samples": nested})
 
     def test_a_model_that_overflows_is_refused(self):
         model = gaussian_model()
         with pytest.raises(ValueError, match=r"^guider: its model predicted NaN or Inf"):
-            ResInversion.execute(guider(model, positive=(float("nan"), 1.0)), schedule(model), picture())
+            ResInversionNode.execute(guider(model, positive=(float("nan"), 1.0)), schedule(model), picture())
 
     def test_other_sigmas_than_the_recorded_are_refused(self):
         model = gaussian_model()
@@ -221,14 +221,14 @@ class TestBadInput:
         residual_noise, noisy = invert(guider(eps), sigmas, picture())
         with pytest.raises(ValueError, match=r"^residual_noise: was recorded with a model of another kind"):
             sample_back(guider(v), residual_noise, sigmas, noisy)
-        pivot = DDIMInversion.execute(guider(eps), sigmas, picture()).result[0]
+        pivot = DDIMInversionNode.execute(guider(eps), sigmas, picture()).result[0]
         with pytest.raises(ValueError, match=r"^pivot: was recorded with a model of another kind"):
-            RecordResidualNoise.execute(guider(v), pivot)
+            RecordResidualNoiseNode.execute(guider(v), pivot)
 
     def test_a_failed_run_leaves_the_guider_usable(self):
         model = gaussian_model()
         flow, sigmas, latent = guider(model), schedule(model), picture()
         residual_noise, noisy = invert(flow, sigmas, latent)
         with pytest.raises(ValueError, match="residual_noise"):
-            sample_back(flow, replace(residual_noise, model_kind="other"), sigmas, noisy)
+            sample_back(flow, replace(residual_noise, model_kind="another kind"), sigmas, noisy)
         assert (sample_back(flow, residual_noise, sigmas, noisy) - latent["samples"]).abs().max() <= 1e-5

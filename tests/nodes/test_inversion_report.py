@@ -6,7 +6,7 @@ import comfy.utils
 import pytest
 import torch
 from comfy.model_base import ModelType
-from customenhancer.nodes.inversion_report import InversionReport
+from customenhancer.nodes.seeing import InversionReportNode
 from helpers.guiders import CountedGuider, flow_of
 from helpers.sampling import invert, picture, sample_back, schedule
 from standins.analytic import chaotic_model, gaussian_euler, gaussian_model, guider
@@ -31,7 +31,7 @@ class TestMeasurement:
         model = gaussian_model()
         flow, sigmas = guider(model, (0.5, 0.8), (0.0, 1.0), cfg=5.0), schedule(model, steps=12)
         recorded, _ = invert(flow, sigmas, picture(batch=2))
-        _, _, report = InversionReport.execute(recorded, flow).result
+        _, _, report = InversionReportNode.execute(recorded, flow).result
         flows = [(5.0, 0.5, 0.8), (-4.0, 0.0, 1.0)]
         noise = recorded.anchors[-1].double()
         expected = [
@@ -50,7 +50,7 @@ class TestMeasurement:
         model = chaotic_model(3, prediction)
         flow, sigmas, latent = guider(model), schedule(model), picture()
         recorded, noisy = invert(flow, sigmas, latent)
-        reconstruction, _, report = InversionReport.execute(recorded, flow).result
+        reconstruction, _, report = InversionReportNode.execute(recorded, flow).result
         assert torch.equal(reconstruction["samples"], sample_back(flow, recorded, sigmas, noisy))
         errors = column(report, "reconstruction, max error")
         assert len(errors) == 21 and errors[0] == 0 and errors.max() <= 1e-5
@@ -61,7 +61,7 @@ class TestMeasurement:
         sigmas, latent = schedule(model), picture()
         recorded, _ = invert(guider(model), sigmas, latent)
         other = guider(model, positive=(-0.5, 0.8))
-        reconstruction, _, report = InversionReport.execute(recorded, other).result
+        reconstruction, _, report = InversionReportNode.execute(recorded, other).result
         expected = (reconstruction["samples"] - latent["samples"]).abs().max().item() * 0.13025
         errors = column(report, "reconstruction, max error")
         assert expected > 0.1 and errors[-1].item() == pytest.approx(expected, rel=6e-3)
@@ -72,7 +72,7 @@ class TestMeasurement:
         model = gaussian_model()
         flow, sigmas = guider(model), schedule(model, steps=6)
         recorded, _ = invert(flow, sigmas, picture())
-        _, _, report = InversionReport.execute(recorded, flow, compare_plain=False).result
+        _, _, report = InversionReportNode.execute(recorded, flow, compare_plain=False).result
         x, s = recorded.anchors.double(), sigmas.flip(0).double()
         strength = [
             ((x[i] - x[i - 1]) / (s[i] - s[i - 1]) - recorded.predictions[i - 1]).norm().item() / x[i].numel() ** 0.5
@@ -89,7 +89,7 @@ class TestMeasurement:
         flow.calls = 0
         comfy.utils.set_progress_bar_global_hook(lambda value, total, *_, **__: told.append((value, total)))
         try:
-            report = InversionReport.execute(recorded, flow, compare_plain).result[2]
+            report = InversionReportNode.execute(recorded, flow, compare_plain).result[2]
         finally:
             comfy.utils.set_progress_bar_global_hook(None)
         assert flow.calls == 9 * walks
@@ -103,7 +103,7 @@ class TestMeasurement:
         flow, sigmas = guider(model), schedule(model)
         recorded, _ = invert(flow, sigmas, picture())
         before, rng = [t.clone() for t in (recorded.anchors, recorded.predictions)], torch.get_rng_state()
-        output = InversionReport.execute(recorded, flow)
+        output = InversionReportNode.execute(recorded, flow)
         _, plot, report = output.result
         assert plot.shape == (1, 512, 768, 3) and plot.dtype == torch.float32 and 0 <= plot.min() < plot.max() <= 1
         (shown,) = output.ui["images"]
@@ -120,10 +120,10 @@ class TestBadInput:
         eps, v = gaussian_model(ModelType.EPS), gaussian_model(ModelType.V_PREDICTION)
         recorded, _ = invert(guider(eps), schedule(eps), picture())
         with pytest.raises(ValueError, match=r"^residual_noise: was recorded with a model of another kind"):
-            InversionReport.execute(recorded, guider(v))
+            InversionReportNode.execute(recorded, guider(v))
 
     def test_a_model_that_overflows_is_refused(self):
         model = gaussian_model()
         recorded, _ = invert(guider(model), schedule(model), picture())
         with pytest.raises(ValueError, match=r"^guider: its model predicted NaN or Inf"):
-            InversionReport.execute(recorded, guider(model, positive=(float("nan"), 1.0)))
+            InversionReportNode.execute(recorded, guider(model, positive=(float("nan"), 1.0)))

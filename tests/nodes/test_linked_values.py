@@ -2,12 +2,11 @@
 
 import pytest
 import torch
-from customenhancer.nodes.bimd import TripleFlowGuiderNode
-from customenhancer.nodes.contact_sheet import ContactSheet
-from customenhancer.nodes.inversion import DDIMInversion, RecordResidualNoise
-from customenhancer.nodes.null_text import NullTextInversion
-from customenhancer.nodes.pivot_preview import PivotPreview
-from customenhancer.nodes.renoise import ReNoiseInversion
+from customenhancer.nodes.baselines import NullTextInversionNode, ReNoiseInversionNode
+from customenhancer.nodes.flows import TripleFlowGuiderNode
+from customenhancer.nodes.inversion import DDIMInversionNode, RecordResidualNoiseNode
+from customenhancer.nodes.seeing import PivotPreviewNode
+from customenhancer.nodes.sweeps import ContactSheetNode
 from helpers.sampling import picture, schedule
 from standins.analytic import conditioning, gaussian_model, guider
 
@@ -15,14 +14,14 @@ from standins.analytic import conditioning, gaussian_model, guider
 def run(node, **linked):
     model = gaussian_model()
     flow, sigmas, latent = guider(model), schedule(model, steps=4), picture()
-    if node in (RecordResidualNoise, PivotPreview):
-        pivot = DDIMInversion.execute(flow, sigmas, latent).result[0]
-        given = [flow, pivot] if node is RecordResidualNoise else [pivot, model, None]
+    if node in (RecordResidualNoiseNode, PivotPreviewNode):
+        pivot = DDIMInversionNode.execute(flow, sigmas, latent).result[0]
+        given = [flow, pivot] if node is RecordResidualNoiseNode else [pivot, model, None]
     else:
         given = {
-            ContactSheet: [[torch.zeros(1, 8, 8, 3)]],
-            NullTextInversion: [model, conditioning(0.5, 0.8), conditioning(0.0, 1.0), sigmas, latent],
-            ReNoiseInversion: [flow, sigmas, latent],
+            ContactSheetNode: [[torch.zeros(1, 8, 8, 3)]],
+            NullTextInversionNode: [model, conditioning(0.5, 0.8), conditioning(0.0, 1.0), sigmas, latent],
+            ReNoiseInversionNode: [flow, sigmas, latent],
             TripleFlowGuiderNode: [flow, guider(model)],
         }[node]
     return node.execute(*given, **linked)
@@ -31,12 +30,12 @@ def run(node, **linked):
 @pytest.mark.parametrize(
     ("node", "name", "least"),
     [
-        (ContactSheet, "columns", 1),
-        (NullTextInversion, "inner_steps", 0),
-        (PivotPreview, "count", 2),
-        (RecordResidualNoise, "steps_per_call", 1),
-        (ReNoiseInversion, "iterations", 0),
-        (ReNoiseInversion, "regularisation_steps", 0),
+        (ContactSheetNode, "columns", 1),
+        (NullTextInversionNode, "inner_steps", 0),
+        (PivotPreviewNode, "count", 2),
+        (RecordResidualNoiseNode, "steps_per_call", 1),
+        (ReNoiseInversionNode, "iterations", 0),
+        (ReNoiseInversionNode, "regularisation_steps", 0),
         (TripleFlowGuiderNode, "start_step", 0),
     ],
 )
@@ -46,4 +45,4 @@ def test_a_value_below_the_least_is_refused(node, name, least, below):
     assert shown.min == least
     value = least - below
     with pytest.raises(ValueError, match=f"^{name}: {value} is below {least}. Set it to {least} or more.$"):
-        run(node, **{name: [value] if node is ContactSheet else value})
+        run(node, **{name: [value] if node is ContactSheetNode else value})

@@ -4,7 +4,7 @@ import comfy.model_management
 import pytest
 import torch
 from comfy import samplers
-from customenhancer.nodes.inversion import DDIMInversion
+from customenhancer.nodes.inversion import DDIMInversionNode
 from helpers.null_text import null_text_of, state
 from helpers.photomaker_flow import run_photomaker
 from helpers.sampling import max_error, picture, sample, schedule
@@ -34,7 +34,7 @@ def test_the_loss_falls_and_sampling_comes_nearer_than_after_ddim_inversion(requ
         plain = samplers.CFGGuider(flow[0])
         plain.set_conds(*flow[1:])
         plain.set_cfg(7.5)
-        ddim_noisy = DDIMInversion.execute(plain, sigmas, latent).result[1]
+        ddim_noisy = DDIMInversionNode.execute(plain, sigmas, latent).result[1]
         ddim_error = max_error(sample(plain, "euler", sigmas, ddim_noisy), latent)
         comfy.model_management.unload_all_models()  # takes the LoRA off again
     measured(f"reconstruction error, null text, 2 steps, {made_by}", error)

@@ -5,9 +5,9 @@ import copy
 import pytest
 import torch
 from comfy import samplers
-from customenhancer.nodes.bimd import BiMDSamplerNode, TripleFlowGuiderNode
-from customenhancer.nodes.inversion import DDIMInversion, RecordResidualNoise, ResInversion
-from customenhancer.nodes.null_text import NullTextInversion
+from customenhancer.nodes.baselines import NullTextInversionNode
+from customenhancer.nodes.flows import BiMDSamplerNode, TripleFlowGuiderNode
+from customenhancer.nodes.inversion import DDIMInversionNode, RecordResidualNoiseNode, ResInversionNode
 from helpers.sampling import max_error, picture, sample, schedule
 from nodes import ConditioningCombine, ConditioningSetTimestepRange
 from standins.analytic import conditioning, gaussian_model, guider
@@ -17,7 +17,9 @@ pytestmark = pytest.mark.usefixtures("inference_mode")
 
 def gaussian_run(model, sigmas, latent, **options):
     """The node on two Gaussians: prompt (0.5, 0.8), nothing (0, 1)."""
-    return NullTextInversion.execute(model, conditioning(0.5, 0.8), conditioning(0.0, 1.0), sigmas, latent, **options)
+    return NullTextInversionNode.execute(
+        model, conditioning(0.5, 0.8), conditioning(0.0, 1.0), sigmas, latent, **options
+    )
 
 
 def said(output) -> str:
@@ -34,7 +36,7 @@ class TestOnAGaussian:
         flow, noisy = gaussian_run(model, sigmas, latent).result
         null_text_error = max_error(sample(flow, "euler", sigmas, noisy), latent)
         plain = guider(model, cfg=7.5)
-        _, noisy = DDIMInversion.execute(plain, sigmas, latent).result
+        _, noisy = DDIMInversionNode.execute(plain, sigmas, latent).result
         ddim_error = max_error(sample(plain, "euler", sigmas, noisy), latent)
         measured(f"reconstruction error, null text, Gaussian MODEL, CFG 7.5, {steps} steps", null_text_error)
         measured(f"reconstruction error, DDIM inversion, the same, {steps} steps", ddim_error)
@@ -72,7 +74,7 @@ class TestOnAGaussian:
             for options in ({}, {"early_stop": -1.0}):
                 counts.update(forwards=0, backwards=0)
                 output = gaussian_run(model, sigmas, picture(), **options)
-                assert f"{counts['forwards']} forwards, {counts['backwards']} backwards" in said(output)
+                assert f"{counts['forwards']} forward passes, {counts['backwards']} backward passes" in said(output)
                 assert f"{counts['backwards']} inner steps taken, of 500 at most" in said(output)
                 assert said(output) in caplog.text
                 for what, number in counts.items():
@@ -93,13 +95,13 @@ class TestOnAGaussian:
         model = gaussian_model()
         sigmas, latent = schedule(model), picture()
         flow, noisy = gaussian_run(model, sigmas, latent).result
-        pivot, end = DDIMInversion.execute(guider(model, cfg=1.0), sigmas, latent, evaluate_at="target").result
+        pivot, end = DDIMInversionNode.execute(guider(model, cfg=1.0), sigmas, latent, evaluate_at="target").result
         assert torch.equal(flow.null_text.anchors, pivot.anchors) and torch.equal(noisy["samples"], end["samples"])
 
     def test_a_model_that_overflows_is_named_as_the_nodes_input(self):
         model = gaussian_model()
         with pytest.raises(ValueError, match=r"^model: it predicted NaN or Inf"):
-            NullTextInversion.execute(
+            NullTextInversionNode.execute(
                 model, conditioning(float("nan"), 1.0), conditioning(0, 1), schedule(model), picture(), inner_steps=0
             )
 
@@ -112,7 +114,9 @@ class TestOnAGaussian:
         flow, noisy = output.result
         unguided = sample(guider(model, cfg=1.0), "euler", sigmas, noisy)
         torch.testing.assert_close(sample(flow, "euler", sigmas, noisy), unguided, rtol=0, atol=1e-4)
-        assert said(output).startswith("Negative-prompt inversion:") and "60 forwards, 0 backwards" in said(output)
+        assert said(output).startswith("Negative-prompt inversion:") and "60 forward passes, 0 backward passes" in said(
+            output
+        )
         assert f"error of the reconstruction: {max_error(unguided, latent):.2}"[:-1] in said(output)
 
     def test_without_inner_steps_the_negative_prompt_stays(self):
@@ -161,13 +165,13 @@ class TestOnAGaussian:
         model = gaussian_model()
         sigmas, latent = schedule(model), picture()
         flow, _ = gaussian_run(model, sigmas, latent).result
-        residual_noise, noisy = ResInversion.execute(flow, sigmas, latent).result
+        residual_noise, noisy = ResInversionNode.execute(flow, sigmas, latent).result
         both = TripleFlowGuiderNode.execute(flow, guider(model), start_step=20).result[0]
         for one in (flow, both):
             bimd = BiMDSamplerNode.execute(residual_noise).result[0]
             assert (sample(one, bimd, sigmas, noisy) - latent["samples"]).abs().max() <= 1e-5
-        pivot = DDIMInversion.execute(guider(model), sigmas, latent).result[0]
-        assert RecordResidualNoise.execute(flow, pivot).result[0].predictions.isfinite().all()
+        pivot = DDIMInversionNode.execute(guider(model), sigmas, latent).result[0]
+        assert RecordResidualNoiseNode.execute(flow, pivot).result[0].predictions.isfinite().all()
 
     def test_guidance_functions_of_the_model_are_optimised_through(self):
         """A rescaled guidance (as of RescaleCFG) is what is sampled with, so it is what is optimised."""
@@ -183,7 +187,7 @@ class TestOnAGaussian:
         flow, noisy = gaussian_run(model, sigmas, latent).result
         assert heard and set(heard) == {7.5}
         plain = guider(model, cfg=7.5)
-        ddim = sample(plain, "euler", sigmas, DDIMInversion.execute(plain, sigmas, latent).result[1])
+        ddim = sample(plain, "euler", sigmas, DDIMInversionNode.execute(plain, sigmas, latent).result[1])
         assert max_error(sample(flow, "euler", sigmas, noisy), latent) < 0.2 * max_error(ddim, latent)
 
     def test_inputs_stay_as_they_were(self):
@@ -194,7 +198,7 @@ class TestOnAGaussian:
         options, wrappers = copy.deepcopy(model.model_options), copy.deepcopy(model.wrappers)
         before = [tensor.clone() for tensor in (sigmas, latent["samples"], negative[0][0], positive[0][0])]
         rng = torch.get_rng_state()
-        _, noisy = NullTextInversion.execute(model, positive, negative, sigmas, latent).result
+        _, noisy = NullTextInversionNode.execute(model, positive, negative, sigmas, latent).result
         after = (sigmas, latent["samples"], negative[0][0], positive[0][0])
         assert all(map(torch.equal, before, after)) and negative[0][1] == {} and positive[0][1] == {}
         assert torch.equal(torch.get_rng_state(), rng)
@@ -225,18 +229,18 @@ class TestBadInput:
         halves = [ConditioningSetTimestepRange().set_range(one, *ends)[0] for ends in ((0, 0.5), (0.5, 1))]
         for number, negative in ((0, []), (0, [[None, {}]]), (2, ConditioningCombine().combine(*halves)[0])):
             with pytest.raises(ValueError, match=f"^negative: holds {number} texts, .* Connect one CLIP Text Encode"):
-                NullTextInversion.execute(model, one, negative, schedule(model), picture())
+                NullTextInversionNode.execute(model, one, negative, schedule(model), picture())
 
     def test_optimising_a_pooled_text_that_is_not_there_is_refused(self):
         model = gaussian_model()
-        with pytest.raises(ValueError, match=r"^pooled: negative has no pooled text"):
+        with pytest.raises(ValueError, match=r"^pooled: negative has no pooled embedding"):
             gaussian_run(model, schedule(model), picture(), pooled="optimised")
 
     def test_a_positive_without_exactly_one_text_to_start_from_is_refused(self):
         model, one = gaussian_model(), conditioning(0.0, 1.0)
         options = {"sigmas": schedule(model), "latent_image": picture(), "start_from": "positive"}
         with pytest.raises(ValueError, match=r"^positive: holds 2 texts, .* Connect one CLIP Text Encode"):
-            NullTextInversion.execute(model, ConditioningCombine().combine(one, one)[0], one, **options)
+            NullTextInversionNode.execute(model, ConditioningCombine().combine(one, one)[0], one, **options)
 
     @pytest.mark.parametrize(("name", "value"), [("inner_steps", -1), ("learning_rate", 0.0), ("learning_rate", -1.0)])
     def test_numbers_that_optimise_nothing_are_refused(self, name, value):
@@ -247,7 +251,7 @@ class TestBadInput:
     def test_a_model_that_overflows_is_refused(self):
         model = gaussian_model()
         with pytest.raises(ValueError, match=r"^model: its prediction, or the gradient through it, holds NaN or Inf"):
-            NullTextInversion.execute(
+            NullTextInversionNode.execute(
                 model, conditioning(0.5, 0.8), conditioning(float("nan"), 1.0), schedule(model), picture()
             )
 

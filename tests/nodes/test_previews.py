@@ -8,12 +8,11 @@ from comfy import samplers
 from comfy.cli_args import LatentPreviewMethod, args
 from comfy.taesd.taesd import TAESD
 from comfy_extras.nodes_custom_sampler import RandomNoise
-from customenhancer.nodes.bimd import BiMDSamplerNode, TripleFlowGuiderNode
-from customenhancer.nodes.inversion import DDIMInversion, RecordResidualNoise, ResInversion
-from customenhancer.nodes.inversion_report import InversionReport
-from customenhancer.nodes.null_text import NullTextInversion
-from customenhancer.nodes.renoise import ReNoiseInversion
-from customenhancer.nodes.uninverted import RecordTrajectory
+from customenhancer.nodes.baselines import NullTextInversionNode, ReNoiseInversionNode
+from customenhancer.nodes.flows import BiMDSamplerNode, TripleFlowGuiderNode
+from customenhancer.nodes.inversion import DDIMInversionNode, RecordResidualNoiseNode, ResInversionNode
+from customenhancer.nodes.pivots import RecordTrajectoryNode
+from customenhancer.nodes.seeing import InversionReportNode
 from helpers.guiders import FORWARD, NOTHING, PIVOT, AskedGuider, guided, posterior_mean
 from helpers.sampling import picture, sample, schedule
 from standins.analytic import conditioning, gaussian_model
@@ -30,17 +29,19 @@ def same(shown, expected):
 
 
 def residual_noise_of(flow, sigmas):
-    return ResInversion.execute(flow, sigmas, picture(batch=2)).result
+    return ResInversionNode.execute(flow, sigmas, picture(batch=2)).result
 
 
 INVERSIONS = {
-    "DDIM": lambda flow, sigmas: DDIMInversion.execute(flow, sigmas, picture()),
-    "DDIM, target": lambda flow, sigmas: DDIMInversion.execute(flow, sigmas, picture(), evaluate_at="target"),
-    "DDIM, guided": lambda flow, sigmas: DDIMInversion.execute(flow, sigmas, picture(), pivot_guidance="guided"),
-    "ResInversion": lambda flow, sigmas: ResInversion.execute(flow, sigmas, picture()),
-    "ResInversion, target": lambda flow, sigmas: ResInversion.execute(flow, sigmas, picture(), evaluate_at="target"),
-    "ReNoise": lambda flow, sigmas: ReNoiseInversion.execute(flow, sigmas, picture(), iterations=2),
-    "trajectory": lambda flow, sigmas: RecordTrajectory.execute(
+    "DDIM": lambda flow, sigmas: DDIMInversionNode.execute(flow, sigmas, picture()),
+    "DDIM, target": lambda flow, sigmas: DDIMInversionNode.execute(flow, sigmas, picture(), evaluate_at="target"),
+    "DDIM, guided": lambda flow, sigmas: DDIMInversionNode.execute(flow, sigmas, picture(), pivot_guidance="guided"),
+    "ResInversionNode": lambda flow, sigmas: ResInversionNode.execute(flow, sigmas, picture()),
+    "ResInversionNode, target": lambda flow, sigmas: ResInversionNode.execute(
+        flow, sigmas, picture(), evaluate_at="target"
+    ),
+    "ReNoise": lambda flow, sigmas: ReNoiseInversionNode.execute(flow, sigmas, picture(), iterations=2),
+    "trajectory": lambda flow, sigmas: RecordTrajectoryNode.execute(
         RandomNoise.execute(1).result[0], flow, samplers.sampler_object("euler"), sigmas, picture()
     ),
 }
@@ -58,10 +59,10 @@ def test_an_inversion_shows_the_denoised_estimate_of_each_guider_call(name, prev
 def test_recording_shows_the_denoised_estimate_of_each_guider_call(steps_per_call, previews):
     model = gaussian_model()
     flow = AskedGuider(model, PIVOT)
-    pivot = DDIMInversion.execute(flow, schedule(model, steps=STEPS), picture()).result[0]
+    pivot = DDIMInversionNode.execute(flow, schedule(model, steps=STEPS), picture()).result[0]
     flow.asked.clear()
     previews.clear()
-    RecordResidualNoise.execute(flow, pivot, steps_per_call)
+    RecordResidualNoiseNode.execute(flow, pivot, steps_per_call)
     same(previews, flow.expected())
 
 
@@ -71,7 +72,7 @@ def test_the_report_shows_the_denoised_estimate_of_each_guider_call(previews):
     recorded, _ = residual_noise_of(flow, schedule(model, steps=STEPS))
     flow.asked.clear()
     previews.clear()
-    InversionReport.execute(recorded, flow)
+    InversionReportNode.execute(recorded, flow)
     same(previews, flow.expected())
 
 
@@ -87,7 +88,7 @@ def test_null_text_shows_the_denoised_estimate_of_the_pivot_and_of_each_inner_st
         return forward(xc, t, context, sigma, *args, **kwargs)
 
     monkeypatch.setattr(network, "forward", listening)
-    NullTextInversion.execute(
+    NullTextInversionNode.execute(
         model, conditioning(*PIVOT), conditioning(*NOTHING), schedule(model, steps=STEPS), picture(),
         inner_steps=3, early_stop=0.0,
     )  # fmt: skip
@@ -143,7 +144,7 @@ def test_the_hosts_own_previewers_show_a_picture_at_each_step(name, method, monk
         try:
             if name == "null text":
                 texts = conditioning(*PIVOT), conditioning(*NOTHING)
-                NullTextInversion.execute(model, *texts, sigmas, picture(), inner_steps=2, early_stop=0.0)
+                NullTextInversionNode.execute(model, *texts, sigmas, picture(), inner_steps=2, early_stop=0.0)
             else:
                 INVERSIONS[name](AskedGuider(model, PIVOT), sigmas)
         finally:

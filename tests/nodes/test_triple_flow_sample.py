@@ -6,11 +6,12 @@ import pytest
 import torch
 from comfy.model_base import ModelType
 from comfy_extras.nodes_custom_sampler import DisableNoise, SamplerCustomAdvanced
-from customenhancer.bimd import FlowNorms
-from customenhancer.nodes.bimd import BiMDSamplerNode, TripleFlowGuiderNode
-from customenhancer.nodes.flow_inspector import FlowInspector
-from customenhancer.nodes.step_plot import COLOURS, LEFT, ZERO
-from customenhancer.nodes.triple_flow_sample import TripleFlowSample
+from customenhancer.drawing.pen import COLOURS
+from customenhancer.drawing.plots import LEFT, ZERO
+from customenhancer.host.flow_norms import FlowNorms
+from customenhancer.nodes.flows import BiMDSamplerNode, TripleFlowGuiderNode, TripleFlowSampleNode
+from customenhancer.nodes.seeing import FlowInspectorNode
+from customenhancer.resinversion import residual_noise
 from helpers.guiders import FORWARD, PIVOT, AskedGuider, guided
 from helpers.plots import near
 from helpers.sampling import SCALE, invert, picture, schedule
@@ -32,7 +33,7 @@ def separate(pivot, forward, recorded, latent, start_step=START, forward_scale=1
 
 def joined(pivot, forward, recorded, latent, start_step=START, forward_scale=1.0, backward_scale=1.0, **regions):
     scales = start_step, forward_scale, backward_scale
-    return TripleFlowSample.execute(pivot, forward, recorded, latent, *scales, **regions).result
+    return TripleFlowSampleNode.execute(pivot, forward, recorded, latent, *scales, **regions).result
 
 
 def rms(x):
@@ -116,7 +117,7 @@ def test_masks_and_curves_are_those_of_the_separate_nodes_and_count_in_the_stren
     latent, _, norms = joined(*flows, **regions)
     assert torch.equal(latent["samples"], separate(*flows, **regions)[0]["samples"])
     for k in range(STEPS):
-        b, r = 0.8 * (0.25 + 0.75 * k / (STEPS - 1)), recorded.residual_noise()[STEPS - k - 1].clone()
+        b, r = 0.8 * (0.25 + 0.75 * k / (STEPS - 1)), residual_noise(recorded)[STEPS - k - 1].clone()
         r[..., r.shape[-1] // 2 :] = 0
         assert norms.backward[k].item() == pytest.approx(b * rms(r), rel=1e-4)
 
@@ -162,11 +163,11 @@ def test_a_pivot_flow_that_is_itself_of_two_flows_counts_as_one():
 
 
 def test_its_inputs_are_those_of_the_separate_nodes():
-    entries = TripleFlowSample.define_schema().inputs
+    entries = TripleFlowSampleNode.define_schema().inputs
     inputs = {entry.id: entry.as_dict() for entry in entries}
     for node in (TripleFlowGuiderNode, BiMDSamplerNode):
         assert {entry.id: entry.as_dict() for entry in node.define_schema().inputs}.items() <= inputs.items()
-    taken = inspect.signature(TripleFlowSample.execute).parameters.values()
+    taken = inspect.signature(TripleFlowSampleNode.execute).parameters.values()
     assert {one.name for one in taken} == set(inputs)
     assert {one.name: one.default for one in taken if one.default is not one.empty} == {
         entry.id: getattr(entry, "default", None) for entry in entries if entry.optional
@@ -193,7 +194,7 @@ class TestBadInput:
     def test_norms_that_are_not_finite_are_refused(self):
         bad = torch.tensor([1.0, float("nan")])
         with pytest.raises(ValueError, match=r"^flow_norms: holds NaN or Inf.*--fp32-unet"):
-            FlowInspector.execute(FlowNorms(bad, bad, bad, torch.tensor([False, False])))
+            FlowInspectorNode.execute(FlowNorms(bad, bad, bad, torch.tensor([False, False])))
 
 
 class TestInspector:
@@ -202,15 +203,15 @@ class TestInspector:
         return FlowNorms(one, one * 0.1, one * 0.0, torch.tensor(at_anchor))
 
     def test_it_shows_the_plot_and_tells_what_is_not_exact(self, temporary_folder):
-        output = FlowInspector.execute(self.norms(False, True, True))
+        output = FlowInspectorNode.execute(self.norms(False, True, True))
         assert output.result[0].shape == (1, 512, 768, 3)
         (shown,) = output.ui["images"]
         assert (temporary_folder / shown["filename"]).is_file()
-        assert "At 2 of 3 steps the forward flow alone was asked" in output.ui["text"][0]
-        assert "all values are exact" in FlowInspector.execute(self.norms(False, False)).ui["text"][0]
+        assert "At 2 of 3 steps only the forward flow was evaluated" in output.ui["text"][0]
+        assert "all values are exact" in FlowInspectorNode.execute(self.norms(False, False)).ui["text"][0]
 
     def test_all_three_flows_are_drawn_and_no_flow_lies_at_zero(self):
-        pixels = (FlowInspector.execute(self.norms(False, False, False)).result[0][0].numpy() * 255).astype(int)
+        pixels = (FlowInspectorNode.execute(self.norms(False, False, False)).result[0][0].numpy() * 255).astype(int)
         for colour in COLOURS[:3]:
             assert near(pixels, colour)[130:].any(), colour
         assert near(pixels, COLOURS[2])[ZERO - 2 : ZERO + 3, LEFT + 20 : LEFT + 60].any()

@@ -148,7 +148,10 @@ def test_null_text_beats_ddim_inversion_and_renoise_is_walked_back_exactly(host)
         run = host.run(prompt)
         errors[name] = difference(run)
     assert errors["null_text"] < errors["ddim"]
-    assert "16 inner steps taken, of 16 at most: 28 forwards, 16 backwards" in run.outputs["null_text"]["text"][0]
+    assert (
+        "16 inner steps taken, of 16 at most: 28 forward passes, 16 backward passes"
+        in run.outputs["null_text"]["text"][0]
+    )
     counts = host.get_json("/customenhancer_test/counts", prompt_id=run.prompt_id)
     assert counts["null_text"]["model_forwards"] == 28
 

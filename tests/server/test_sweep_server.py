@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from customenhancer.nodes.captions import caption_height
-from customenhancer.nodes.contact_sheet import GAP
-from customenhancer.nodes.step_plot import SIZE
+from customenhancer.drawing.captions import caption_height
+from customenhancer.drawing.contact_sheet import GAP
+from customenhancer.drawing.plots import SIZE
 from helpers.host_client import PromptError
 from helpers.prompts import guider_calls, inversion_prompt, node
 from PIL import Image
@@ -137,10 +137,10 @@ class TestBadInput:
         return str(caught.value)
 
     def test_values_that_cannot_be_read_are_refused_before_anything_runs(self, host):
-        assert "values: 'ten' in '0:ten:5' is no number" in self.refused(host, sweep_prompt(2, 51, "0:ten:5"))
+        assert "values: 'ten' in '0:ten:5' is not a usable number" in self.refused(host, sweep_prompt(2, 51, "0:ten:5"))
 
     def test_a_fraction_is_refused_where_a_whole_number_is_needed(self, host):
-        assert "values: 2.5 is no whole number" in self.refused(host, sweep_prompt(2, 52, "0, 2.5"))
+        assert "values: 2.5 is not a whole number" in self.refused(host, sweep_prompt(2, 52, "0, 2.5"))
 
     def test_a_plot_of_two_sweeps_is_refused(self, host):
         prompt = sweep_prompt(2, 53, "0, 1")

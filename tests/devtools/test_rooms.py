@@ -1,0 +1,99 @@
+"""The rooms of the house: what each may import, and that nodes/ holds nodes."""
+
+import ast
+import sys
+
+import pytest
+from helpers.paths import CHECKOUT
+
+ROOMS = ("resinversion", "bimd", "baselines", "drawing", "identity", "host", "nodes")
+# Which other rooms a room may import.
+BELOW = {
+    "resinversion": set(),
+    "bimd": {"resinversion"},
+    "baselines": {"resinversion", "bimd"},
+    "drawing": set(),
+    "identity": set(),
+    "host": {"resinversion", "bimd", "baselines"},
+    "nodes": {"resinversion", "bimd", "baselines", "drawing", "identity", "host"},
+}
+TORCH_ONLY = ("resinversion", "bimd", "baselines")
+HEAVY = {
+    "insightface",
+    "onnxruntime",
+    "cv2",
+    "diffusers",
+    "transformers",
+    "skimage",
+    "onnx",
+}  # optional, or slow to import
+
+
+def files(room):
+    return sorted((CHECKOUT / room).rglob("*.py"))
+
+
+def imports(file):
+    """(module, whether it is another room's) of each import in a file, wherever it stands."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name.split(".")[0], False) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module.split(".")[0], False
+        elif isinstance(node, ast.ImportFrom) and node.level == 2:
+            yield from (((node.module or alias.name).split(".")[0], True) for alias in node.names)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_run_downwards(room):
+    found = {module for file in files(room) for module, ours in imports(file) if ours}
+    assert found <= BELOW[room]
+
+
+@pytest.mark.parametrize("room", TORCH_ONLY)
+def test_the_mathematics_imports_torch_only(room):
+    found = {module for file in files(room) for module, ours in imports(file) if not ours}
+    assert found - sys.stdlib_module_names == {"torch"}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_optional_package_is_imported_at_the_top_of_a_file(room):
+    for file in files(room):
+        top = ast.parse(file.read_text(encoding="utf-8")).body
+        names = {alias.name.split(".")[0] for node in top if isinstance(node, ast.Import) for alias in node.names}
+        names |= {node.module.split(".")[0] for node in top if isinstance(node, ast.ImportFrom) and node.level == 0}
+        assert not names & HEAVY, file
+
+
+def test_every_file_of_nodes_but_the_shared_inputs_holds_a_node():
+    for file in files("nodes"):
+        if file.name in ("__init__.py", "inputs.py"):
+            continue
+        classes = [node for node in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)]
+        assert any(ast.unparse(base) == "io.ComfyNode" for node in classes for base in node.bases), file
+
+
+def test_node_classes_are_named_after_their_ids():
+    for file in files("nodes"):
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == "io.ComfyNode" for base in node.bases):
+                ids = [
+                    text for text in ast.walk(node) if isinstance(text, ast.Constant) and str(text.value)[:3] == "CE_"
+                ]
+                assert f"CE_{node.name.removesuffix('Node')}" == ids[0].value and node.name.endswith("Node")
+
+
+def test_no_two_classes_have_one_name():
+    names = [
+        node.name
+        for room in ROOMS
+        for file in files(room)
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef)
+    ]
+    assert len(names) == len(set(names))
+
+
+def test_the_paper_is_on_two_short_pages():
+    pages = [file for room in ("resinversion", "bimd") for file in files(room)]
+    assert sum(len(page.read_text(encoding="utf-8").splitlines()) for page in pages) <= 400
