@@ -38,6 +38,7 @@ PACKS = {"ComfyUI-CustomEnhancer": CHECKOUT, "customenhancer_test_support": SUPP
 FLOWS = ("photomaker-v2", "photomaker-v1", "instantid", "lora")  # of the demo
 POCKET_FLOWS = ("photomaker-v2", "instantid")  # those for which the pocket world has models
 BENCHMARKS = ("inversion", "pocket")
+SIDE_BY_SIDE = ("-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder")  # `test -n 0` runs in one process
 
 
 def set_up(models: Path | None, make: Callable[[Path, Path], Path] = standins) -> dict:
@@ -61,13 +62,17 @@ def demo(models: Path | None, flow: str, output: Path) -> int:
 
 
 def test(models: Path | None, more: Sequence[str]) -> int:
-    """Run ruff and, if it finds nothing, pytest with the arguments `more`. `models`: for the tests of real weights."""
+    """Run ruff and, if it finds nothing, pytest in two processes, with the arguments `more`.
+
+    `models`: for the tests of real weights.
+    """
     parts = set_up(None)
     if status := run(parts["python"], "-m", "ruff", "check", "."):
         return status
     places = {"COMFYUI_PATH": str(parts["comfyui"]), "CUSTOMENHANCER_CACHE": str(cache())}
     places |= {"CUSTOMENHANCER_MODELS": str(models)} if models else {}
-    return run(parts["python"], "-m", "pytest", "-c", "tests/pytest.ini", "tests", *more, **places)
+    command = [parts["python"], "-m", "pytest", "-c", "tests/pytest.ini", "tests", *SIDE_BY_SIDE]
+    return run(*command, *more, **places)
 
 
 def bench(models: Path | None, name: str, more: Sequence[str]) -> int:
