@@ -9,6 +9,7 @@ Source: Ju et al., "Direct Inversion: Boosting Diffusion-based Editing with 3 Li
 from collections.abc import Callable
 
 import torch
+from customenhancer.resinversion import to_d
 from torch import Tensor
 
 
@@ -42,7 +43,7 @@ def sample(model: Callable[..., Tensor], z: Tensor, offsets: Tensor, sigmas: Ten
 
 def _eps(model, z: Tensor, sigma: Tensor, extra_args: dict) -> Tensor:
     x = z * (1 + sigma**2).sqrt()
-    return (x - model(x, sigma * x.new_ones([len(x)]), **extra_args)) / sigma
+    return to_d(x, sigma, model(x, sigma * x.new_ones([len(x)]), **extra_args))
 
 
 def _ddim_step(z: Tensor, eps: Tensor, sigma: Tensor, next_sigma: Tensor) -> Tensor:

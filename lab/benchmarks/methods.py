@@ -52,7 +52,7 @@ def negative_prompt(subject: Subject, sigmas: Tensor, cfg: float) -> Inverted:
 
 
 def res_inversion(subject: Subject, sigmas: Tensor, cfg: float, **options) -> Inverted:
-    """ResInversionNode, then BiMD with the backward flow alone."""
+    """ResInversion, then BiMD with the backward flow alone."""
     guider = subject.guider(cfg)
     residual_noise, latent = ResInversionNode.execute(guider, sigmas, subject.latent, **options).result
     return Inverted(guider, BiMDSampler(residual_noise, 1.0), latent, residual_noise.anchors)
@@ -166,13 +166,13 @@ def flip_sigmas(subject: Subject, sigmas: Tensor, cfg: float) -> Inverted:
     return Inverted(subject.guider(cfg), euler(), latent, torch.stack(way))
 
 
-BASELINE, OURS, NULL_TEXT = "DDIM inversion", "ResInversionNode", "Null-text inversion"
+BASELINE, OURS, NULL_TEXT = "DDIM inversion", "ResInversion", "Null-text inversion"
 METHODS = {
     BASELINE: ddim,
     "DDIM inversion, at the target": partial(ddim, evaluate_at="target"),
     "Negative-prompt inversion": negative_prompt,
     OURS: res_inversion,
-    "ResInversionNode, at the target": partial(res_inversion, evaluate_at="target"),
+    "ResInversion, at the target": partial(res_inversion, evaluate_at="target"),
     "ReNoise, 1 iteration": renoise,
     "ReNoise, 1 iteration, regularised": partial(renoise, regularisation_steps=4),
     "Noise pivot": noise_pivot,

@@ -59,7 +59,7 @@ class Flows:
 
 @dataclass(frozen=True)
 class Inverted:
-    """A batch on its way: scene, the same with the face swapped in, and what ResInversionNode makes of that.
+    """A batch on its way: scene, the same with the face swapped in, and what ResInversion makes of that.
 
     latent: LATENT, the noisy end of the pivot; encoded: LATENT, the swapped pictures. guider_calls: so far.
     """

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from customenhancer.drawing.plots import COLOURS, WIDE, _Axis, draw_series
+from helpers.plots import rgb
 
 
 def marked(picture, colour: str) -> np.ndarray:
     """Where a colour is inside the axes, (height, width) bool."""
-    wanted = [int(colour[n : n + 2], 16) for n in (1, 3, 5)]
-    return np.abs(np.asarray(picture, int)[:, : WIDE.right + 8] - wanted).max(-1) < 60
+    return np.abs(np.asarray(picture, int)[:, : WIDE.right + 8] - rgb(colour)).max(-1) < 60
 
 
 def test_equal_ratios_are_equally_far_apart_on_a_logarithmic_axis():

@@ -1,20 +1,12 @@
-"""Put lab/ on sys.path for the tests in this folder, and share their fixtures."""
+"""Put lab/ on sys.path for the tests in this folder, and share a fixture."""
 
 import sys
 
 import comfy.utils
 import pytest
-import torch
-from conftest import CHECKOUT
+from helpers.paths import CHECKOUT
 
 sys.path.insert(1, str(CHECKOUT / "lab"))  # after the host, whose modules keep their names
-
-
-@pytest.fixture
-def inference_mode():
-    """As in the host's executor."""
-    with torch.inference_mode():
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -12,19 +12,19 @@ import pytest
 import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy.samplers import CFGGuider
-from conftest import CHECKOUT, HOST, dev
 from customenhancer.nodes.baselines import NullTextInversionNode
+from helpers.lab import gaussian_subject
+from helpers.paths import CHECKOUT, HOST
 from standins.analytic import GaussianNetwork, gaussian_model
 from support_pack.tiny_sdxl import register_tiny_sdxl
 
+import dev
 from benchmarks import claims, inversion, measuring, random_weights, subjects
 from benchmarks.counting import Counts, counted
 from benchmarks.memory import with_peak_memory
 from benchmarks.methods import BASELINE, METHODS, NULL_TEXT, ddim, direct_inversion
 from benchmarks.subjects import from_pocket_world, sample
 from devtools.models import standins
-
-from .builders import gaussian_subject
 
 pytestmark = pytest.mark.usefixtures("inference_mode")
 

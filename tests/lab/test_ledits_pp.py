@@ -4,12 +4,11 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 from diffusers.pipelines.ledits_pp.pipeline_leditspp_stable_diffusion_xl import compute_noise
+from helpers.lab import gaussian_subject
 
 from benchmarks import ledits_pp
 from benchmarks.methods import ledits
 from benchmarks.subjects import sample
-
-from .builders import gaussian_subject
 
 STEPS = 20
 CONFIG = {

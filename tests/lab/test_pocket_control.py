@@ -13,6 +13,7 @@ from comfy_extras.nodes_canny import Canny
 from customenhancer.identity.instantid import load_instantid
 from customenhancer.identity.keypoints import draw_keypoints
 from customenhancer.nodes.instantid import InstantIDForwardFlowNode
+from helpers.lab import PROMPT, shaken
 from nodes import ControlNetApplyAdvanced
 from safetensors.torch import save_file
 from standins.instantid_host import predict
@@ -36,8 +37,6 @@ from pocket import (
     vae,
 )
 from pocket.examples import example
-
-from .builders import PROMPT, shaken
 
 TIMESTEP = 600
 POINTS = np.array([[50.3, 50], [71, 48.6], [62, 61], [53, 70.2], [69, 69]])

@@ -9,14 +9,13 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from helpers.lab import training_options, training_that_stops_at
 from insightface.app.common import Face
 from insightface.utils import face_align
 
 from pocket import face_crops, face_models, measure_faces, onnx_file, train_detector, train_recogniser, train_swapper
 from pocket.examples import numbered
 from pocket.pool import Pool
-
-from .builders import training_options, training_that_stops_at
 
 CPU = ["CPUExecutionProvider"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import HOST
+from helpers.paths import HOST
 from support_pack.tiny_sdxl import register_tiny_sdxl
 
 from benchmarks.pocket_cases import held_out_case

@@ -9,12 +9,11 @@ import pytest
 import torch
 from customenhancer.identity.photomaker import load_photomaker
 from customenhancer.nodes.photomaker import PhotoMakerForwardFlowNode
+from helpers.lab import PROMPT, shaken
 from safetensors.torch import save_file
 from support_pack.tiny_sdxl import register_tiny_sdxl
 
 from pocket import checkpoint, encode_portraits, measure_photomaker, photomaker, text, train_photomaker, unet, vae
-
-from .builders import PROMPT, shaken
 
 WOMAN = 7  # place of the class word in it: start, a, close, -, up, of, a
 PROMPTS = ["", PROMPT, "a man in a library", "a person"]

@@ -3,12 +3,11 @@
 import comfy.sd
 import pytest
 import torch
+from helpers.lab import PROMPT, shaken
 from safetensors.torch import save_file
 from support_pack.tiny_sdxl import register_tiny_sdxl
 
 from pocket import checkpoint, sampling, text, train_scenes, train_unet, unet, vae
-
-from .builders import PROMPT, shaken
 
 PROMPTS = ["", PROMPT, "a man in a library"]
 

@@ -4,11 +4,10 @@ import comfy.sd
 import numpy as np
 import pytest
 import torch
+from helpers.lab import training_options, training_that_stops_at
 from safetensors.torch import load_file, save_file
 
 from pocket import examples, train_vae, training, vae
-
-from .builders import training_options, training_that_stops_at
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What several modules of this folder build their tests from."""
+"""What several tests of lab/ are built from. tests/lab/conftest.py puts lab/ on sys.path, so they alone import it."""
 
 import argparse
 from pathlib import Path
