@@ -20,7 +20,7 @@ def picture(batch=1, seed=0):
 
 
 def invert(flow, sigmas, latent, **options):
-    """ResInversionNode: (residual noise, noisy latent)."""
+    """ResInversion: (residual noise, noisy latent)."""
     residual_noise, noisy = ResInversionNode.execute(flow, sigmas, latent, **options).result
     return residual_noise, noisy
 

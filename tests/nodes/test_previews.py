@@ -36,8 +36,8 @@ INVERSIONS = {
     "DDIM": lambda flow, sigmas: DDIMInversionNode.execute(flow, sigmas, picture()),
     "DDIM, target": lambda flow, sigmas: DDIMInversionNode.execute(flow, sigmas, picture(), evaluate_at="target"),
     "DDIM, guided": lambda flow, sigmas: DDIMInversionNode.execute(flow, sigmas, picture(), pivot_guidance="guided"),
-    "ResInversionNode": lambda flow, sigmas: ResInversionNode.execute(flow, sigmas, picture()),
-    "ResInversionNode, target": lambda flow, sigmas: ResInversionNode.execute(
+    "ResInversion": lambda flow, sigmas: ResInversionNode.execute(flow, sigmas, picture()),
+    "ResInversion, target": lambda flow, sigmas: ResInversionNode.execute(
         flow, sigmas, picture(), evaluate_at="target"
     ),
     "ReNoise": lambda flow, sigmas: ReNoiseInversionNode.execute(flow, sigmas, picture(), iterations=2),
