@@ -235,4 +235,4 @@ def test_a_picture_takes_few_drawing_operations(measured, monkeypatch):
     for one in values:
         render(*one)
     measured("filled shapes in a picture of the pocket world, mean of 40", len(masks) / len(values))
-    assert 0 < len(masks) / len(values) < 500
+    assert 0 < len(masks) / len(values) < 60
