@@ -100,6 +100,17 @@ def test_null_text_shows_the_denoised_estimate_of_the_pivot_and_of_each_inner_st
     same(previews, expected)
 
 
+def test_null_text_counts_the_pivots_calls_and_then_inner_steps_without_repeating_a_number(monkeypatch):
+    """A step that stops early leaves its numbers out."""
+    told, model = [], gaussian_model()
+    monkeypatch.setattr(latent_preview, "prepare_callback", lambda *_: lambda n, x0, x, total: told.append((n, total)))
+    NullTextInversionNode.execute(
+        model, conditioning(*PIVOT), conditioning(*NOTHING), schedule(model, steps=STEPS), picture(),
+        inner_steps=4, early_stop=1e9,
+    )  # fmt: skip
+    assert told == [(n, 5 * STEPS) for n in (*range(STEPS), *range(STEPS, 5 * STEPS, 4))]
+
+
 @pytest.mark.parametrize("backward_scale", [0.0, 1.0])
 def test_bimd_shows_the_models_denoised_estimate(backward_scale, previews):
     model = gaussian_model()
