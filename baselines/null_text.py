@@ -36,7 +36,7 @@ class NullText(Pivot):
 
     @property
     def calls(self) -> int:
-        """Of `conditional` and `guided`, the pivot's included. Each is one forward, unless there is no guidance."""
+        """Number of calls of `conditional` and `guided`, including the pivot's: one forward pass each."""
         return 3 * self.steps + self.inner_steps
 
     def text_at(self, sigma: float) -> list[Tensor]:
@@ -62,8 +62,8 @@ def null_text_inversion(
     """Invert unguided, then optimise the null text of each step. At most (3 + inner_steps) * N calls.
 
     conditional: `model(x, sigma) -> denoised` of the prompt alone, sigma of shape (B,).
-    guided: `model(x, sigma, cond_denoised, null_text) -> denoised`, guidance between what `conditional` gave and the
-        prediction for a null text, in which it is differentiable.
+    guided: `model(x, sigma, cond_denoised, null_text) -> denoised`, the guided prediction from
+        cond_denoised and the null text's prediction; differentiable in null_text.
     x, sigmas, device: as in `ddim_inversion`. The pivot is that of `conditional`, evaluated at the target sigma.
     null_text: the parts that are optimised, (B, ...) each: SDXL's embedding (B, 77, 2048), and its pooled text where
         that is to change as well. Optimised in float32.

@@ -28,15 +28,15 @@ def renoise_inversion(
     With regularisation_steps it is one more call per step.
 
     The step down from x*_{i+1} moves by eps(x*_{i+1}, s_{i+1}), which DDIM inversion has to guess at x*_i. Here that
-    guess is the first of a row of estimates of x*_{i+1}, each made with the eps of the one before:
+    guess is the first of a sequence of estimates of x*_{i+1}, each made with the eps of the one before:
 
         x^0 = x*_i,   x^k = x*_i + (s_{i+1} - s_i) * eps(x^{k-1}, s_{i+1}),   k = 1 .. iterations + 1
 
-    Where the row converges, the step back from x*_{i+1} meets x*_i.
+    Where the sequence converges, the step back from x*_{i+1} meets x*_i.
 
     model, x, sigmas, input_scale, device: as in `ddim_inversion`; with iterations = 0 this is that at "target".
     iterations: K >= 0, the renoising iterations of each step.
-    average: x*_{i+1} is the mean of the last so many estimates, 1 .. iterations + 1; it steadies a row that circles.
+    average: x*_{i+1} is the mean of the last so many estimates, 1 .. iterations + 1; it damps oscillation.
     regularisation_steps: of `regularised`, by which the eps of each estimate after the first comes nearer to what the
         model predicts for the picture under random noise at s_{i+1}. Meant for editing; the way back may be less
         exact. 0: off. It needs latents (B, C, H, W) or (B, C, T, H, W).

@@ -12,8 +12,8 @@ class BlendedFlows:
     """A model of two flows, `model(x, sigma) -> denoised` for any sampler: eq. 4's blend with step k's forward scale.
 
     `sample_bimd` adds the third, backward flow. A flow whose weight is zero is not evaluated: f = 0 asks the pivot flow
-    alone, f = 1 the forward flow alone, any other f both, the one that was asked last first: switching may be costly
-    (two flows in one model, each with weights of its own).
+    alone, f = 1 the forward flow alone, any other f both, starting with the one asked most recently: switching may be
+    costly (two flows in one model, each with weights of its own).
 
     pivot_model, forward_model: `model(x, sigma, **extra_args) -> denoised`, all of the same shape (B, C, H, W).
     sigmas: (N + 1,), descending. scales: N forward scales f, noisiest step first.

@@ -34,8 +34,8 @@ def bimd_step(x: Tensor, eps: Tensor, recording: Recording, i: int, b: float | T
 
         x_{i-1} = b x*_{i-1} + (x_i - b x*_i) + ds (e_i - b p_i)
 
-    in which nothing is divided. Written around the pivot like this, a run that stays on it stays there to the last bit;
-    adding r_i itself would feed each step's rounding error back to the model.
+    in which nothing is divided. So, at b = 1, x stays exactly on the pivot as long as the model repeats its recorded
+    predictions; adding r_i itself would feed each step's rounding error back to the model.
     """
     next_anchor, anchor = recording.anchors[i - 1 : i + 1].to(x.device)
     next_sigma, sigma = recording.sigmas[i - 1 : i + 1].to(x.device)

@@ -1,4 +1,4 @@
-"""Checks of what a graph hands to the sampling nodes: each error names the input, what is wrong and what to do."""
+"""Checks of what a graph hands to the nodes: each error names the input, what is wrong and what to do."""
 
 import torch
 
@@ -32,7 +32,7 @@ def check_sigmas(sigmas: torch.Tensor) -> None:
 
 
 def check_at_least(name: str, value: int, least: int) -> None:
-    """Raise ValueError if the input `name` is below its least value: widgets see to that, but links pass them by."""
+    """Raise ValueError if the input `name` is below its least value: widgets enforce it, but links bypass widgets."""
     if value < least:
         raise ValueError(f"{name}: {value} is below {least}. Set it to {least} or more.")
 

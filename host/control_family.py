@@ -15,13 +15,14 @@ def check_control_family(guider, name: str | None) -> None:
     """Raise ValueError if a control module wired into a GUIDER was made for a model of another family.
 
     That is a ControlNet, Control-LoRA or T2I-Adapter for a UNet of another shape, or one for a UNet where the MODEL's
-    network is none, such as Flux's, or the reverse. Modules and networks that the host has no class of its own for
-    pass, and so do the host's own for networks other than UNets among themselves: of these it cannot be told here.
+    network is none, such as Flux's, or the reverse. Modules and networks of classes that the host
+    does not define pass. So do its own modules for networks other than UNets: whether one of those fits another cannot
+    be told here.
 
     The host fails inside the first layer of a ControlNet that does not fit, with the sizes of two matrices. Of a
     T2I-Adapter it drops the layers that do not fit, with lines in the log, and adds the others; and many a network
-    takes no notice of control at all. name: of the input that the guider came from; None where it was made of inputs
-    that are named as its conditionings are.
+    takes no notice of control at all. name: of the input that the guider came from; None if it was built from
+    inputs that bear the conditionings' own names (positive, negative).
     """
     network = getattr(guider.model_patcher.model, "diffusion_model", None)
     for conditioning, conds in getattr(guider, "original_conds", {}).items():

@@ -1,4 +1,4 @@
-"""A guider that has been entered: what its `sample` hands to a sampler, by name, and whoever listens to its calls."""
+"""Entered guiders: a guider is entered while its own `sample` runs, its models loaded and its conditioning encoded."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -11,7 +11,8 @@ def denoised_estimates(recording: Pivot) -> Tensor:
     eps_i is the recorded prediction eps(x*_i, s_i) of a Recording. A Pivot has kept none, but each of its steps is
     a line, and eps_i is the slope of the one from x*_{i-1} to x*_i: the prediction that drove it. Its line meets
     sigma 0 at the same place from either end, so evaluated at "current" this is the model's denoised at x*_{i-1}, and
-    for i = 1 the picture itself. Where no prediction drove the pivot, as in `noise_pivot`, it foresees nothing.
+    for i = 1 the picture itself. Where no prediction drove the pivot, as in `noise_pivot`, these values are no
+    estimates of the picture.
     """
     sigmas = recording.sigmas.reshape(-1, *[1] * (recording.anchors.ndim - 1)).to(recording.anchors.device)
     if isinstance(recording, Recording):

@@ -17,7 +17,7 @@ class FlowNorms:
 
     pivot, backward, forward: (N,) float32 each: of eps_pivot, of b * r, of f * (eps_forward - eps_pivot).
     at_anchor: (N,) bool, where the pivot flow was not asked for this step's own latent: in its place stands what was
-        recorded at the step's anchor. pivot and forward are then what they are called only while x is on the pivot.
+        recorded at the step's anchor. pivot and forward are then exact only while x is on the pivot.
     """
 
     pivot: Tensor

@@ -1,4 +1,4 @@
-"""What the host needs so that a gradient can flow through its networks, and takes no longer than that."""
+"""Temporary changes to the host that let gradients flow through its networks."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
@@ -50,7 +50,7 @@ def differentiable(model_options: dict) -> dict:
 
 
 def _apart_from_skip(h: torch.Tensor, transformer_options: dict) -> torch.Tensor:
-    """What goes on from a block, apart from what is kept of it: the host adds ControlNets to that one in place."""
+    """A copy of a block's output, because the host adds ControlNet residuals to the skip tensor in place."""
     return h.clone()
 
 
@@ -61,7 +61,7 @@ def _attention_with_gradient(attention: Callable, *args, **kwargs) -> torch.Tens
 
 @contextlib.contextmanager
 def checkpointed(networks: Iterable[torch.nn.Module]) -> Iterator[None]:
-    """For the time being, each block of the networks keeps its input alone for the backward pass, and runs again in it.
+    """While entered, each block of the networks stores only its input and is recomputed in the backward pass.
 
     Gradient checkpointing. Afterwards, also after an exception, the networks are as before.
     """

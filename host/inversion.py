@@ -157,7 +157,7 @@ def run_inversion(
         space, device is where the recording is to be kept, and report(n, x, denoised) tells that the unit of work n,
         counted from 0, is done. total: how many units of work there are, at most.
     source: the input that the guider came from, or "model" where the guider was made of a MODEL, for messages.
-    Returns (recording; x*_N, (B, C, H, W) in the host's latent space; that anything else).
+    Returns (recording, x*_N as (B, C, H, W) in the host's latent space, the second value of `run`).
     Raises ValueError where the guider's model predicts NaN or Inf, or a control module does not suit it.
     """
     check_control_family(guider, source if source == "guider" else None)

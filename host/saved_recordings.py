@@ -59,7 +59,7 @@ def find_recording(name: str, input_name: str) -> str:
 
 
 def recording_fingerprint(name: str | None, input_name: str) -> str | float:
-    """What changes with the file's content, for the host's cache; NaN, which never stays, where it is fed by a link."""
+    """The host's cache key: the file's hash, or NaN (never equal, so never cached) if the input is linked."""
     if name is None:
         return float("nan")
     return hashlib.sha256(Path(find_recording(name, input_name)).read_bytes()).hexdigest()

@@ -5,7 +5,7 @@ import comfy.sampler_helpers
 
 
 class SharedModel:
-    """Sets up a model that two entered guiders share for the one that is called, and leaves it as the host expects.
+    """Prepares a model that two entered guiders share for the one about to be called; leaves it as the host expects.
 
     Two MODELs are often clones: one set of weights, patched in place by each in its own way. Entering the inner
     (forward) guider makes the host load its MODEL and detach the outer's, although the outer is still in use: it puts

@@ -13,8 +13,8 @@ REMEDY = "Set steps_per_call to 1."
 def check_steps_per_call(guider, sigmas: Tensor, batch: int, steps_per_call: int) -> None:
     """Raise ValueError where an entered guider would not treat several steps in a batch as one step at a time.
 
-    The host decides by the first row's sigma for all rows, and hands out what differs between pictures over and over
-    along the batch, which comes out right where it goes evenly into the pictures of a step.
+    The host applies start and end ranges by the first row's sigma, and repeats per-picture conditioning along the
+    batch; that is right only if its length divides the pictures of a step.
 
     guider: as its sampler gets it; without `conds` nothing is known of it, and all passes. sigmas: (N + 1,), ascending.
     batch: B, the pictures of a step.

@@ -1,10 +1,9 @@
 """The trajectory of a sampling: x at every sigma of its schedule, kept as a pivot."""
 
 import comfy.model_management
-import torch
 from torch import Tensor
 
-from ..resinversion import Pivot
+from ..resinversion import Pivot, empty_record
 from .checks import check_finite
 from .entered import EnteredGuider, SamplerFunction
 from .recordings import ModelPivot, of_model
@@ -20,7 +19,7 @@ def trajectory_recorder(sampler) -> SamplerFunction:
     def run(entered: EnteredGuider) -> tuple[ModelPivot, Tensor]:
         device = comfy.model_management.intermediate_device()
         steps, schedule = len(entered.sigmas) - 1, entered.sigmas[:-1]
-        anchors = torch.empty((steps + 1, *entered.noise.shape), dtype=torch.float32, device=device)
+        anchors = empty_record(entered.noise, steps + 1, device)
         missing = set(range(1, steps + 1))
 
         # A sampler's callback would tell less: what it calls x is the start at every step in ipndm and deis, and in

@@ -1,4 +1,4 @@
-"""A guider made of two guiders, by their public protocol alone: each one's `sample` enters the next."""
+"""A guider made of two guiders, using only their public protocol: the pivot's `sample` runs the forward's inside it."""
 
 import copy
 import logging

@@ -75,7 +75,7 @@ class TripleFlowModel(GuiderProxy):
 
 
 def advance_keyframes(guider, x, sigma, model_options) -> None:
-    """Move the hook keyframes of an entered guider that is not called at a step on, as if it had been called.
+    """Advance an entered guider's hook keyframes at a step where it is not called, as if it had been.
 
     guider: as its sampler gets it. x: (B, C, H, W), sigma: (B,), model_options: what it would be called with.
     """

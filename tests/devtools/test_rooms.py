@@ -11,7 +11,7 @@ ROOMS = ("resinversion", "bimd", "baselines", "drawing", "identity", "host", "no
 BELOW = {
     "resinversion": set(),
     "bimd": {"resinversion"},
-    "baselines": {"resinversion", "bimd"},
+    "baselines": {"resinversion"},
     "drawing": set(),
     "identity": set(),
     "host": {"resinversion", "bimd", "baselines"},

@@ -267,7 +267,7 @@ class TestBadInput:
 
     def test_the_face_pack_of_another_method_is_refused(self, host):
         prompt = self.flow_prompt(host, "photomaker-v2", "antelopev2")
-        assert "PhotoMaker V2 is trained with w600k_r50.onnx" in self.refused(host, prompt)
+        assert "PhotoMaker V2 was trained with w600k_r50.onnx" in self.refused(host, prompt)
         prompt = self.flow_prompt(host, "instantid", "buffalo_l")
         assert "InstantID is trained with glintr100.onnx" in self.refused(host, prompt)
 
