@@ -54,10 +54,8 @@ def rank(path: Path) -> tuple[int, int]:
 
 
 def pytest_collection_modifyitems(items):
-    """Put the rooms in order, and keep a module in one process: what is made for a module is made once."""
+    """Put the rooms in order, in which two processes take whole modules: what is made for a module is made once."""
     items.sort(key=lambda item: rank(item.path))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 class Measurements:
@@ -80,8 +78,7 @@ class Measurements:
 
 
 def pytest_configure(config):
-    """Two processes need not be asked for; without pytest-xdist there is one, and its mark is known all the same."""
-    config.addinivalue_line("markers", "xdist_group(name): tests that one process runs one after another")
+    """Gather the measurements of this run."""
     config.pluginmanager.register(Measurements())
 
 
