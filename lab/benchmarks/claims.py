@@ -5,11 +5,10 @@ from collections.abc import Callable, Sequence
 from statistics import median
 
 import numpy as np
-from customenhancer.nodes.inversion import RecordResidualNoiseNode
-from customenhancer.nodes.pivots import NoisePivotNode
 
 from benchmarks.measuring import in_turns, ratio
 from benchmarks.methods import NULL_TEXT, OURS, ddim, euler, res_inversion
+from benchmarks.nodes import node
 from benchmarks.subjects import Subject, sample
 
 PAIRS = 10  # of two runs whose seconds are near each other, for each repeat of the other measurements
@@ -79,10 +78,10 @@ def bimd_over_euler(subject: Subject, steps: int, repeats: int, rng: random.Rand
 def batched_recording(subject: Subject, steps: int, sizes: Sequence[int], repeats: int, rng: random.Random) -> dict:
     """How many times as fast residual noise is recorded with several steps a guider call as with one; by the number."""
     sigmas, guider = subject.sigmas(steps), subject.guider(5.0)
-    pivot = NoisePivotNode.execute(subject.model, sigmas, subject.latent).result[0]
+    pivot = node("CE_NoisePivot").execute(subject.model, sigmas, subject.latent).result[0]
 
     def run(size):
-        return lambda: RecordResidualNoiseNode.execute(guider, pivot, size)
+        return lambda: node("CE_RecordResidualNoise").execute(guider, pivot, size)
 
     seconds = in_turns({size: run(size) for size in (1, *sizes)}, repeats, rng, "steps a call")
     return {"steps": steps, "speed_up": {size: ratio(seconds[1], seconds[size]) for size in sizes}, "seconds": seconds}

@@ -9,13 +9,11 @@ import comfy.samplers
 import torch
 from comfy_extras.nodes_custom_sampler import FlipSigmas, RandomNoise
 from customenhancer.host.bimd_sampler import BiMDSampler
-from customenhancer.nodes.baselines import NullTextInversionNode, ReNoiseInversionNode
-from customenhancer.nodes.inversion import DDIMInversionNode, RecordResidualNoiseNode, ResInversionNode
-from customenhancer.nodes.pivots import NoisePivotNode, RecordTrajectoryNode, ShiftPivotNode
 from torch import Tensor
 
 from benchmarks import direct_inversion as direct
 from benchmarks import ledits_pp
+from benchmarks.nodes import node
 from benchmarks.subjects import Subject, sample
 
 
@@ -40,36 +38,36 @@ def euler():
 def ddim(subject: Subject, sigmas: Tensor, cfg: float, **options) -> Inverted:
     """DDIM inversion, then Euler: what the others are compared with."""
     guider = subject.guider(cfg)
-    pivot, latent = DDIMInversionNode.execute(guider, sigmas, subject.latent, **options).result
+    pivot, latent = node("CE_DDIMInversion").execute(guider, sigmas, subject.latent, **options).result
     return Inverted(guider, euler(), latent, pivot.anchors)
 
 
 def negative_prompt(subject: Subject, sigmas: Tensor, cfg: float) -> Inverted:
     """Negative-prompt inversion: DDIM inversion, and the prompt itself for the negative one."""
     guider = subject.guider(cfg, negative=subject.positive)
-    pivot, latent = DDIMInversionNode.execute(guider, sigmas, subject.latent, evaluate_at="target").result
+    pivot, latent = node("CE_DDIMInversion").execute(guider, sigmas, subject.latent, evaluate_at="target").result
     return Inverted(guider, euler(), latent, pivot.anchors)
 
 
 def res_inversion(subject: Subject, sigmas: Tensor, cfg: float, **options) -> Inverted:
     """ResInversion, then BiMD with the backward flow alone."""
     guider = subject.guider(cfg)
-    residual_noise, latent = ResInversionNode.execute(guider, sigmas, subject.latent, **options).result
+    residual_noise, latent = node("CE_ResInversion").execute(guider, sigmas, subject.latent, **options).result
     return Inverted(guider, BiMDSampler(residual_noise, 1.0), latent, residual_noise.anchors)
 
 
 def renoise(subject: Subject, sigmas: Tensor, cfg: float, **options) -> Inverted:
     """ReNoise with the original's one iteration for SDXL, then Euler."""
     guider = subject.guider(cfg)
-    pivot, latent = ReNoiseInversionNode.execute(guider, sigmas, subject.latent, **options).result
+    pivot, latent = node("CE_ReNoiseInversion").execute(guider, sigmas, subject.latent, **options).result
     return Inverted(guider, euler(), latent, pivot.anchors)
 
 
 def noise_pivot(subject: Subject, sigmas: Tensor, cfg: float, steps_per_call: int = 1) -> Inverted:
     """Residual noise along seeded noise, which takes no inversion, then BiMD."""
     guider = subject.guider(cfg)
-    pivot, latent = NoisePivotNode.execute(subject.model, sigmas, subject.latent).result
-    residual_noise = RecordResidualNoiseNode.execute(guider, pivot, steps_per_call).result[0]
+    pivot, latent = node("CE_NoisePivot").execute(subject.model, sigmas, subject.latent).result
+    residual_noise = node("CE_RecordResidualNoise").execute(guider, pivot, steps_per_call).result[0]
     return Inverted(guider, BiMDSampler(residual_noise, 1.0), latent, residual_noise.anchors)
 
 
@@ -78,17 +76,19 @@ def trajectory_pivot(subject: Subject, sigmas: Tensor, cfg: float, steps_per_cal
     guider = subject.guider(cfg)
     empty = {"samples": torch.zeros_like(subject.latent["samples"])}
     noise = RandomNoise.execute(0).result[0]
-    trajectory = RecordTrajectoryNode.execute(noise, guider, euler(), sigmas, empty).result[1]
-    pivot, latent = ShiftPivotNode.execute(subject.model, trajectory, subject.latent).result
-    residual_noise = RecordResidualNoiseNode.execute(guider, pivot, steps_per_call).result[0]
+    trajectory = node("CE_RecordTrajectory").execute(noise, guider, euler(), sigmas, empty).result[1]
+    pivot, latent = node("CE_ShiftPivot").execute(subject.model, trajectory, subject.latent).result
+    residual_noise = node("CE_RecordResidualNoise").execute(guider, pivot, steps_per_call).result[0]
     return Inverted(guider, BiMDSampler(residual_noise, 1.0), latent, residual_noise.anchors)
 
 
 def null_text(subject: Subject, sigmas: Tensor, cfg: float) -> Inverted:
     """Null-text inversion with the original's numbers, then Euler with each step's text."""
-    guider, latent = NullTextInversionNode.execute(
-        subject.model, subject.positive, subject.negative, sigmas, subject.latent, cfg=cfg
-    ).result
+    guider, latent = (
+        node("CE_NullTextInversion")
+        .execute(subject.model, subject.positive, subject.negative, sigmas, subject.latent, cfg=cfg)
+        .result
+    )
     return Inverted(guider, euler(), latent, guider.null_text.anchors)
 
 

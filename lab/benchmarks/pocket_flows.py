@@ -16,13 +16,10 @@ from comfy_extras.nodes_custom_sampler import (
     RandomNoise,
     SamplerCustomAdvanced,
 )
-from customenhancer.nodes.faces import FaceSwapNode
-from customenhancer.nodes.flows import BiMDSamplerNode, TripleFlowGuiderNode
-from customenhancer.nodes.inversion import ResInversionNode
-from customenhancer.nodes.photomaker import PhotoMakerForwardFlowNode
 from torch import Tensor
 
 from benchmarks.counting import counted
+from benchmarks.nodes import node
 from benchmarks.pocket_cases import TRIGGER, Case
 from benchmarks.pocket_models import Models
 
@@ -83,7 +80,8 @@ def stacked(conditionings: Sequence[list]) -> list:
 def flows_of(models: Models, case: Case, settings: Settings) -> Flows:
     """The guiders for a case's prompts and person."""
     encoded = {
-        text: PhotoMakerForwardFlowNode.execute(
+        text: node("CE_PhotoMakerForwardFlow")
+        .execute(
             models.model,
             models.clip,
             models.photomaker,
@@ -91,7 +89,8 @@ def flows_of(models: Models, case: Case, settings: Settings) -> Flows:
             text,
             trigger=TRIGGER,
             face_analysis=models.face_analysis,
-        ).result
+        )
+        .result
         for text in dict.fromkeys(case.texts)
     }
     personalised = encoded[case.texts[0]][0]
@@ -116,7 +115,7 @@ def euler():
 
 def joined(flows: Flows, start_step: int, forward_scale: float = 1.0):
     """The pivot flow that goes over to the forward flow at `start_step`, a GUIDER."""
-    return TripleFlowGuiderNode.execute(flows.pivot, flows.forward, start_step, forward_scale).result[0]
+    return node("CE_TripleFlowGuider").execute(flows.pivot, flows.forward, start_step, forward_scale).result[0]
 
 
 def from_noise(models: Models, case: Case, guider, sigmas: Tensor) -> Drawn:
@@ -143,18 +142,22 @@ def invert(models: Models, case: Case, settings: Settings, swap_in: Tensor | Non
     """Draw the scenes, swap the face in and invert. swap_in: a reference of another person for the swap alone."""
     flows = flows_of(models, case, settings)
     scene = from_noise(models, case, flows.stock, flows.sigmas)
-    pictures = FaceSwapNode.execute(
-        scene.pictures,
-        case.person.reference if swap_in is None else swap_in,
-        models.face_analysis,
-        models.face_swapper,
-        target_order="large-small",
-        reference_order="large-small",
-        no_face="pass_through",
-    ).result[0]
+    pictures = (
+        node("CE_FaceSwap")
+        .execute(
+            scene.pictures,
+            case.person.reference if swap_in is None else swap_in,
+            models.face_analysis,
+            models.face_swapper,
+            target_order="large-small",
+            reference_order="large-small",
+            no_face="pass_through",
+        )
+        .result[0]
+    )
     encoded = nodes.VAEEncode().encode(models.vae, pictures)[0]
     with counted(models.model) as counts:
-        residual_noise, latent = ResInversionNode.execute(flows.pivot, flows.sigmas, encoded).result
+        residual_noise, latent = node("CE_ResInversion").execute(flows.pivot, flows.sigmas, encoded).result
     calls = scene.guider_calls + counts.guider_calls
     return Inverted(flows, scene, Drawn(pictures, scene.guider_calls), encoded, residual_noise, latent, calls)
 
@@ -163,6 +166,6 @@ def mixed(
     models: Models, inverted: Inverted, start_step: int, forward_scale: float = 1.0, backward_scale: float = 1.0
 ) -> Drawn:
     """Sample the three flows: scales of 1 are the method."""
-    sampler = BiMDSamplerNode.execute(inverted.residual_noise, backward_scale).result[0]
+    sampler = node("CE_BiMDSampler").execute(inverted.residual_noise, backward_scale).result[0]
     guider = joined(inverted.flows, start_step, forward_scale)
     return from_latent(models, inverted.flows, guider, sampler, inverted.latent, inverted.guider_calls)

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import folder_paths
 import nodes
-from customenhancer.nodes.faces import FaceAnalysisLoaderNode, FaceSwapperLoaderNode
-from customenhancer.nodes.photomaker import PhotoMakerLoaderNode
 
+from benchmarks.nodes import node
 from pocket.kept import CHECKPOINT, PHOTOMAKER
 
 FOLDERS = ("checkpoints", "photomaker", "insightface")
@@ -43,10 +42,10 @@ def load(models: Path) -> Models:
     with _only_folder(models):
         return Models(
             *nodes.CheckpointLoaderSimple().load_checkpoint(CHECKPOINT),
-            *PhotoMakerLoaderNode.execute(PHOTOMAKER).result,
-            *FaceAnalysisLoaderNode.execute("buffalo_l", "CPU").result,
-            *FaceSwapperLoaderNode.execute("inswapper_128.onnx", "CPU").result,
-            *FaceAnalysisLoaderNode.execute("antelopev2", "CPU").result,
+            *node("CE_PhotoMakerLoader").execute(PHOTOMAKER).result,
+            *node("CE_FaceAnalysisLoader").execute("buffalo_l", "CPU").result,
+            *node("CE_FaceSwapperLoader").execute("inswapper_128.onnx", "CPU").result,
+            *node("CE_FaceAnalysisLoader").execute("antelopev2", "CPU").result,
         )
 
 

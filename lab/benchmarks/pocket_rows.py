@@ -1,8 +1,7 @@
 """The rows of the pocket benchmark's table: the method, its parts alone, and the method with a part left out."""
 
-from customenhancer.nodes.inversion import DDIMInversionNode
-
 from benchmarks.counting import counted
+from benchmarks.nodes import node
 from benchmarks.pocket_cases import Case
 from benchmarks.pocket_flows import Drawn, Settings, euler, from_latent, from_noise, invert, joined, mixed
 from benchmarks.pocket_models import Models
@@ -23,7 +22,7 @@ def draw_rows(models: Models, case: Case, settings: Settings) -> dict[str, Drawn
     inverted = invert(models, case, settings)
     flows = inverted.flows
     with counted(models.model) as counts:
-        ddim_latent = DDIMInversionNode.execute(flows.pivot, flows.sigmas, inverted.encoded).result[1]
+        ddim_latent = node("CE_DDIMInversion").execute(flows.pivot, flows.sigmas, inverted.encoded).result[1]
     calls = inverted.scene.guider_calls + counts.guider_calls
     delayed = joined(flows, start_step)
     return {

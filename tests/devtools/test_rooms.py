@@ -65,6 +65,13 @@ def test_no_optional_package_is_imported_at_the_top_of_a_file(room):
         assert not names & OPTIONAL, file
 
 
+def test_only_the_entry_point_and_tests_import_nodes():
+    others = [file for room in (*ROOMS, "lab", "devtools") if room != "nodes" for file in files(room)]
+    for file in others:
+        assert "customenhancer.nodes" not in file.read_text(encoding="utf-8"), file
+        assert ("nodes", True) not in imports(file), file
+
+
 def node_classes(file):
     classes = [node for node in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)]
     return [node for node in classes if any(ast.unparse(base) == "io.ComfyNode" for base in node.bases)]
