@@ -269,7 +269,7 @@ class TestBadInput:
         prompt = self.flow_prompt(host, "photomaker-v2", "antelopev2")
         assert "PhotoMaker V2 was trained with w600k_r50.onnx" in self.refused(host, prompt)
         prompt = self.flow_prompt(host, "instantid", "buffalo_l")
-        assert "InstantID is trained with glintr100.onnx" in self.refused(host, prompt)
+        assert "InstantID was trained with glintr100.onnx" in self.refused(host, prompt)
 
     def test_an_instantid_file_that_is_not_there_is_refused(self, host):
         prompt = self.flow_prompt(host, "instantid")
