@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..baselines.null_text import NonFiniteError, NullText, null_text_inversion
+from .call_order import check_no_keyframes, check_no_model_cache
 from .checks import NON_FINITE_REMEDY
 from .entered import EnteredGuider
 from .gradients import checkpointed, load_for_gradients
@@ -61,6 +62,8 @@ def invert_null_text(
     flow = comfy.samplers.CFGGuider(model)
     flow.set_conds(positive, negative)
     flow.set_cfg(cfg)
+    check_no_model_cache(flow, "model")
+    check_no_keyframes(flow)
     if inner_steps:
         load_for_gradients(flow)
     samples = comfy.sample.fix_empty_latent_channels(model, latent_image["samples"])

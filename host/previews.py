@@ -1,5 +1,7 @@
 """What a node shows below itself."""
 
+import logging
+
 from comfy_api.latest import ui
 from torch import Tensor
 
@@ -7,3 +9,10 @@ from torch import Tensor
 def image_with_text(images: Tensor, text: str, node_class: type) -> dict:
     """The `ui` of a node's output: IMAGE (B, H, W, C), and text. node_class: for the workflow in the file."""
     return {**ui.PreviewImage(images, cls=node_class).as_dict(), **ui.PreviewText(text).as_dict()}
+
+
+def told(warnings: list[str]) -> ui.PreviewText | None:
+    """What a node shows of warnings, a line each; None where there are none. The log says them as well."""
+    for warning in warnings:
+        logging.warning("CustomEnhancer: %s", warning)
+    return ui.PreviewText("\n".join(warnings)) if warnings else None

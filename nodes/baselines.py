@@ -7,11 +7,13 @@ from comfy_api.latest import io, ui
 
 from ..baselines.noise_regularisation import check_can_regularise
 from ..baselines.renoise import renoise_inversion
-from ..host.checks import check_at_least, check_latent, check_sigmas
+from ..host.checks import check_at_least, check_latent
 from ..host.inversion import PivotGuidance, invert
 from ..host.latents import noise_scaling
 from ..host.null_text import invert_null_text, optimised_pooled_width, report, starting_text
 from ..host.null_text_guider import NullTextGuider
+from ..host.previews import told
+from ..host.schedules import checked_sigmas
 from .inputs import (
     INVERSION,
     INVERSION_INPUTS,
@@ -118,8 +120,8 @@ class ReNoiseInversionNode(io.ComfyNode):
             )
 
         model_calls = (iterations + 1 + (regularisation_steps > 0)) * (len(sigmas) - 1)
-        pivot, latent, warning = invert(inversion, model_calls, guider, sigmas, latent_image, pivot_guidance)
-        return io.NodeOutput(pivot, latent, ui=warning and ui.PreviewText(warning))
+        pivot, latent, warnings = invert(inversion, model_calls, guider, sigmas, latent_image, pivot_guidance)
+        return io.NodeOutput(pivot, latent, ui=told(warnings))
 
 
 class NullTextInversionNode(io.ComfyNode):
@@ -225,7 +227,7 @@ class NullTextInversionNode(io.ComfyNode):
         pooled="frozen",
         start_from="negative",
     ):
-        check_sigmas(sigmas)
+        sigmas = checked_sigmas(sigmas)
         check_latent("latent_image", latent_image["samples"])
         start = starting_text(positive, negative, start_from)
         pooled_width = optimised_pooled_width(start, start_from, pooled)

@@ -5,10 +5,11 @@ from comfy_api.latest import io
 from comfy_extras.nodes_custom_sampler import SamplerCustomAdvanced
 
 from ..baselines.noise_pivot import noise_pivot, shift_pivot
-from ..host.checks import check_latent, check_model_kind, check_sigmas
+from ..host.checks import check_latent, check_model_kind
 from ..host.control_family import check_control_family
 from ..host.latents import model_latent, noise_scaling, noisy_end
 from ..host.recordings import of_model
+from ..host.schedules import checked_sigmas
 from ..host.trajectory import trajectory_recorder
 from .inputs import INVERSION, PivotSocket, seed_input
 
@@ -48,7 +49,7 @@ class NoisePivotNode(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, sigmas, latent_image, noise_seed=0):
-        check_sigmas(sigmas)
+        sigmas = checked_sigmas(sigmas)
         pivot = noise_pivot(
             model_latent(model, latent_image),
             sigmas.flip(0),
@@ -92,7 +93,7 @@ class RecordTrajectoryNode(io.ComfyNode):
 
     @classmethod
     def execute(cls, noise, guider, sampler, sigmas, latent_image):
-        check_sigmas(sigmas)
+        sigmas = checked_sigmas(sigmas)
         check_latent("latent_image", latent_image["samples"])
         check_control_family(guider, "guider")
         recorder = trajectory_recorder(sampler)
