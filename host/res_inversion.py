@@ -77,7 +77,7 @@ def _explain(reason: str, steps: int) -> str:
 
 def _spread(steps: int) -> list[int]:
     """Which steps i to ask again after the way up, in sampling's order: the second, a middle one and the last."""
-    return sorted({i for i in (steps - 1, steps // 2, 1) if 0 < i < steps}, reverse=True)
+    return sorted({max(i, 1) for i in (steps - 1, steps // 2, 1)}, reverse=True)
 
 
 def _record_downwards(pivot: ModelPivot, guider) -> ModelRecording:
@@ -106,10 +106,11 @@ def _answers_alike(predict, recording: Recording, steps: list[int], x_device: to
     predict: `model(x, sigma) -> denoised`. steps: i of 1 .. N, in the order in which to ask.
     """
     tolerance = SAME * recording.predictions.abs().max()
-    for i in steps:
+    alike = True
+    for i in steps:  # all of them: what comes next is to meet the state that a way down leaves behind
         comfy.model_management.throw_exception_if_processing_interrupted()
         x, sigma = recording.anchors[i].to(x_device), recording.sigmas[i].to(x_device)
         eps = to_d(x, sigma, predict(x, sigma * x.new_ones([x.shape[0]])))
-        if not (eps.to(recording.predictions) - recording.predictions[i - 1]).abs().max() <= tolerance:
-            return False
-    return True
+        distance = (eps.to(recording.predictions) - recording.predictions[i - 1]).abs().max()
+        alike = alike and bool(distance <= tolerance)
+    return alike
