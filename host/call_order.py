@@ -1,10 +1,14 @@
 """Guiders whose answer depends on the calls before it: an inversion walks up the schedule, sampling walks down."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import comfy.hooks
+import comfy.model_management
 import comfy.samplers
+import torch
+from torch import Tensor
 
+from ..resinversion import Recording, to_d
 from .triple_flow_guider import TripleFlowGuider
 
 # Modules of guiders and ControlNets that keep nothing from call to call: the host's and this pack's.
@@ -12,6 +16,8 @@ PACK = __package__.rpartition(".")[0]
 STATELESS = ("comfy", "comfy_extras", PACK)
 # Under this name the host's EasyCache and LazyCache (comfy_extras/nodes_easycache.py, 0.30) keep what they reuse.
 MODEL_CACHE = "easycache"
+# Up to which fraction of the greatest prediction two answers count as the same: far below what shows in a picture.
+SAME = 1e-5
 
 
 def follows_keyframes(guider) -> bool:
@@ -51,6 +57,34 @@ def check_no_keyframes(guider) -> None:
                 f"{name}: has hook keyframes, which null texts cannot be optimised for. Remove Set Hook Keyframes; "
                 "ResInversion follows them."
             )
+
+
+def spread_steps(steps: int) -> list[int]:
+    """Which steps i of 1 .. N to ask again, in sampling's order: the one after the noisiest, a middle one, the last."""
+    return sorted({max(i, 1) for i in (steps - 1, steps // 2, 1)}, reverse=True)
+
+
+def answers_alike(
+    predict: Callable[[Tensor, Tensor], Tensor],
+    recording: Recording,
+    steps: list[int],
+    device: torch.device,
+    tolerance: float = SAME,
+) -> bool:
+    """Whether a model predicts again, at the anchors of these steps, what was recorded there.
+
+    predict: `model(x, sigma) -> denoised`, with x and sigma on `device`. steps: i of 1 .. N, in the order in which to
+    ask; all of them are asked, so that what comes next meets the state that a way down leaves behind. tolerance: as a
+    fraction of the greatest prediction.
+    """
+    alike, limit = True, tolerance * recording.predictions.abs().max()
+    for i in steps:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        x, sigma = recording.anchors[i].to(device), recording.sigmas[i].to(device)
+        eps = to_d(x, sigma, predict(x, sigma * x.new_ones([x.shape[0]])))
+        distance = (eps.to(recording.predictions) - recording.predictions[i - 1]).abs().max()
+        alike = alike and bool(distance <= limit)
+    return alike
 
 
 def _flows(guider) -> Iterator:

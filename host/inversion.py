@@ -15,13 +15,13 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ..resinversion import Pivot, Recording, record_residual_noise
-from .call_order import check_no_model_cache
+from .call_order import check_no_model_cache, may_keep_state
 from .checks import check_finite, check_latent
 from .control_family import check_control_family
 from .entered import EnteredGuider, SamplerFunction, sample_from
 from .recordings import ModelPivot, ModelRecording, of_model
 from .schedules import checked_sigmas
-from .steps_per_call import check_steps_per_call
+from .steps_per_call import check_shared_calls, check_steps_per_call
 
 Report = Callable[[int, Tensor, Tensor], None]
 
@@ -111,7 +111,10 @@ def record_along(pivot: ModelPivot, guider, steps_per_call: int) -> ModelRecordi
         x = entered.latent_image
         check_steps_per_call(entered.model, pivot.sigmas, len(x), steps_per_call)
         predict = reported(entered, report).predict
-        return record_residual_noise(predict, pivot, x_device=x.device, steps_per_call=steps_per_call), None
+        recording = record_residual_noise(predict, pivot, x_device=x.device, steps_per_call=steps_per_call)
+        if steps_per_call > 1 and may_keep_state(guider):
+            check_shared_calls(entered.predict, recording, x.device)
+        return recording, None
 
     picture = guider.model_patcher.model.process_latent_out(pivot.anchors[0])
     calls = math.ceil(pivot.steps / steps_per_call)

@@ -1,19 +1,15 @@
 """ResInversion in a guider, exact also where the guider's answers depend on the calls before them."""
 
-import comfy.model_management
 import torch
 from torch import Tensor
 
-from ..resinversion import Pivot, Recording, ddim_inversion, res_inversion, to_d
-from .call_order import follows_keyframes, may_keep_state
+from ..resinversion import Pivot, Recording, ddim_inversion, res_inversion
+from .call_order import answers_alike, follows_keyframes, may_keep_state, spread_steps
 from .checks import check_finite
 from .entered import EnteredGuider
 from .inversion import PivotGuidance, Report, invert, record_along, reported, run_inversion
 from .recordings import ModelPivot, ModelRecording
 
-# Up to which fraction of the greatest prediction an answer counts as the same: below what would be seen in a picture,
-# above what a GPU's sums differ by from call to call.
-SAME = 1e-5
 ROUNDS = 2  # of recording: the first may start from what the way up has left behind
 
 
@@ -43,18 +39,18 @@ def invert_exactly(
         pivot, latent, warnings = invert(_pivot(evaluate_at), steps, *inputs)
         return _record_downwards(pivot, guider), latent, warnings
 
-    again = _spread(steps) if checked else []
-    answers_alike = []
+    again = spread_steps(steps) if checked else []
+    came_back = []
 
     def inversion(guidance: PivotGuidance, x: Tensor, sigmas: Tensor, **options) -> Recording:
         recording = res_inversion(guidance, x, sigmas, evaluate_at=evaluate_at, **options)
-        answers_alike.append(_answers_alike(lambda x, sigma: guidance(x, sigma)[0], recording, again, x.device))
+        came_back.append(answers_alike(lambda x, sigma: guidance(x, sigma)[0], recording, again, x.device))
         return recording
 
     calls = 2 * steps if evaluate_at == "target" else steps + 1
     recording, latent, warnings = invert(inversion, calls + len(again), *inputs)
     check_finite(recording.predictions)
-    if answers_alike == [True]:
+    if came_back == [True]:
         return recording, latent, warnings
     recording = _record_downwards(recording, guider)
     reason = "answers by what it was asked before (as APG's momentum does)"
@@ -75,11 +71,6 @@ def _explain(reason: str, steps: int) -> str:
     )
 
 
-def _spread(steps: int) -> list[int]:
-    """Which steps i to ask again after the way up, in sampling's order: the second, a middle one and the last."""
-    return sorted({max(i, 1) for i in (steps - 1, steps // 2, 1)}, reverse=True)
-
-
 def _record_downwards(pivot: ModelPivot, guider) -> ModelRecording:
     """`record_along`, with its first steps asked once more as a sampling would: only what comes back alike is kept."""
     first = list(range(pivot.steps, max(pivot.steps - 3, 0), -1))
@@ -89,7 +80,7 @@ def _record_downwards(pivot: ModelPivot, guider) -> ModelRecording:
 
         def run(entered: EnteredGuider, device: torch.device, report: Report, recording=recording) -> tuple:
             predict = reported(entered, report).predict
-            return recording, _answers_alike(predict, recording, first, entered.latent_image.device)
+            return recording, answers_alike(predict, recording, first, entered.latent_image.device)
 
         _, _, alike = run_inversion(guider, picture, pivot.sigmas.cpu(), run, len(first))
         if alike:
@@ -98,19 +89,3 @@ def _record_downwards(pivot: ModelPivot, guider) -> ModelRecording:
         "guider: asked the same again, it answers otherwise, so no inversion of it can be exact. Remove the node on "
         "its MODEL that adds chance or keeps state (such as a cache) from this guider; on the forward flow it may stay."
     )
-
-
-def _answers_alike(predict, recording: Recording, steps: list[int], x_device: torch.device) -> bool:
-    """Whether a model predicts again, at the anchors of these steps, what was recorded there.
-
-    predict: `model(x, sigma) -> denoised`. steps: i of 1 .. N, in the order in which to ask.
-    """
-    tolerance = SAME * recording.predictions.abs().max()
-    alike = True
-    for i in steps:  # all of them: what comes next is to meet the state that a way down leaves behind
-        comfy.model_management.throw_exception_if_processing_interrupted()
-        x, sigma = recording.anchors[i].to(x_device), recording.sigmas[i].to(x_device)
-        eps = to_d(x, sigma, predict(x, sigma * x.new_ones([x.shape[0]])))
-        distance = (eps.to(recording.predictions) - recording.predictions[i - 1]).abs().max()
-        alike = alike and bool(distance <= tolerance)
-    return alike

@@ -245,3 +245,20 @@ def test_record_residual_noise_stays_exact_with_a_running_average():
     (residual_noise,) = RecordResidualNoiseNode.execute(flow, pivot).result
     assert len(log) == STEPS
     assert error(flow, residual_noise, noisy) <= 1e-5
+
+
+@pytest.mark.parametrize("patch", [apg, step_in_the_schedule], ids=["running average", "step of its own"])
+def test_steps_that_cannot_share_a_call_are_noticed(patch):
+    flow, _ = flow_on(patch)
+    pivot, _ = DDIMInversionNode.execute(flow, schedule(flow.model_patcher, STEPS), picture()).result
+    with pytest.raises(ValueError, match="steps_per_call: something on the guider's MODEL"):
+        RecordResidualNoiseNode.execute(flow, pivot, steps_per_call=4)
+
+
+def test_steps_that_can_share_a_call_still_do():
+    flow, log = flow_on(lambda model: apg(model, 0.0))
+    pivot, noisy = DDIMInversionNode.execute(flow, schedule(flow.model_patcher, STEPS), picture()).result
+    log.clear()
+    (residual_noise,) = RecordResidualNoiseNode.execute(flow, pivot, steps_per_call=4).result
+    assert len(log) == STEPS / 4 + 3
+    assert error(flow, residual_noise, noisy) <= 1e-4
