@@ -10,7 +10,7 @@ from ..baselines.renoise import renoise_inversion
 from ..host.checks import check_at_least, check_latent
 from ..host.inversion import PivotGuidance, invert
 from ..host.latents import noise_scaling
-from ..host.null_text import invert_null_text, optimised_pooled_width, report, starting_text
+from ..host.null_text import invert_null_text, optimised_pooled_width, report, sampling_warnings, starting_text
 from ..host.null_text_guider import NullTextGuider
 from ..host.previews import told
 from ..host.schedules import checked_sigmas
@@ -251,7 +251,8 @@ class NullTextInversionNode(io.ComfyNode):
         text = report(null_text, cfg, inner_steps, start_from)
         logging.info("CustomEnhancer: %s", text)
         guider = NullTextGuider(model, positive, start, cfg, null_text)
-        return io.NodeOutput(guider, latent, ui=ui.PreviewText(text))
+        warnings = told(sampling_warnings(guider, null_text))
+        return io.NodeOutput(guider, latent, ui=warnings or ui.PreviewText(text))
 
 
 NODES = [ReNoiseInversionNode, NullTextInversionNode]

@@ -262,3 +262,17 @@ def test_steps_that_can_share_a_call_still_do():
     (residual_noise,) = RecordResidualNoiseNode.execute(flow, pivot, steps_per_call=4).result
     assert len(log) == STEPS / 4 + 3
     assert error(flow, residual_noise, noisy) <= 1e-4
+
+
+@pytest.mark.parametrize(("momentum", "warns"), [(-0.5, True), (0.0, False)])
+def test_null_texts_warn_where_sampling_ends_elsewhere(momentum, warns):
+    model = apg(weighted_model(), momentum)
+    inputs = model, *conds(PIVOT_MEAN), schedule(model, 6), picture()
+    output = NullTextInversionNode.execute(*inputs, inner_steps=0)
+    assert ("Sampling with these null texts ends" in output.ui.as_dict()["text"][0]) == warns
+
+
+def test_null_texts_are_not_optimised_through_a_state():
+    model = apg(weighted_model())
+    with pytest.raises(ValueError, match="model: something on it keeps its answers from call to call"):
+        NullTextInversionNode.execute(model, *conds(PIVOT_MEAN), schedule(model, 6), picture(), inner_steps=2)
