@@ -264,9 +264,9 @@ def test_steps_that_can_share_a_call_still_do():
     assert error(flow, residual_noise, noisy) <= 1e-4
 
 
-@pytest.mark.parametrize(("momentum", "warns"), [(-0.5, True), (0.0, False)])
-def test_null_texts_warn_where_sampling_ends_elsewhere(momentum, warns):
-    model = apg(weighted_model(), momentum)
+@pytest.mark.parametrize(("patch", "warns"), [(counted_over_all_runs, True), (apg, False)])
+def test_null_texts_warn_where_sampling_ends_elsewhere(patch, warns):
+    model = patch(weighted_model())
     inputs = model, *conds(PIVOT_MEAN), schedule(model, 6), picture()
     output = NullTextInversionNode.execute(*inputs, inner_steps=0)
     assert ("Sampling with these null texts ends" in output.ui.as_dict()["text"][0]) == warns
