@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ..resinversion import Pivot, Recording, record_residual_noise
-from .checks import check_finite, check_latent, check_sigmas
+from .checks import check_finite, check_sigmas
 from .control_family import check_control_family
 from .entered import EnteredGuider, SamplerFunction, sample_from
 from .recordings import ModelPivot, ModelRecording, of_model
@@ -84,7 +84,6 @@ def invert(
     Raises ValueError for sigmas or latents that cannot be inverted, and what `run_inversion` does.
     """
     check_sigmas(sigmas)
-    check_latent("latent_image", latent_image["samples"])
     samples = comfy.sample.fix_empty_latent_channels(guider.model_patcher, latent_image["samples"])
 
     def run(entered: EnteredGuider, device: torch.device, report: Report) -> tuple[Pivot, str | None]:

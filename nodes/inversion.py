@@ -4,7 +4,8 @@ from functools import partial
 
 from comfy_api.latest import io, ui
 
-from ..host.checks import check_at_least, check_finite, check_model_kind
+from ..host.checked_node import CheckedNode
+from ..host.checks import check_finite
 from ..host.inversion import PivotGuidance, invert, record_along
 from ..resinversion import EVALUATE_AT, ddim_inversion, res_inversion
 from .inputs import INVERSION, INVERSION_INPUTS, PIVOT_GUIDANCE_INPUT, PivotSocket, ResidualNoiseSocket
@@ -20,7 +21,7 @@ EVALUATE_AT_INPUT = io.Combo.Input(
 )
 
 
-class DDIMInversionNode(io.ComfyNode):
+class DDIMInversionNode(CheckedNode):
     """`ddim_inversion` as a node."""
 
     @classmethod
@@ -47,7 +48,7 @@ class DDIMInversionNode(io.ComfyNode):
         return io.NodeOutput(pivot, latent, ui=warning and ui.PreviewText(warning))
 
 
-class ResInversionNode(io.ComfyNode):
+class ResInversionNode(CheckedNode):
     """`res_inversion` as a node."""
 
     @classmethod
@@ -82,7 +83,7 @@ class ResInversionNode(io.ComfyNode):
         return io.NodeOutput(residual_noise, latent, ui=warning and ui.PreviewText(warning))
 
 
-class RecordResidualNoiseNode(io.ComfyNode):
+class RecordResidualNoiseNode(CheckedNode):
     """`record_residual_noise` as a node."""
 
     @classmethod
@@ -117,8 +118,6 @@ class RecordResidualNoiseNode(io.ComfyNode):
 
     @classmethod
     def execute(cls, guider, pivot, steps_per_call=1):
-        check_at_least("steps_per_call", steps_per_call, 1)
-        check_model_kind(pivot.model_kind, guider.model_patcher, "pivot")
         return io.NodeOutput(record_along(pivot, guider, steps_per_call))
 
 
