@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from ..resinversion import Pivot, Recording, record_residual_noise
 from .call_order import check_no_model_cache, may_keep_state
-from .checks import check_finite, check_latent
+from .checks import check_finite
 from .control_family import check_control_family
 from .entered import EnteredGuider, SamplerFunction, sample_from
 from .recordings import ModelPivot, ModelRecording, of_model
@@ -86,7 +86,6 @@ def invert(
     """
     sigmas = checked_sigmas(sigmas)
     check_no_model_cache(guider)
-    check_latent("latent_image", latent_image["samples"])
     samples = comfy.sample.fix_empty_latent_channels(guider.model_patcher, latent_image["samples"])
 
     def run(entered: EnteredGuider, device: torch.device, report: Report) -> tuple[Pivot, list[str]]:

@@ -5,7 +5,7 @@ import logging
 from dataclasses import replace
 
 from ..bimd import forward_scales
-from .checks import check_at_least, check_flow_kinds, check_has_steps, check_latent_formats, check_mask
+from .checks import check_flow_kinds, check_has_steps, check_latent_formats, check_mask
 from .control_family import check_control_family
 from .copied_conds import copy_conds
 from .entered import EnteredGuider, SamplerFunction
@@ -44,7 +44,6 @@ class TripleFlowGuider:
     ):
         check_flow_kinds(pivot_flow.model_patcher, forward_flow.model_patcher)
         check_latent_formats(pivot_flow.model_patcher, forward_flow.model_patcher)
-        check_at_least("start_step", start_step, 0)
         check_mask("forward_mask", forward_mask, FLOW)
         check_control_family(pivot_flow, "pivot_flow")
         check_control_family(forward_flow, "forward_flow")

@@ -7,7 +7,7 @@ from comfy_api.latest import io, ui
 
 from ..baselines.noise_regularisation import check_can_regularise
 from ..baselines.renoise import renoise_inversion
-from ..host.checks import check_at_least, check_latent
+from ..host.checked_node import CheckedNode
 from ..host.inversion import PivotGuidance, invert
 from ..host.latents import noise_scaling
 from ..host.null_text import invert_null_text, optimised_pooled_width, report, sampling_warnings, starting_text
@@ -25,7 +25,7 @@ from .inputs import (
 )
 
 
-class ReNoiseInversionNode(io.ComfyNode):
+class ReNoiseInversionNode(CheckedNode):
     """`renoise_inversion` as a node."""
 
     @classmethod
@@ -91,9 +91,7 @@ class ReNoiseInversionNode(io.ComfyNode):
         regularisation_steps=0,
         noise_seed=0,
     ):
-        check_at_least("iterations", iterations, 0)
-        check_at_least("regularisation_steps", regularisation_steps, 0)
-        if not 1 <= average <= iterations + 1:
+        if average > iterations + 1:
             raise ValueError(
                 f"average: {average} is not between 1 and {iterations + 1}, the number of estimates per step with "
                 f"iterations {iterations}. Lower average or raise iterations."
@@ -124,7 +122,7 @@ class ReNoiseInversionNode(io.ComfyNode):
         return io.NodeOutput(pivot, latent, ui=told(warnings))
 
 
-class NullTextInversionNode(io.ComfyNode):
+class NullTextInversionNode(CheckedNode):
     """`invert_null_text` as a node."""
 
     @classmethod
@@ -179,12 +177,12 @@ class NullTextInversionNode(io.ComfyNode):
                 io.Float.Input(
                     "early_stop",
                     default=1e-5,
-                    min=0.0,
+                    min=-1.0,
                     max=1.0,
                     step=0.000001,
                     optional=True,
                     tooltip="A step stops optimising once its loss is below this threshold, which rises by 0.00002 per "
-                    "step. Lower: closer to the picture, but slower.",
+                    "step. Lower: closer to the picture, but slower. -1: never stop early.",
                 ),
                 io.Combo.Input(
                     "pooled",
@@ -228,12 +226,8 @@ class NullTextInversionNode(io.ComfyNode):
         start_from="negative",
     ):
         sigmas = checked_sigmas(sigmas)
-        check_latent("latent_image", latent_image["samples"])
         start = starting_text(positive, negative, start_from)
         pooled_width = optimised_pooled_width(start, start_from, pooled)
-        check_at_least("inner_steps", inner_steps, 0)
-        if learning_rate <= 0:
-            raise ValueError(f"learning_rate: {learning_rate:g} is not above 0. The original method uses 0.01.")
         if math.isclose(cfg, 1.0):  # as the host tells it
             inner_steps = 0
         null_text, latent = invert_null_text(

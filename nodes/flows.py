@@ -4,12 +4,13 @@ from comfy_api.latest import io
 from comfy_extras.nodes_custom_sampler import DisableNoise, SamplerCustomAdvanced
 
 from ..host.bimd_sampler import BiMDSampler
+from ..host.checked_node import CheckedNode
 from ..host.flow_norms import flow_watcher
 from ..host.triple_flow_guider import TripleFlowGuider
 from .inputs import FLOWS, FlowNormsSocket, ResidualNoiseSocket, curve_input
 
 
-class BiMDSamplerNode(io.ComfyNode):
+class BiMDSamplerNode(CheckedNode):
     """`BiMDSampler` as a node."""
 
     @classmethod
@@ -54,7 +55,7 @@ class BiMDSamplerNode(io.ComfyNode):
         return io.NodeOutput(BiMDSampler(residual_noise, backward_scale, backward_mask, backward_curve))
 
 
-class TripleFlowGuiderNode(io.ComfyNode):
+class TripleFlowGuiderNode(CheckedNode):
     """`TripleFlowGuider` as a node."""
 
     @classmethod
@@ -112,7 +113,7 @@ class TripleFlowGuiderNode(io.ComfyNode):
         )
 
 
-class TripleFlowSampleNode(io.ComfyNode):
+class TripleFlowSampleNode(CheckedNode):
     """`TripleFlowGuider` and `BiMDSampler` in the host's SamplerCustomAdvanced."""
 
     @classmethod

@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io
 
-from ..host.checks import check_at_least, check_model_kind
+from ..host.checked_node import CheckedNode
 from ..host.inversion import PivotGuidance, invert, record_along
 from ..host.previews import told
 from ..host.res_inversion import invert_exactly
@@ -20,7 +20,7 @@ EVALUATE_AT_INPUT = io.Combo.Input(
 )
 
 
-class DDIMInversionNode(io.ComfyNode):
+class DDIMInversionNode(CheckedNode):
     """`ddim_inversion` as a node."""
 
     @classmethod
@@ -47,7 +47,7 @@ class DDIMInversionNode(io.ComfyNode):
         return io.NodeOutput(pivot, latent, ui=told(warnings))
 
 
-class ResInversionNode(io.ComfyNode):
+class ResInversionNode(CheckedNode):
     """`res_inversion` as a node."""
 
     @classmethod
@@ -73,7 +73,7 @@ class ResInversionNode(io.ComfyNode):
         return io.NodeOutput(residual_noise, latent, ui=told(warnings))
 
 
-class RecordResidualNoiseNode(io.ComfyNode):
+class RecordResidualNoiseNode(CheckedNode):
     """`record_residual_noise` as a node."""
 
     @classmethod
@@ -108,8 +108,6 @@ class RecordResidualNoiseNode(io.ComfyNode):
 
     @classmethod
     def execute(cls, guider, pivot, steps_per_call=1):
-        check_at_least("steps_per_call", steps_per_call, 1)
-        check_model_kind(pivot.model_kind, guider.model_patcher, "pivot")
         return io.NodeOutput(record_along(pivot, guider, steps_per_call))
 
 

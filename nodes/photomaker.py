@@ -3,12 +3,13 @@
 import folder_paths
 from comfy_api.latest import io
 
+from ..host.checked_node import CheckedNode
 from ..host.checks import missing_file
 from ..identity.photomaker import apply_lora, encode_prompt, find_photomaker, load_photomaker
 from .inputs import IDENTITY, FaceAnalysisSocket, PhotoMakerSocket
 
 
-class PhotoMakerLoaderNode(io.ComfyNode):
+class PhotoMakerLoaderNode(CheckedNode):
     """`load_photomaker` as a node."""
 
     @classmethod
@@ -43,7 +44,7 @@ class PhotoMakerLoaderNode(io.ComfyNode):
         return io.NodeOutput(load_photomaker(find_photomaker(photomaker_name)))
 
 
-class PhotoMakerForwardFlowNode(io.ComfyNode):
+class PhotoMakerForwardFlowNode(CheckedNode):
     """`apply_lora` and `encode_prompt` as a node."""
 
     @classmethod

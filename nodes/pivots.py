@@ -5,7 +5,7 @@ from comfy_api.latest import io
 from comfy_extras.nodes_custom_sampler import SamplerCustomAdvanced
 
 from ..baselines.noise_pivot import noise_pivot, shift_pivot
-from ..host.checks import check_latent, check_model_kind
+from ..host.checked_node import CheckedNode
 from ..host.control_family import check_control_family
 from ..host.latents import model_latent, noise_scaling, noisy_end
 from ..host.recordings import of_model
@@ -16,7 +16,7 @@ from .inputs import INVERSION, PivotSocket, seed_input
 NOISY_END = io.Latent.Output(display_name="latent", tooltip="The noisy end of the pivot, to sample from.")
 
 
-class NoisePivotNode(io.ComfyNode):
+class NoisePivotNode(CheckedNode):
     """`noise_pivot` as a node."""
 
     @classmethod
@@ -60,7 +60,7 @@ class NoisePivotNode(io.ComfyNode):
         return io.NodeOutput(of_model(pivot, model), noisy_end(model, pivot, latent_image))
 
 
-class RecordTrajectoryNode(io.ComfyNode):
+class RecordTrajectoryNode(CheckedNode):
     """The host's SamplerCustomAdvanced with a `trajectory_recorder`."""
 
     @classmethod
@@ -94,14 +94,13 @@ class RecordTrajectoryNode(io.ComfyNode):
     @classmethod
     def execute(cls, noise, guider, sampler, sigmas, latent_image):
         sigmas = checked_sigmas(sigmas)
-        check_latent("latent_image", latent_image["samples"])
         check_control_family(guider, "guider")
         recorder = trajectory_recorder(sampler)
         sampled = SamplerCustomAdvanced.execute(noise, guider, recorder, sigmas, latent_image)
         return io.NodeOutput(sampled[0], recorder.result)
 
 
-class ShiftPivotNode(io.ComfyNode):
+class ShiftPivotNode(CheckedNode):
     """`shift_pivot` as a node."""
 
     @classmethod
@@ -130,7 +129,6 @@ class ShiftPivotNode(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, pivot, latent_image):
-        check_model_kind(pivot.model_kind, model, "pivot")
         picture = model_latent(model, latent_image)
         if picture.shape != pivot.anchors.shape[1:]:
             raise ValueError(

@@ -80,7 +80,7 @@ def test_only_the_entry_point_and_tests_import_nodes():
 
 def node_classes(file):
     classes = [node for node in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)]
-    return [node for node in classes if any(ast.unparse(base) == "io.ComfyNode" for base in node.bases)]
+    return [node for node in classes if any(ast.unparse(base) == "CheckedNode" for base in node.bases)]
 
 
 def test_every_file_of_nodes_but_the_shared_inputs_holds_a_node():
