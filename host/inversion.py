@@ -16,10 +16,10 @@ from tqdm.auto import tqdm
 
 from ..resinversion import Pivot, Recording, record_residual_noise
 from .checks import check_finite, check_latent, check_sigmas
-from .control_family import check_control_family
 from .entered import EnteredGuider, SamplerFunction, sample_from
 from .recordings import ModelPivot, ModelRecording, of_model
 from .steps_per_call import check_steps_per_call
+from .wiring import check_wiring, wiring_warning
 
 Report = Callable[[int, Tensor, Tensor], None]
 
@@ -97,6 +97,7 @@ def invert(
     recording, noisy, warning = run_inversion(guider, samples, sigmas.flip(0), run, model_calls)
     if warning:
         logging.warning("CustomEnhancer: %s", warning)
+    warning = " ".join(filter(None, [warning, wiring_warning(guider, "guider")])) or None
     return of_model(recording, guider.model_patcher), {**latent_image, "samples": noisy}, warning
 
 
@@ -160,7 +161,7 @@ def run_inversion(
     Returns (recording, x*_N as (B, C, H, W) in the host's latent space, the second value of `run`).
     Raises ValueError where the guider's model predicts NaN or Inf, or a control module does not suit it.
     """
-    check_control_family(guider, source if source == "guider" else None)
+    check_wiring(guider, source if source == "guider" else None)
 
     def run_with_progress(entered: EnteredGuider) -> tuple[tuple, Tensor]:
         with tqdm(total=total, disable=entered.disable_pbar) as progress:

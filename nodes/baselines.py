@@ -12,6 +12,7 @@ from ..host.inversion import PivotGuidance, invert
 from ..host.latents import noise_scaling
 from ..host.null_text import invert_null_text, optimised_pooled_width, report, starting_text
 from ..host.null_text_guider import NullTextGuider
+from ..host.wiring import wiring_warning
 from .inputs import (
     INVERSION,
     INVERSION_INPUTS,
@@ -246,9 +247,10 @@ class NullTextInversionNode(io.ComfyNode):
             learning_rate=learning_rate,
             early_stop=early_stop,
         )
+        guider = NullTextGuider(model, positive, start, cfg, null_text)
         text = report(null_text, cfg, inner_steps, start_from)
         logging.info("CustomEnhancer: %s", text)
-        guider = NullTextGuider(model, positive, start, cfg, null_text)
+        text = "\n".join(filter(None, [text, wiring_warning(guider, None)]))
         return io.NodeOutput(guider, latent, ui=ui.PreviewText(text))
 
 

@@ -1,6 +1,6 @@
 """Flow nodes: the guider of the pivot and forward flow, and the sampler that adds the backward flow."""
 
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 from comfy_extras.nodes_custom_sampler import DisableNoise, SamplerCustomAdvanced
 
 from ..host.bimd_sampler import BiMDSampler
@@ -107,9 +107,8 @@ class TripleFlowGuiderNode(io.ComfyNode):
 
     @classmethod
     def execute(cls, pivot_flow, forward_flow, start_step=10, forward_scale=1.0, forward_mask=None, forward_curve=None):
-        return io.NodeOutput(
-            TripleFlowGuider(pivot_flow, forward_flow, start_step, forward_scale, forward_mask, forward_curve)
-        )
+        guider = TripleFlowGuider(pivot_flow, forward_flow, start_step, forward_scale, forward_mask, forward_curve)
+        return io.NodeOutput(guider, ui=guider.warning and ui.PreviewText(guider.warning))
 
 
 class TripleFlowSampleNode(io.ComfyNode):
@@ -166,7 +165,8 @@ class TripleFlowSampleNode(io.ComfyNode):
         latent = SamplerCustomAdvanced.execute(noise, guider, sampler, sigmas, latent_image).result[0]
         estimates, flow_norms = sampler.result
         trajectory = guider.model_patcher.model.process_latent_out(estimates)
-        return io.NodeOutput(latent, {"samples": trajectory}, flow_norms)
+        shown = guider.warning and ui.PreviewText(guider.warning)
+        return io.NodeOutput(latent, {"samples": trajectory}, flow_norms, ui=shown)
 
 
 NODES = [TripleFlowGuiderNode, BiMDSamplerNode, TripleFlowSampleNode]

@@ -6,10 +6,10 @@ from comfy_extras.nodes_custom_sampler import SamplerCustomAdvanced
 
 from ..baselines.noise_pivot import noise_pivot, shift_pivot
 from ..host.checks import check_latent, check_model_kind, check_sigmas
-from ..host.control_family import check_control_family
 from ..host.latents import model_latent, noise_scaling, noisy_end
 from ..host.recordings import of_model
 from ..host.trajectory import trajectory_recorder
+from ..host.wiring import check_wiring
 from .inputs import INVERSION, PivotSocket, seed_input
 
 NOISY_END = io.Latent.Output(display_name="latent", tooltip="The noisy end of the pivot, to sample from.")
@@ -94,7 +94,7 @@ class RecordTrajectoryNode(io.ComfyNode):
     def execute(cls, noise, guider, sampler, sigmas, latent_image):
         check_sigmas(sigmas)
         check_latent("latent_image", latent_image["samples"])
-        check_control_family(guider, "guider")
+        check_wiring(guider, "guider")
         recorder = trajectory_recorder(sampler)
         sampled = SamplerCustomAdvanced.execute(noise, guider, recorder, sigmas, latent_image)
         return io.NodeOutput(sampled[0], recorder.result)
