@@ -17,11 +17,11 @@ from tqdm.auto import tqdm
 from ..resinversion import Pivot, Recording, record_residual_noise
 from .call_order import check_no_model_cache, may_keep_state
 from .checks import check_finite
-from .control_family import check_control_family
 from .entered import EnteredGuider, SamplerFunction, sample_from
 from .recordings import ModelPivot, ModelRecording, of_model
 from .schedules import checked_sigmas
 from .steps_per_call import check_shared_calls, check_steps_per_call
+from .wiring import check_wiring
 
 Report = Callable[[int, Tensor, Tensor], None]
 
@@ -95,8 +95,9 @@ def invert(
         recording = inversion(guidance, x, entered.sigmas, input_scale=scale, device=device)
         return recording, guidance.warnings()
 
-    recording, noisy, warnings = run_inversion(guider, samples, sigmas.flip(0), run, model_calls)
-    return of_model(recording, guider.model_patcher), {**latent_image, "samples": noisy}, warnings
+    warnings = check_wiring(guider, "guider")
+    recording, noisy, more = run_inversion(guider, samples, sigmas.flip(0), run, model_calls)
+    return of_model(recording, guider.model_patcher), {**latent_image, "samples": noisy}, [*warnings, *more]
 
 
 def record_along(pivot: ModelPivot, guider, steps_per_call: int) -> ModelRecording:
@@ -162,7 +163,7 @@ def run_inversion(
     Returns (recording, x*_N as (B, C, H, W) in the host's latent space, the second value of `run`).
     Raises ValueError where the guider's model predicts NaN or Inf, or a control module does not suit it.
     """
-    check_control_family(guider, source if source == "guider" else None)
+    check_wiring(guider, source if source == "guider" else None)
 
     def run_with_progress(entered: EnteredGuider) -> tuple[tuple, Tensor]:
         entered = replace(entered, sigmas=entered.sigmas.flip(0))

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from ..bimd import forward_scales
 from .checks import check_flow_kinds, check_has_steps, check_latent_formats, check_mask
-from .control_family import check_control_family
 from .copied_conds import copy_conds
 from .entered import EnteredGuider, SamplerFunction
 from .regions import curve_values, read_curve, region_mask
 from .shared_model import SharedModel
 from .stock_samplers import check_sampler
 from .triple_flow_model import TripleFlowModel
+from .wiring import check_wiring
 
 FLOW = "the forward flow"
 
@@ -36,7 +36,7 @@ class TripleFlowGuider:
     pivot_flow, forward_flow: GUIDERs of the same latent space. start_step: MSS, steps counted from the noisiest.
     forward_scale: 1 is the paper's method. Where it is 0 throughout, only the pivot flow is entered.
     forward_mask: MASK (M, H, W), where the forward flow acts. forward_curve: CURVE, what forward_scale is multiplied by
-    from the first step to the last.
+    from the first step to the last. warnings: what to tell the user of how the flows are wired.
     """
 
     def __init__(
@@ -45,8 +45,8 @@ class TripleFlowGuider:
         check_flow_kinds(pivot_flow.model_patcher, forward_flow.model_patcher)
         check_latent_formats(pivot_flow.model_patcher, forward_flow.model_patcher)
         check_mask("forward_mask", forward_mask, FLOW)
-        check_control_family(pivot_flow, "pivot_flow")
-        check_control_family(forward_flow, "forward_flow")
+        self.warnings = check_wiring(pivot_flow, "pivot_flow")
+        self.warnings += check_wiring(forward_flow, "forward_flow", forward=True)
         self.pivot_flow = pivot_flow
         self.forward_flow = forward_flow
         self.start_step = start_step

@@ -14,6 +14,7 @@ from ..host.null_text import invert_null_text, optimised_pooled_width, report, s
 from ..host.null_text_guider import NullTextGuider
 from ..host.previews import told
 from ..host.schedules import checked_sigmas
+from ..host.wiring import check_wiring
 from .inputs import (
     INVERSION,
     INVERSION_INPUTS,
@@ -242,10 +243,11 @@ class NullTextInversionNode(CheckedNode):
             learning_rate=learning_rate,
             early_stop=early_stop,
         )
+        guider = NullTextGuider(model, positive, start, cfg, null_text)
         text = report(null_text, cfg, inner_steps, start_from)
         logging.info("CustomEnhancer: %s", text)
         guider = NullTextGuider(model, positive, start, cfg, null_text)
-        warnings = told(sampling_warnings(guider, null_text))
+        warnings = told(sampling_warnings(guider, null_text) + check_wiring(guider, None))
         return io.NodeOutput(guider, latent, ui=warnings or ui.PreviewText(text))
 
 

@@ -6,6 +6,7 @@ from ..host.checked_node import CheckedNode
 from ..host.inversion import PivotGuidance, invert, record_along
 from ..host.previews import told
 from ..host.res_inversion import invert_exactly
+from ..host.wiring import check_wiring
 from ..resinversion import EVALUATE_AT, ddim_inversion
 from .inputs import INVERSION, INVERSION_INPUTS, PIVOT_GUIDANCE_INPUT, PivotSocket, ResidualNoiseSocket
 
@@ -108,7 +109,8 @@ class RecordResidualNoiseNode(CheckedNode):
 
     @classmethod
     def execute(cls, guider, pivot, steps_per_call=1):
-        return io.NodeOutput(record_along(pivot, guider, steps_per_call))
+        warnings = check_wiring(guider, "guider")
+        return io.NodeOutput(record_along(pivot, guider, steps_per_call), ui=told(warnings))
 
 
 NODES = [DDIMInversionNode, ResInversionNode, RecordResidualNoiseNode]
