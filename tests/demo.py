@@ -93,10 +93,12 @@ def set_size(prompt: dict, size: int) -> None:
 
 def set_steps(prompt: dict, steps: int) -> None:
     """Set the number of steps of a workflow; the starting step keeps its place in the schedule."""
-    schedule = prompt[find(prompt, "BasicScheduler")]["inputs"]
+    schedule = prompt[find(prompt, "BasicScheduler")]
     guider = prompt[find(prompt, "CE_TripleFlowGuider")]["inputs"]
-    guider["start_step"] = round(guider["start_step"] * steps / schedule["steps"])
-    schedule["steps"] = steps
+    before = schedule["inputs"]["steps"]
+    guider["start_step"] = round(guider["start_step"] * steps / before)
+    schedule["inputs"]["steps"] = steps
+    schedule["_meta"]["title"] = schedule["_meta"]["title"].replace(f"{before} steps", f"{steps} steps")
 
 
 def guider_calls(prompt: dict) -> int:
@@ -120,8 +122,8 @@ def plan(host: Host, prompt: dict, models: Path | None) -> str:
     device = host.get_json("/system_stats")["devices"][0]
     free, total = (device[name] / 2**30 for name in ("vram_free", "vram_total"))
     text = (
-        f"{picture['width']} x {picture['height']} pixels, {steps} steps, {guider_calls(prompt)} guider calls, "
-        f"on {device['name']} ({free:.1f} of {total:.1f} GiB of memory free)"
+        f"{picture['width']} x {picture['height']} pixels, {steps} steps, {guider_calls(prompt)} guider calls "
+        f"with all comparisons, on {device['name']} ({free:.1f} of {total:.1f} GiB of memory free)"
     )
     if models:
         text += f"\nmodel files: {size_on_disk(prompt, models) / 2**30:.1f} GiB on disk"

@@ -54,7 +54,7 @@ def test_a_server_that_is_killed_ends_the_demo_with_the_reason_and_the_log(comma
     rest, _ = process.communicate(timeout=30)
     said = (said + rest).decode()
     assert process.returncode == 1 and "Traceback" not in said
-    assert "64 x 64 pixels, 500 steps, 2501 guider calls, on cpu (" in said
+    assert "64 x 64 pixels, 500 steps, 2501 guider calls with all comparisons, on cpu (" in said
     assert "the connection to ComfyUI at http://127.0.0.1:" in said
     log = tmp_path / "lora" / "comfyui.log"
     assert "dev.py: ComfyUI was killed by SIGKILL" in said and f"the end of {log}" in said
@@ -67,7 +67,8 @@ def test_the_starting_step_keeps_its_place_in_a_shorter_schedule(steps, start):
     demo.set_steps(prompt, steps)
     assert prompt[find(prompt, "CE_TripleFlowGuider")]["inputs"]["start_step"] == start
     demo.add_branches(prompt)
-    assert prompt[find(prompt, "BasicScheduler")]["inputs"]["steps"] == steps
+    schedule = prompt[find(prompt, "BasicScheduler")]
+    assert schedule["inputs"]["steps"] == steps and schedule["_meta"]["title"].endswith(f", {steps} steps")
     assert demo.guider_calls(prompt) == 5 * steps + 1
 
 
@@ -99,5 +100,7 @@ def test_the_plan_of_real_models_names_the_device_its_memory_and_the_files(tmp_p
     monkeypatch.setattr(demo, "size_on_disk", lambda prompt, models: 5 * 2**30)
     prompt = demo.load_workflow(demo.FLOWS["photomaker-v1"], real_models=True)
     plan = demo.plan(Host("http://nowhere"), prompt, Path(tmp_path))
-    assert plan.startswith("1024 x 1024 pixels, 50 steps, 151 guider calls, on cuda:0 Some Card (3.0 of 4.0 GiB")
+    assert plan.startswith(
+        "1024 x 1024 pixels, 50 steps, 151 guider calls with all comparisons, on cuda:0 Some Card (3.0 of 4.0 GiB"
+    )
     assert "model files: 5.0 GiB on disk" in plan and ("fp32" in plan) == told
