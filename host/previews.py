@@ -1,5 +1,7 @@
 """What a node shows below itself."""
 
+import logging
+
 from comfy_api.latest import ui
 from torch import Tensor
 
@@ -10,3 +12,10 @@ def image_with_text(images: Tensor, text: str, node_class: type) -> dict:
     The host's previews fail on bfloat16.
     """
     return {**ui.PreviewImage(images.float(), cls=node_class).as_dict(), **ui.PreviewText(text).as_dict()}
+
+
+def told(warnings: list[str]) -> ui.PreviewText | None:
+    """What a node shows of warnings, a line each; None where there are none. The log says them as well."""
+    for warning in warnings:
+        logging.warning("CustomEnhancer: %s", warning)
+    return ui.PreviewText("\n".join(warnings)) if warnings else None

@@ -5,7 +5,7 @@ import logging
 from dataclasses import replace
 
 from ..bimd import forward_scales
-from .checks import check_at_least, check_flow_kinds, check_has_steps, check_latent_formats, check_mask
+from .checks import check_flow_kinds, check_has_steps, check_latent_formats, check_mask
 from .copied_conds import copy_conds
 from .entered import EnteredGuider, SamplerFunction
 from .regions import curve_values, read_curve, region_mask
@@ -36,7 +36,7 @@ class TripleFlowGuider:
     pivot_flow, forward_flow: GUIDERs of the same latent space. start_step: MSS, steps counted from the noisiest.
     forward_scale: 1 is the paper's method. Where it is 0 throughout, only the pivot flow is entered.
     forward_mask: MASK (M, H, W), where the forward flow acts. forward_curve: CURVE, what forward_scale is multiplied by
-    from the first step to the last. warning: what to tell the user of how the flows are wired, or None.
+    from the first step to the last. warnings: what to tell the user of how the flows are wired.
     """
 
     def __init__(
@@ -44,10 +44,9 @@ class TripleFlowGuider:
     ):
         check_flow_kinds(pivot_flow.model_patcher, forward_flow.model_patcher)
         check_latent_formats(pivot_flow.model_patcher, forward_flow.model_patcher)
-        check_at_least("start_step", start_step, 0)
         check_mask("forward_mask", forward_mask, FLOW)
-        warnings = check_wiring(pivot_flow, "pivot_flow"), check_wiring(forward_flow, "forward_flow", forward=True)
-        self.warning = " ".join(filter(None, warnings)) or None
+        self.warnings = check_wiring(pivot_flow, "pivot_flow")
+        self.warnings += check_wiring(forward_flow, "forward_flow", forward=True)
         self.pivot_flow = pivot_flow
         self.forward_flow = forward_flow
         self.start_step = start_step

@@ -6,29 +6,20 @@ without a word. So a part may speak for itself: an entry of a CONDITIONING's opt
 and raise ValueError where what is missing can only be a mistake.
 """
 
-import logging
 from itertools import chain
 
 from .control_family import check_control_family
 
 
-def check_wiring(guider, name: str | None, forward: bool = False) -> str | None:
-    """`wiring_warning`, which is logged as well, after `check_control_family`. Raises ValueError as these two do."""
-    check_control_family(guider, name)
-    warning = wiring_warning(guider, name, forward)
-    if warning:
-        logging.warning("CustomEnhancer: %s", warning)
-    return warning
-
-
-def wiring_warning(guider, name: str | None, forward: bool = False) -> str | None:
-    """What a GUIDER's MODEL and CONDITIONINGs lack of each other, a sentence each, or None.
+def check_wiring(guider, name: str | None, forward: bool = False) -> list[str]:
+    """What a GUIDER's MODEL and CONDITIONINGs lack of each other, to tell the user, a sentence or two each.
 
     name: of the input that the guider came from; None if it was built from inputs that bear the conditionings' own
     names. forward: whether it is a forward flow, which is there for the identity; any other may use a personalised
     MODEL without one. A guider of a class that keeps no conditionings as the host's do is not judged.
-    Raises ValueError where it would ignore an identity without a word.
+    Raises ValueError where it would ignore an identity without a word, and what `check_control_family` does.
     """
+    check_control_family(guider, name)
     model, conditionings = guider.model_patcher, getattr(guider, "original_conds", {})
     found = []
     for conditioning, conds in conditionings.items():
@@ -38,7 +29,7 @@ def wiring_warning(guider, name: str | None, forward: bool = False) -> str | Non
     if forward and conditionings:
         wrappers = chain.from_iterable(chain.from_iterable(kind.values()) for kind in model.wrappers.values())
         found += [f"{name}: {text}" for text in _told(wrappers, "missing_from", [*chain(*conditionings.values())])]
-    return " ".join(dict.fromkeys(found)) or None
+    return list(dict.fromkeys(found))
 
 
 def _told(parts, method: str, other) -> list[str]:

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import comfy.model_base
 
-# How many pictures of a batch a message names by their numbers.
-MOST_NUMBERS = 20
+MOST_NAMES = 20  # of files, in a message
+MOST_NUMBERS = 20  # of pictures, in a message
 
 
 def no_face(name: str, where: str, remedy: str, index: int = 0) -> ValueError:
@@ -46,6 +46,13 @@ def which_pictures(numbers: list[int]) -> str:
 def file_not_found(name: str, file: str, places: Iterable, remedy: str) -> FileNotFoundError:
     """The error for a model file that is in none of the places. name: the input that chose it."""
     return FileNotFoundError(f"{name}: {file} is not in {' or '.join(map(str, places))}. {remedy}")
+
+
+def names_found(found: Iterable[str]) -> str:
+    """Names of files for a message: the first MOST_NAMES of them, and how many more there are."""
+    names = list(found)
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"{', '.join(names[:MOST_NAMES]) or 'none found'}{more}"
 
 
 def cannot_load(name: str, files: str, error: Exception, remedy: str, otherwise: str = "") -> ValueError:

@@ -173,7 +173,7 @@ def _paste(picture: np.ndarray, face: np.ndarray, matrix: np.ndarray) -> tuple[n
     Returns the picture and the mask (H, W). In float32, unlike InsightFace's own paste, so that every pixel outside the
     mask keeps all its bits.
     """
-    import cv2
+    cv2 = face_package("cv2")
 
     height, width = picture.shape[:2]
     to_picture = cv2.invertAffineTransform(matrix)
@@ -187,7 +187,7 @@ def _soft_mask(coverage: np.ndarray) -> np.ndarray:
 
     A tenth of the footprint's size is eroded (its border shows little of the face), a twentieth is the blur's radius.
     """
-    import cv2
+    cv2 = face_package("cv2")
 
     inside = (coverage > 20 / 255).astype(np.float32)
     rows, columns = np.nonzero(inside)

@@ -9,6 +9,7 @@ import torch
 
 from .errors import no_face
 from .face_analysis import find_face
+from .onnx_runtime import face_package
 from .pictures import each_picture
 
 LONGER_SIDE = 1280
@@ -34,7 +35,7 @@ def draw_keypoints(points: np.ndarray, height: int, width: int) -> torch.Tensor:
 
     Returns a picture of the same proportions, (H, W, 3), RGB in 0..1, with 1280 pixels on its longer side.
     """
-    import cv2
+    cv2 = face_package("cv2")
 
     scale = LONGER_SIDE / max(height, width)
     canvas = np.zeros((round(height * scale), round(width * scale), 3), np.uint8)

@@ -2,6 +2,7 @@
 
 from comfy_api.latest import io, ui
 
+from ..host.checked_node import CheckedNode
 from ..host.checks import missing_file
 from ..identity.face_analysis import load_face_analysis
 from ..identity.face_swap import load_face_swapper, swap_batch
@@ -24,7 +25,7 @@ def _provider_input() -> io.Combo.Input:
     )
 
 
-class FaceAnalysisLoaderNode(io.ComfyNode):
+class FaceAnalysisLoaderNode(CheckedNode):
     """`load_face_analysis` as a node."""
 
     @classmethod
@@ -62,7 +63,7 @@ class FaceAnalysisLoaderNode(io.ComfyNode):
         return io.NodeOutput(load_face_analysis(pack, provider))
 
 
-class FaceSwapperLoaderNode(io.ComfyNode):
+class FaceSwapperLoaderNode(CheckedNode):
     """`load_face_swapper` as a node."""
 
     @classmethod
@@ -93,7 +94,7 @@ class FaceSwapperLoaderNode(io.ComfyNode):
         return io.NodeOutput(load_face_swapper(model_name, provider))
 
 
-class FaceSwapNode(io.ComfyNode):
+class FaceSwapNode(CheckedNode):
     """`swap_batch` as a node."""
 
     @classmethod
@@ -162,7 +163,7 @@ class FaceSwapNode(io.ComfyNode):
         return io.NodeOutput(*swap_batch(image, reference, face_analysis, face_swapper, *targets, *references, no_face))
 
 
-class FaceKeypointsNode(io.ComfyNode):
+class FaceKeypointsNode(CheckedNode):
     """`keypoints_of` as a node."""
 
     @classmethod

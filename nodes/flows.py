@@ -1,15 +1,17 @@
 """Flow nodes: the guider of the pivot and forward flow, and the sampler that adds the backward flow."""
 
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 from comfy_extras.nodes_custom_sampler import DisableNoise, SamplerCustomAdvanced
 
 from ..host.bimd_sampler import BiMDSampler
+from ..host.checked_node import CheckedNode
 from ..host.flow_norms import flow_watcher
+from ..host.previews import told
 from ..host.triple_flow_guider import TripleFlowGuider
 from .inputs import FLOWS, FlowNormsSocket, ResidualNoiseSocket, curve_input
 
 
-class BiMDSamplerNode(io.ComfyNode):
+class BiMDSamplerNode(CheckedNode):
     """`BiMDSampler` as a node."""
 
     @classmethod
@@ -54,7 +56,7 @@ class BiMDSamplerNode(io.ComfyNode):
         return io.NodeOutput(BiMDSampler(residual_noise, backward_scale, backward_mask, backward_curve))
 
 
-class TripleFlowGuiderNode(io.ComfyNode):
+class TripleFlowGuiderNode(CheckedNode):
     """`TripleFlowGuider` as a node."""
 
     @classmethod
@@ -108,10 +110,10 @@ class TripleFlowGuiderNode(io.ComfyNode):
     @classmethod
     def execute(cls, pivot_flow, forward_flow, start_step=10, forward_scale=1.0, forward_mask=None, forward_curve=None):
         guider = TripleFlowGuider(pivot_flow, forward_flow, start_step, forward_scale, forward_mask, forward_curve)
-        return io.NodeOutput(guider, ui=guider.warning and ui.PreviewText(guider.warning))
+        return io.NodeOutput(guider, ui=told(guider.warnings))
 
 
-class TripleFlowSampleNode(io.ComfyNode):
+class TripleFlowSampleNode(CheckedNode):
     """`TripleFlowGuider` and `BiMDSampler` in the host's SamplerCustomAdvanced."""
 
     @classmethod
@@ -165,8 +167,7 @@ class TripleFlowSampleNode(io.ComfyNode):
         latent = SamplerCustomAdvanced.execute(noise, guider, sampler, sigmas, latent_image).result[0]
         estimates, flow_norms = sampler.result
         trajectory = guider.model_patcher.model.process_latent_out(estimates)
-        shown = guider.warning and ui.PreviewText(guider.warning)
-        return io.NodeOutput(latent, {"samples": trajectory}, flow_norms, ui=shown)
+        return io.NodeOutput(latent, {"samples": trajectory}, flow_norms, ui=told(guider.warnings))
 
 
 NODES = [TripleFlowGuiderNode, BiMDSamplerNode, TripleFlowSampleNode]

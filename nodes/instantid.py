@@ -3,13 +3,14 @@
 import folder_paths
 from comfy_api.latest import io
 
+from ..host.checked_node import CheckedNode
 from ..host.checks import check_mask, check_range, missing_file
 from ..identity.instantid import find_instantid, load_instantid
 from ..identity.instantid_flow import ChosenFace, Influence, check_instantid, personalise, read_person
 from .inputs import IDENTITY, FaceAnalysisSocket, InstantIDSocket, face_inputs
 
 
-class InstantIDLoaderNode(io.ComfyNode):
+class InstantIDLoaderNode(CheckedNode):
     """`load_instantid` as a node."""
 
     @classmethod
@@ -58,7 +59,7 @@ def _percent_inputs(part: str, what: str) -> list[io.Float.Input]:
     ]
 
 
-class InstantIDForwardFlowNode(io.ComfyNode):
+class InstantIDForwardFlowNode(CheckedNode):
     """`personalise` as a node."""
 
     @classmethod

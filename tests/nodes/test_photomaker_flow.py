@@ -171,7 +171,7 @@ def test_a_file_for_other_text_encoders_is_refused(model, clip, people, tmp_path
 
 
 def test_no_picture_and_a_broken_prompt_are_refused(photomaker, model, clip, people):
-    with pytest.raises(ValueError, match=r"^reference_images: no picture"):
+    with pytest.raises(ValueError, match=r"^reference_images: is empty"):
         run_photomaker(model, clip, photomaker, people[:0])
     with pytest.raises(ValueError, match=r"^text: "):
         run_photomaker(model, clip, photomaker, people, "a man")

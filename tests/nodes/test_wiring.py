@@ -7,7 +7,7 @@ import torch
 from comfy_extras.nodes_custom_sampler import BasicGuider, CFGGuider, DisableNoise, DualCFGGuider, SamplerCustomAdvanced
 from comfy_extras.nodes_perpneg import PerpNegGuider
 from customenhancer.host.null_text_guider import NullTextGuider
-from customenhancer.host.wiring import wiring_warning
+from customenhancer.host.wiring import check_wiring
 from customenhancer.identity.photomaker_lora import KEY
 from customenhancer.nodes.baselines import NullTextInversionNode, ReNoiseInversionNode
 from customenhancer.nodes.flows import TripleFlowGuiderNode, TripleFlowSampleNode
@@ -154,7 +154,8 @@ class TestPhotoMakerWithoutItsLora:
         assert not told(caplog)
         RecordResidualNoiseNode.execute(wrong, pivot)
         assert len(told(caplog)) == 1
-        assert f"positive: {NO_LORA}" in wiring_warning(NullTextGuider(sdxl, positive, text(2), 4.0, None), None)
+        null_text = NullTextGuider(sdxl, positive, text(2), 4.0, None)
+        assert f"positive: {NO_LORA}" in " ".join(check_wiring(null_text, None))
 
     def test_the_lora_is_looked_for_in_the_model_however_it_came_there(
         self, sdxl, flow, photomaker_parts, tmp_path, monkeypatch
@@ -168,13 +169,13 @@ class TestPhotoMakerWithoutItsLora:
         same, other = (load(sdxl, f"{name}.safetensors", 0.3)[0] for name in ("same", "other"))
         beside = load(patched, "other.safetensors", 1.0)[0]
         for model in (patched, same, beside, patched.clone()):
-            assert wiring_warning(guider(model, positive), "guider") is None
+            assert check_wiring(guider(model, positive), "guider") == []
         for model in (sdxl, other):
-            assert NO_LORA in wiring_warning(guider(model, positive), "guider")
+            assert NO_LORA in " ".join(check_wiring(guider(model, positive), "guider"))
 
     def test_strength_0_is_the_users_choice(self, sdxl, clip, photomaker, people):
         model, positive, _ = run_photomaker(sdxl, clip, photomaker, people[:1], lora_strength=0.0)
-        assert KEY not in positive[0][1] and wiring_warning(guider(model, positive), "guider") is None
+        assert KEY not in positive[0][1] and check_wiring(guider(model, positive), "guider") == []
 
     def test_a_right_graph_hears_nothing_and_predicts_the_same_bits(self, flow, caplog):
         patched, positive, free = flow
@@ -188,4 +189,4 @@ def test_guiders_that_keep_no_conditionings_are_not_judged(run_instantid, caplog
         def __init__(self, model):
             self.model_patcher = model
 
-    assert wiring_warning(Theirs(run_instantid()[0]), "forward_flow", forward=True) is None
+    assert check_wiring(Theirs(run_instantid()[0]), "forward_flow", forward=True) == []
