@@ -7,8 +7,11 @@ from torch import Tensor
 
 
 def image_with_text(images: Tensor, text: str, node_class: type) -> dict:
-    """The `ui` of a node's output: IMAGE (B, H, W, C), and text. node_class: for the workflow in the file."""
-    return {**ui.PreviewImage(images, cls=node_class).as_dict(), **ui.PreviewText(text).as_dict()}
+    """The `ui` of a node's output: IMAGE (B, H, W, C), and text. node_class: for the workflow in the file.
+
+    The host's previews fail on bfloat16.
+    """
+    return {**ui.PreviewImage(images.float(), cls=node_class).as_dict(), **ui.PreviewText(text).as_dict()}
 
 
 def told(warnings: list[str]) -> ui.PreviewText | None:

@@ -88,11 +88,9 @@ def encode_prompt(photomaker: PhotoMaker, clip, images: torch.Tensor, text: str,
     plain = clip.encode_from_tokens_scheduled(prompt.identity)
 
     with loaded(photomaker.patcher):
-        tokens = [
-            encoder(_pixels(picture, encoder.image_size, device), *(each[number : number + 1] for each in faces))
-            for number, picture in each_picture(images)
-        ]
-        identity = torch.cat(tokens)
+        # In one batch, as PhotoMaker does: in several, the last bits would differ.
+        pixels = torch.cat([_pixels(picture, encoder.image_size, device) for _, picture in each_picture(images)])
+        identity = encoder(pixels, *faces)
         positive = [[_fuse(encoder, cond, identity, prompt.positions), dict(extras)] for cond, extras in plain]
     return positive, customization_free
 
