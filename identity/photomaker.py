@@ -13,6 +13,7 @@ from .errors import check_sdxl, wrong_file
 from .face_analysis import check_embedding_width, check_recogniser, embed_faces
 from .photomaker_encoder import PERCEIVER, PhotoMakerEncoder, PhotoMakerV2Encoder, encoder_class
 from .photomaker_prompt import ENCODER_WIDTHS, prepare_prompt
+from .pictures import centre
 from .tensor_files import find_tensor_file, load_module, part, read_tensor_file, weight_fault
 
 INPUT = "photomaker_name"
@@ -110,7 +111,7 @@ def encode_prompt(photomaker: PhotoMaker, clip, images: torch.Tensor, text: str,
     plain = clip.encode_from_tokens_scheduled(prompt.identity)
 
     comfy.model_management.load_model_gpu(photomaker.patcher)
-    pixels = comfy.clip_vision.clip_preprocess(images.to(device), size=encoder.image_size).float()
+    pixels = comfy.clip_vision.clip_preprocess(centre(images).to(device), size=encoder.image_size).float()
     identity = encoder(pixels, *faces)
     positive = [[_fuse(encoder, cond, identity, prompt.positions), dict(extras)] for cond, extras in plain]
     return positive, customization_free

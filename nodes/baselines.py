@@ -13,6 +13,7 @@ from ..host.inversion import PivotGuidance, invert
 from ..host.latents import noise_scaling
 from ..host.null_text import invert_null_text, optimised_pooled_width, report, starting_text
 from ..host.null_text_guider import NullTextGuider
+from ..host.text_checks import check_text
 from .inputs import (
     INVERSION,
     INVERSION_INPUTS,
@@ -225,6 +226,8 @@ class NullTextInversionNode(CheckedNode):
         start_from="negative",
     ):
         check_sigmas(sigmas)
+        check_text("positive", model, positive)
+        check_text("negative", model, negative)
         start = starting_text(positive, negative, start_from)
         pooled_width = optimised_pooled_width(start, start_from, pooled)
         if math.isclose(cfg, 1.0):  # as the host tells it
