@@ -17,7 +17,6 @@ import psutil
 import torch
 from helpers.host_client import Host
 
-import rehearsal.loading  # noqa: F401  first
 from benchmarks.machine import commit, processor
 from devtools.cache import cache
 from devtools.processes import say

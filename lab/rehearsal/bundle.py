@@ -15,7 +15,6 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-import rehearsal.loading  # noqa: F401  first
 from devtools.processes import SetupError, must, say
 from pocket.loading import CHECKOUT
 

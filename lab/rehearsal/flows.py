@@ -7,7 +7,6 @@ from pathlib import Path
 from helpers.host_client import Host, Run
 from helpers.prompts import difference
 
-import rehearsal.loading  # noqa: F401  first
 from devtools.processes import say
 from rehearsal import graphs
 from rehearsal.graphs import PRECISIONS, Extent

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from helpers.host_client import find
 from helpers.prompts import node
 
-import rehearsal.loading  # noqa: F401  first
 from pocket.loading import CHECKOUT
 from rehearsal.models import IDENTITY_NET, INSTANTID, LORA, PHOTOMAKER, SDXL
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from helpers.host_client import Host
 
-import rehearsal.loading  # noqa: F401  first
 from devtools.server import Server
 from pocket.loading import CHECKOUT
 

@@ -13,7 +13,6 @@ from standins.lora import make_lora
 from standins.photomaker import SDXL_DEPTHS, make_photomaker
 from standins.sdxl import FULL, Size, Weights, draw_networks
 
-import rehearsal.loading  # noqa: F401  first
 from devtools.processes import say
 from rehearsal.vae import draw_vae
 from rehearsal.writing import write_safetensors
