@@ -6,6 +6,8 @@ from pathlib import Path
 
 from pocket.loading import CHECKOUT
 
+COPIED_FROM = "COMMIT"
+
 
 def processor() -> str:
     """The processor's name, which Python itself does not know on Linux."""
@@ -17,7 +19,12 @@ def processor() -> str:
 
 
 def commit() -> str:
-    """The checkout's commit; says so where tracked files, other than results, differ from it."""
+    """The checkout's commit; says so where tracked files, other than results, differ from it.
+
+    A copy without git has it in the file COPIED_FROM.
+    """
+    if (copied := CHECKOUT / COPIED_FROM).is_file():
+        return copied.read_text(encoding="utf-8").strip()
     try:
         commit = _git("rev-parse", "--short", "HEAD")
         changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!lab/*/results")

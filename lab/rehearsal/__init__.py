@@ -10,7 +10,7 @@ from pocket.loading import CHECKOUT
 
 TESTS = CHECKOUT / "tests"
 
-if "standins" not in sys.modules:
+if str(TESTS) not in sys.path:
     sys.path.append(str(TESTS))
 if "devtools" not in sys.modules:  # its folder is the checkout, which must not stand on sys.path
     spec = importlib.util.spec_from_file_location("devtools", CHECKOUT / "devtools" / "__init__.py")

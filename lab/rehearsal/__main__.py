@@ -9,6 +9,8 @@ import datetime
 import json
 import os
 import platform
+import signal
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -78,7 +80,9 @@ def inexact(results: dict) -> list[str]:
 def main() -> int:
     """Run the command line; return the exit status."""
     accelerator = torch.accelerator.is_available()
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="rehearsal", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cpu", action="store_true", help="use no accelerator")
     parser.add_argument("--size", type=int, help="of the pictures, in pixels; 1024, on a CPU 128")
     parser.add_argument("--steps", type=int, help="of the schedule; 50, on a CPU 2")
@@ -90,6 +94,7 @@ def main() -> int:
     parser.add_argument("--python-version", default="3.12", help="of that machine")
     options = parser.parse_args()
     comfyui = Path(os.environ["COMFYUI_PATH"])
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # or the server stays behind
     if options.bundle:
         from rehearsal.bundle import make_bundle
 

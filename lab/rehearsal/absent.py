@@ -1,6 +1,6 @@
 """In a bundle's environment: empty modules in the place of packages that the host imports and no rehearsal uses.
 
-Python imports this when it starts. A package that the machine does have is found before.
+The environment's Python installs this when it starts. A package that the machine does have is found before.
 """
 
 import importlib.abc
@@ -39,4 +39,6 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """Nothing is in it."""
 
 
-sys.meta_path.append(Finder())
+def install() -> None:
+    """Find them from now on, where nothing else does."""
+    sys.meta_path.append(Finder())

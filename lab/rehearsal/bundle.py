@@ -5,16 +5,19 @@ has OpenCV, onnx, ONNX Runtime and scikit-image, faces are read there as everywh
 """
 
 import importlib.metadata
+import io
 import re
 import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from packaging.requirements import Requirement
 
+from benchmarks.machine import COPIED_FROM, commit
 from devtools.processes import SetupError, must, say
 from pocket.loading import CHECKOUT
 
@@ -64,10 +67,14 @@ def _download(folder: Path, packages: dict[str, str], python_version: str) -> No
         must(sys.executable, *common, *options, *names)
 
 
-def _archive(path: Path, folder: Path, files: Iterable[Path]) -> None:
+def _archive(path: Path, folder: Path, files: Iterable[Path], texts: Mapping[str, str] = MappingProxyType({})) -> None:
     with tarfile.open(path, "w:xz") as archive:
         for file in files:
             archive.add(folder / file, file.as_posix())
+        for name, text in texts.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text.encode())
+            archive.addfile(member, io.BytesIO(text.encode()))
 
 
 def _host_files(comfyui: Path) -> list[Path]:
@@ -108,7 +115,7 @@ def make_bundle(folder: Path, comfyui: Path, python_version: str) -> None:
     (folder / "wheels").mkdir(parents=True)
     _download(folder / "wheels", requirements(comfyui), python_version)
     _archive(folder / "ComfyUI.tar.xz", comfyui, _host_files(comfyui))
-    _archive(folder / "pack.tar.xz", CHECKOUT, _pack_files())
+    _archive(folder / "pack.tar.xz", CHECKOUT, _pack_files(), {COPIED_FROM: commit()})
     here = Path(__file__).parent
     shutil.copy(here / "offline.py", folder / "run.py")
     shutil.copy(here / "absent.py", folder / "rehearsal_absent.py")

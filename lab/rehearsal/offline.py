@@ -45,7 +45,9 @@ def make_environment(folder: Path) -> Path:
     parents = [path for path in (*site.getsitepackages(), site.getusersitepackages()) if Path(path).is_dir()]
     lines = [f"import site; site.addsitedir({path!r})" for path in parents]
     shutil.copy(BUNDLE / "rehearsal_absent.py", packages)
-    (packages / "zz_rehearsal.pth").write_text("\n".join([*lines, "import rehearsal_absent"]) + "\n", encoding="utf-8")
+    (packages / "zz_rehearsal.pth").write_text(
+        "\n".join([*lines, "import rehearsal_absent; rehearsal_absent.install()"]) + "\n", encoding="utf-8"
+    )
     available = wheels()
     missing = [path for name, path in available.items() if name != "pip" and not is_installed(name)]
     pip = [sys.executable, available["pip"] / "pip", "--python", python]

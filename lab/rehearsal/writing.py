@@ -18,6 +18,7 @@ from torch import Tensor
 
 CHUNK = 1 << 22  # numbers that are drawn at a time, by one thread
 ALIGNMENT = 8
+SEEDS = 1_000_003  # the chunks of so many have seeds of their own; of a seed, PyTorch's generator heeds 32 bits
 
 
 class Shapes(Weights):
@@ -53,7 +54,7 @@ class FastWeights(Weights):
         self._chunks += len(chunks)
 
         def fill(chunk: Tensor, number: int) -> None:
-            generator = torch.Generator().manual_seed((self._seed << 32) + number)
+            generator = torch.Generator().manual_seed((self._seed * SEEDS + number) % 2**32)
             chunk.copy_(torch.randn(chunk.shape, generator=generator).mul_(std))
 
         list(self._threads.map(fill, chunks, numbers))
