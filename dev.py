@@ -7,6 +7,7 @@
     python3 dev.py bench inversion, or bench pocket
                              measure inversions, or the method on the pocket world (--quick); tables and plots
                              go to lab/benchmarks/results/
+    python3 dev.py rehearse  run the flows at SDXL's real size on random weights (11 GB): one table; rehearse --help
 
 Each sets up first: an environment as requirements-dev.lock pins it, an unmodified ComfyUI, and tiny models, all in one
 cache folder outside the checkout, which may be deleted at any time.
@@ -110,6 +111,12 @@ def bench(models: Path | None, name: str, more: Sequence[str]) -> int:
     return run(*command, *more, COMFYUI_PATH=str(parts["comfyui"]))
 
 
+def rehearse(more: Sequence[str]) -> int:
+    """Run the rehearsal at real size, lab/rehearsal, with the arguments `more`."""
+    python = environment()
+    return run(python, LAB, "rehearsal", *more, COMFYUI_PATH=str(host(python)))
+
+
 def serve(models: Path | None, cpu: bool, port: int) -> int:
     """Run a server until Ctrl-C. What is saved in it stays in the cache folder, in one place for each checkout."""
     base = cache() / ("serve-" + digest(more=str(CHECKOUT)))
@@ -147,7 +154,7 @@ def step_count(text: str) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{demo,test,serve,bench}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{demo,test,serve,bench,rehearse}")
     models = argparse.ArgumentParser(add_help=False)
     models.add_argument("--models", type=existing_folder, metavar="DIR", help="a folder of real models")
     device = argparse.ArgumentParser(add_help=False)
@@ -163,6 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("test", parents=[models, device, extent], allow_abbrev=False)
     for_bench = commands.add_parser("bench", parents=[models], allow_abbrev=False)
     for_bench.add_argument("name", choices=BENCHMARKS)
+    commands.add_parser("rehearse", add_help=False, allow_abbrev=False)
     options, more = parser.parse_known_args(arguments)
 
     # Whatever ends us, `finally` must run, or a server stays behind.
@@ -176,6 +184,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return test(options.models, options.cpu, options.size, options.steps, more)
         if options.command == "bench":
             return bench(options.models, options.name, more)
+        if options.command == "rehearse":
+            return rehearse(more)
         if more:
             parser.error(f"unrecognized arguments: {' '.join(more)}")
         if options.command == "demo":
