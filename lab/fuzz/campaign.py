@@ -4,6 +4,7 @@ import time
 
 from fuzz.classifier import DEAD, HANG, OK, RAW, SILENT, STOCK, Verdict, classify
 from fuzz.client import Answer
+from fuzz.control import control_graph
 from fuzz.findings import Findings, key
 from fuzz.generator import Case, make_case
 from fuzz.graphs import ancestors, links
@@ -72,39 +73,20 @@ class Campaign:
         for guider in guiders:
             if any(full[other]["class_type"].startswith("CE_") for other in ancestors(full, guider[0])):
                 continue
-            again = self.session.run(_stock_sampling(full, guider, given))
+            again = self.session.run(control_graph(full, guider, given))
             if again.error.get("exception_type") == answer.error["exception_type"]:
                 return True
         return False
 
     def small(self, case: Case, verdict: Verdict) -> dict:
         """The smallest graph with the same fault."""
+
         def fails(graph: dict) -> bool:
             return key(self.verdict(graph, repeat=verdict.shape.endswith("not repeated"))) == key(verdict)
 
         budget = self.smallest if verdict.kind not in (DEAD, HANG) else 3  # each costs a new host
         culprits = {node_id for node_id, node in case.graph.items() if node["class_type"] == verdict.node}
-        outputs = {node_id for node_id, node in case.graph.items() if self.session.schema[node["class_type"]]["output_node"]}
+        outputs = {
+            node_id for node_id, node in case.graph.items() if self.session.schema[node["class_type"]]["output_node"]
+        }
         return minimise(case.graph, self.session.schema, fails, culprits or outputs or {case.target}, budget)
-
-
-def _stock_sampling(full: dict, guider: list, given: dict) -> dict:
-    """A guider alone in the stock sampler: two steps on an empty latent."""
-    graph = {node_id: node for node_id, node in full.items() if not node["class_type"].startswith("Test") or node["class_type"] in ("TestFresh", "TestValue", "TestTensor")}
-    conds = {name: given[name] for name in ("model", "positive", "negative") if name in given}
-    kinds = {
-        "control guider": ("CFGGuider", {**conds, "cfg": 3.0}),
-        "control checkpoint": ("CheckpointLoaderSimple", {"ckpt_name": "tiny_sdxl.safetensors"}),
-        "control sigmas": ("BasicScheduler", {"model": ["control checkpoint", 0], "scheduler": "normal", "steps": 2, "denoise": 1.0}),
-        "control latent": ("EmptyLatentImage", {"width": 64, "height": 64, "batch_size": 1}),
-        "control noise": ("RandomNoise", {"noise_seed": 1}),
-        "control euler": ("KSamplerSelect", {"sampler_name": "euler"}),
-        "control sampled": (
-            "SamplerCustomAdvanced",
-            {"guider": guider, "sigmas": ["control sigmas", 0], "latent_image": ["control latent", 0],
-             "noise": ["control noise", 0], "sampler": ["control euler", 0]},
-        ),
-        "control/0": ("TestDigest", {"value": ["control sampled", 0]}),
-    }  # fmt: skip
-    added = {node_id: {"class_type": class_type, "inputs": inputs} for node_id, (class_type, inputs) in kinds.items()}
-    return {node_id: node for node_id, node in {**graph, **added}.items() if node_id in ancestors({**graph, **added}, "control/0")}

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from fuzz.client import Answer
 from fuzz.graphs import ancestors, is_ours, links, spec
@@ -44,11 +45,16 @@ def classify(graph: Mapping, schema: Mapping, answer: Answer) -> Verdict:
         for reason in found["errors"]:
             if verdict := _validation_error(graph, node_id, reason):
                 return verdict
+    refusals = [
+        f"{found['class_type']}: {reason['message']}: {reason['details']}"
+        for found in answer.node_errors.values()
+        for reason in found["errors"]
+    ]
     if answer.ended == "refused":
         if answer.status >= 500 and PACK.search(answer.body):
             return Verdict(RAW, "", one_line(answer.body), message_shape(answer.body))
-        return Verdict(REFUSED if answer.status < 500 else STOCK, what=one_line(answer.body)[:200])
-    return Verdict(REFUSED if answer.node_errors else OK)
+        return Verdict(REFUSED if answer.status < 500 else STOCK, what=one_line("; ".join(refusals) or answer.body))
+    return Verdict(REFUSED if refusals else OK, what=one_line("; ".join(refusals)))
 
 
 def _execution_error(graph, schema, error) -> Verdict:
@@ -58,7 +64,16 @@ def _execution_error(graph, schema, error) -> Verdict:
         return Verdict(STOCK, class_type, what)
     if error["exception_type"] in MEANT and names_input(message, input_names(graph, schema, error["node_id"])):
         return Verdict(REFUSED, class_type, what)
-    return Verdict(RAW, class_type, what, f"{error['exception_type']}: {message_shape(message)}")
+    place = _last_own_frame(error["traceback"])
+    return Verdict(RAW, class_type, f"{what} (in {place})", f"{error['exception_type']} in {place}")
+
+
+def _last_own_frame(traceback: list[str]) -> str:
+    """Where in the pack an exception went through last, as in "checks.py check_mask": one place, one fault."""
+    frames = re.findall(r'File "([^"]+)", line \d+, in (\w+)', "".join(traceback))
+    own = [(file, name) for file, name in frames if PACK.search(file)]
+    file, name = own[-1] if own else frames[-1] if frames else ("", "")
+    return f"{PurePath(file).name} {name}"
 
 
 def _validation_error(graph, node_id, reason) -> Verdict | None:

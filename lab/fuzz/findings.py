@@ -23,8 +23,12 @@ class Findings:
 
     def count(self, case: Case, verdict: Verdict, seconds: float) -> bool:
         """Take a verdict in. Returns whether it is a fault that is not known yet."""
-        self.seconds[case.graph[case.target]["class_type"]] += seconds
-        self.counts[case.graph[case.target]["class_type"], verdict.kind] += 1
+        target = case.graph[case.target]["class_type"]
+        self.seconds[target] += seconds
+        self.counts[target, verdict.kind] += 1
+        with open(self.folder / "cases.tsv", "a", encoding="utf-8") as log:
+            cells = (case.number, target, verdict.kind, f"{seconds:.2f}", verdict.node, verdict.what)
+            print(*cells, ", ".join(case.changes), sep="\t", file=log)
         if not verdict.is_fault:
             return False
         self.faults[key(verdict)] += 1
@@ -36,7 +40,9 @@ class Findings:
         file = self.folder / f"{case.number:05}_{name}.json"
         file.write_text(json.dumps(graph, indent=1), encoding="utf-8")
         changes = ", ".join(case.changes) or "none"
-        line = f"{verdict.kind} | {verdict.node} | {verdict.what} | case {case.number}, changed: {changes} | {file.name}"
+        line = (
+            f"{verdict.kind} | {verdict.node} | {verdict.what} | case {case.number}, changed: {changes} | {file.name}"
+        )
         self.lines[key(verdict)] = line
         return line
 
@@ -46,7 +52,13 @@ class Findings:
         rows = [["node", *kinds, "seconds"]]
         for node in sorted({node for node, _ in self.counts}):
             rows.append([node, *(str(self.counts[node, kind]) for kind in kinds), f"{self.seconds[node]:.1f}"])
-        rows.append(["all", *(str(sum(n for (_, k), n in self.counts.items() if k == kind)) for kind in kinds), f"{self.seconds.total():.1f}"])
+        rows.append(
+            [
+                "all",
+                *(str(sum(n for (_, k), n in self.counts.items() if k == kind)) for kind in kinds),
+                f"{self.seconds.total():.1f}",
+            ]
+        )
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         lines += [f"{count} x {self.lines.get(fault, fault)}" for fault, count in self.faults.most_common()]

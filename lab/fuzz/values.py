@@ -8,9 +8,32 @@ from random import Random
 COSTLY = {"iterations", "inner_steps", "regularisation_steps", "amount", "length", "batch_size", "steps"}
 TEXTS = [
     *("", " ", "\n", "\x00", "a\x00b", "img", "a man img img", "é" * 300, "漢字 🙂 \u202e", "%year%"),
-    *("../../x", "/x", "a/b/", "a/./b", "a\\b", "CON", "x" * 5000, "9" * 5000, "1e999", "nan", "-1", "0,1", "0, 0", "1,"),
+    *(
+        "../../x",
+        "/x",
+        "a/b/",
+        "a/./b",
+        "a\\b",
+        "CON",
+        "x" * 5000,
+        "9" * 5000,
+        "1e999",
+        "nan",
+        "-1",
+        "0,1",
+        "0, 0",
+        "1,",
+    ),
     *("0:5:1", "5:0:1", "0:1e9:1", "0:5:0", "0:1:1e-9", "1;2", ":", ",", "all", "²", "１", "0x1", "1_0", "None", "inf"),
-    *("a photo of a man img", "(man img:1.2)", "a [man img], (" * 20, "embedding:tiny_person man img", "%s {0}", "\r", "."),
+    *(
+        "a photo of a man img",
+        "(man img:1.2)",
+        "a [man img], (" * 20,
+        "embedding:tiny_person man img",
+        "%s {0}",
+        "\r",
+        ".",
+    ),
 ]
 NUMBERS = [math.nan, math.inf, -math.inf, 0, -0.0, -1, 1e-320, 1e308, -1e308, 0.5, 3, 10**19, 10**400]
 ODD = [None, "abc", "", True, {}, {"a": 1}, "1", "NaN", "9" * 5000]
@@ -46,7 +69,9 @@ def hostile(name: str, kind, options: dict, rng: Random):
     if rng.random() < 0.15:
         return rng.choice(ODD)
     if kind in ("INT", "FLOAT"):
-        around = [options[side] + step for side, step in (("min", 0), ("min", -1), ("max", 0), ("max", 1)) if side in options]
+        around = [
+            options[side] + step for side, step in (("min", 0), ("min", -1), ("max", 0), ("max", 1)) if side in options
+        ]
         number = rng.choice([*NUMBERS, *around, *around])
         too_slow = name in COSTLY and not (isinstance(number, float) and math.isnan(number)) and number > 3
         return rng.choice([0, -1, 1]) if too_slow else number
