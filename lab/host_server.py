@@ -33,6 +33,14 @@ def server(base: Path, models: Path, log: Path, packs=PACKS, comfyui: Path | Non
     return Server(base, comfyui=comfyui, models=models, packs=packs, log=log, **more)
 
 
+def free_port() -> int:
+    """A port on which nobody listens."""
+    _load_devtools()
+    from devtools.server import free_port
+
+    return free_port()
+
+
 def joined_models(standins: Path, pocket: Path, folder: Path) -> Path:
     """A models folder of the stand-ins and, as pack `pocket` and `pocket_inswapper.onnx`, the pocket world's faces."""
     for source in standins.rglob("*"):

@@ -108,6 +108,7 @@ def names_input(message: str, names: set[str]) -> bool:
 def one_line(text: str, length: int = 300) -> str:
     """A text for a report: on one line, printable everywhere, not endless."""
     text = " ".join(str(text).split()).encode("ascii", "backslashreplace").decode()
+    text = re.sub(r"[\x00-\x1f\x7f]", lambda control: f"\\x{ord(control[0]):02x}", text)
     return text if len(text) <= length else f"{text[:length]}..."
 
 

@@ -11,7 +11,17 @@ from fuzz.producers import PLAIN
 from fuzz.values import COSTLY, as_json, hostile, plain, varied
 
 DEEPEST = 9  # nested producers
-REUSE = {"MODEL": 0.9, "CLIP": 1.0, "VAE": 1.0, "SIGMAS": 0.9, "GUIDER": 0.6, "LATENT": 0.7, "IMAGE": 0.4}
+REUSE = {
+    "MODEL": 0.9,
+    "CLIP": 1.0,
+    "VAE": 1.0,
+    "SIGMAS": 0.9,
+    "GUIDER": 0.6,
+    "LATENT": 0.7,
+    "IMAGE": 0.4,
+    "FLOAT": 0.9,
+    "STRING": 0.9,
+}
 
 
 @dataclass

@@ -268,6 +268,6 @@ ODD: dict[str, list[Callable]] = {
         _node("TestValue", text=("null", '"a"', "NaN", "Infinity", "1e400", "true", "[1, 2]")),
         _node("PrimitiveFloat", value=(0.0, -3.5)),
     ],
-    "STRING": [_node("TestValue", text=("null", "3", '""', "[1]", '"' + "x" * 3000 + '"'))],
+    "STRING": [_node("TestValue", text=("null", "3", '""', '"\\ud800"', "[1]", '"' + "x" * 3000 + '"'))],
     "CONTROL_NET": [_node("SetUnionControlNetType", control_net="@CONTROL_NET", type="auto")],
 }

@@ -7,7 +7,20 @@ from random import Random
 # Inputs whose value multiplies the work: large ones are slow and prove nothing.
 COSTLY = {"iterations", "inner_steps", "regularisation_steps", "amount", "length", "batch_size", "steps"}
 TEXTS = [
-    *("", " ", "\n", "\x00", "a\x00b", "img", "a man img img", "é" * 300, "漢字 🙂 \u202e", "%year%"),
+    *(
+        "",
+        " ",
+        "\n",
+        "\x00",
+        "a\x00b",
+        "\ud800",
+        "x\udfff",
+        "img",
+        "a man img img",
+        "é" * 300,
+        "漢字 🙂 \u202e",
+        "%year%",
+    ),
     *(
         "../../x",
         "/x",

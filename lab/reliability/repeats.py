@@ -12,26 +12,24 @@ DRIFT = (
     "One graph is queued twenty times with other weights on the MODEL that the host keeps, and then as at first: the "
     "first and the last result are the same to the last bit, and the settings between them each give another result."
 )
-SETTINGS: dict[str, tuple[Callable[[int, float], dict], list[float]]] = {
-    "PhotoMaker, lora_strength": (
-        lambda run, value: graphs.photomaker(run, lora_strength=value), [1.0, *(0.05 * n for n in range(19))]
-    ),
-    "InstantID, ip_adapter_scale": (
-        lambda run, value: graphs.instantid(run, ip_adapter_scale=value), [0.8, *(0.04 * n for n in range(1, 20))]
-    ),
-    "InstantID, controlnet_strength": (
-        lambda run, value: graphs.instantid(run, controlnet_strength=value), [0.8, *(0.04 * n for n in range(1, 20))]
-    ),
+RISING = [round(0.04 * number, 2) for number in range(19)]
+SETTINGS: dict[str, tuple[Callable[[int, float], dict], float]] = {
+    "PhotoMaker, lora_strength": (lambda run, value: graphs.photomaker(run, lora_strength=value), 1.0),
+    "InstantID, ip_adapter_scale": (lambda run, value: graphs.instantid(run, ip_adapter_scale=value), 0.8),
+    "InstantID, controlnet_strength": (lambda run, value: graphs.instantid(run, controlnet_strength=value), 0.8),
     "LoRA of the forward flow, strength_model": (
-        lambda run, value: _with(graphs.method(run), "lora", strength_model=value), [0.5, *(0.6 + 0.05 * n for n in range(19))]
+        lambda run, value: _with(graphs.method(run), "lora", strength_model=value),
+        1.0,
     ),
     "Triple-Flow Guider, forward_scale": (
-        lambda run, value: _with(graphs.method(run), "flows", forward_scale=value), [0.5, *(0.6 + 0.05 * n for n in range(19))]
+        lambda run, value: _with(graphs.method(run), "flows", forward_scale=value),
+        1.0,
     ),
     "BiMD Sampler, backward_scale": (
-        lambda run, value: _with(graphs.method(run), "bimd", backward_scale=value), [1.0, *(0.04 * n for n in range(19))]
+        lambda run, value: _with(graphs.method(run), "bimd", backward_scale=value),
+        1.0,
     ),
-}  # fmt: skip
+}  # {what varies: (graph of a run and a value, the first value)}; RISING follows
 
 
 def results(client: Client) -> dict[str, list]:
@@ -58,11 +56,11 @@ def drift(client: Client) -> Section:
     """Queue each of SETTINGS again and again."""
     rows = [("weight", "settings", "different results", "first and last")]
     run = 5000
-    for title, (make, values) in SETTINGS.items():
-        outputs = []
+    for title, (make, first) in SETTINGS.items():
+        values, outputs = [first, *RISING], []
         for value in [*values, values[0]]:
             run += 1
-            answer = client.run(graphs.shown(make(run, round(value, 4)), ("sampled", 0)))
+            answer = client.run(graphs.shown(make(run, value), ("sampled", 0)))
             outputs.append(digests(answer, ["sampled", 0]))
         different = len({str(output) for output in outputs[:-1]})
         rows.append((title, len(values), different, _same(outputs[0], outputs[-1])))

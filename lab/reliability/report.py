@@ -47,6 +47,7 @@ def page(facts: Sequence[tuple[str, str]], sections: Sequence[Section]) -> str:
     head = (
         "# Reliability\n\n"
         "Written by `python3 dev.py reliability`, which runs all of this in hosts of its own, on the CPU and on the "
-        "tests' stand-in models. Its criteria stand in `lab/reliability/`; a run that misses one ends with an error.\n\n"
+        "tests' stand-in models. Its criteria stand in `lab/reliability/`; a run that misses one ends with an "
+        "error.\n\n"
     )
     return head + table([("what", "value"), *facts]) + "\n\n" + "\n\n".join(s.markdown() for s in sections) + "\n"

@@ -17,7 +17,7 @@ CRITERION = (
 
 
 def prompt(number: int) -> dict:
-    """Prompt `number` of the soak: PhotoMaker, InstantID, a LoRA, null text and a face swap in turn, all computed anew."""
+    """Prompt `number`: PhotoMaker, InstantID, a LoRA, null text and a face swap in turn, all computed anew."""
     kind = number % CYCLE
     if kind == 0:
         return graphs.shown(graphs.photomaker(number, lora_strength=1.0 + number % 3 / 4), ("sampled", 0))

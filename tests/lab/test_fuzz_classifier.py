@@ -121,6 +121,6 @@ def test_a_name_counts_only_at_the_start():
 
 
 def test_text_for_a_report_is_one_printable_line():
-    assert one_line("a\n b\x00\ud800é") == "a b\x00\\ud800\\xe9".replace("\x00", "\x00")
+    assert one_line("a\n b\x00\ud800é") == "a b\\x00\\ud800\\xe9"
     assert len(one_line("x" * 5000)) < 400
     assert message_shape("size 3 of 'a' at 0x7f") == message_shape("size 44 of 'b' at 0x12")
