@@ -12,7 +12,7 @@ from fuzz.minimiser import minimise
 from fuzz.oracles import anew, digests, judge, prepared, unlike
 from fuzz.session import Session
 
-REPEATED = 6  # every so many cases are run twice
+REPEATED = 10  # every so many cases are run twice
 
 
 class Campaign:

@@ -36,7 +36,7 @@ def _sampled(b):
 
 
 def _scheduler(b):
-    return b.add("BasicScheduler", model=b.link("MODEL"), scheduler="normal", steps=b.rng.randint(2, 4), denoise=1.0), 0
+    return b.add("BasicScheduler", model=b.link("MODEL"), scheduler="normal", steps=b.rng.randint(2, 3), denoise=1.0), 0
 
 
 def _cfg(b):
@@ -86,7 +86,7 @@ PLAIN: dict[str, list[Callable]] = {
     "CLIP": [_checkpoint(1)],
     "VAE": [_checkpoint(2)],
     "CONDITIONING": [_encoded],
-    "LATENT": [_latent, _sampled],
+    "LATENT": [_latent, _latent, _sampled],
     "SIGMAS": [_scheduler],
     "GUIDER": [_cfg],
     "IMAGE": [_picture, _picture, _small_picture, _batched],
