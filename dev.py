@@ -10,6 +10,7 @@
     python3 dev.py fuzz      feed every node what it was not made for (--prompts 2000 --seed 3); see lab/fuzz/
     python3 dev.py reliability
                              soak, interrupt and repeat; writes docs/reliability.md
+
 Each sets up first: an environment as requirements-dev.lock pins it, an unmodified ComfyUI, and tiny models, all in one
 cache folder outside the checkout, which may be deleted at any time.
 

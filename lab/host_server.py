@@ -6,6 +6,7 @@ devtools is loaded by its file: the checkout's root must not stand on sys.path.
 import importlib.util
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -31,6 +32,11 @@ def server(base: Path, models: Path, log: Path, packs=PACKS, comfyui: Path | Non
 
     comfyui = comfyui or Path(os.environ["COMFYUI_PATH"])
     return Server(base, comfyui=comfyui, models=models, packs=packs, log=log, **more)
+
+
+def end_well() -> None:
+    """Let SIGTERM end this process as an exception does: the host it has started must not stay behind."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 def free_port() -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 from fuzz.campaign import Campaign
 from fuzz.findings import Findings
 from fuzz.session import Session
-from host_server import CHECKOUT, joined_models, server
+from host_server import CHECKOUT, end_well, joined_models, server
 
 
 def main() -> int:
@@ -31,6 +31,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=CHECKOUT / "output" / "fuzz")
     options = parser.parse_args()
 
+    end_well()
     sys.stdout.reconfigure(errors="backslashreplace")
     shutil.rmtree(options.output, ignore_errors=True)
     options.output.mkdir(parents=True)

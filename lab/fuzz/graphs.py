@@ -4,6 +4,7 @@ import copy
 from collections.abc import Iterator, Mapping
 
 OURS = "CE_"
+SAMPLER = "SamplerCustomAdvanced"
 # Sockets whose contents are tensors, numbers or text: what TestDigest can judge. Ours count by their prefix.
 JUDGED = {"IMAGE", "MASK", "LATENT", "SIGMAS", "CONDITIONING", "FLOAT", "INT", "STRING"}
 
@@ -73,7 +74,7 @@ def with_probes(graph: Mapping, schema: Mapping) -> dict:
     probed = {node_id: copy.deepcopy(node) for node_id, node in graph.items()}
     wanted = {}
     for node_id, node in graph.items():
-        if not is_ours(graph, node_id):
+        if not is_ours(graph, node_id) and node["class_type"] != SAMPLER:
             continue
         types = schema[node["class_type"]]["output"]
         wanted |= {f"{node_id}/{slot}": [node_id, slot] for slot, kind in enumerate(types) if is_judged(kind)}

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping
 
 from fuzz.classifier import NAN, SILENT, Verdict
 from fuzz.client import Answer
-from fuzz.graphs import is_judged, is_link, is_ours, links, spec, with_probes
+from fuzz.graphs import SAMPLER, ancestors, is_judged, is_link, is_ours, links, spec, with_probes
 from fuzz.producers import CHECKPOINT
 
 EXACT = 1e-5  # of the latent's scale
-SAMPLER = "SamplerCustomAdvanced"
 # Which output has one picture, mask or latent for each item of which input. ":shape" compares all lengths.
 KEPT = {
     "CE_FaceSwap": [("image", 0, 3), ("image", 1, 3)],
@@ -64,7 +63,7 @@ def _way_back(node_id: str, node: Mapping) -> dict:
 
 def judge(graph: Mapping, schema: Mapping, answer: Answer) -> Verdict | None:
     """The first fault that the values of a `prepared` graph show, or None."""
-    checks = (_not_finite, _accepted_nan, _count_lost, _not_back, _touched)
+    checks = (_not_finite, _accepted_nan, _count_lost, _not_back, _touched, _face_unused)
     return next((verdict for check in checks for verdict in check(graph, schema, answer)), None)
 
 
@@ -141,6 +140,23 @@ def _touched(graph, schema, answer) -> Iterator[Verdict]:
         if off and float(off[0]) != 0:
             what = f"pixels where the mask is 0 differ by {float(off[0]):.3g}"
             yield Verdict(SILENT, node["class_type"], what, "untouched pixels differ")
+
+
+def _face_unused(graph, schema, answer) -> Iterator[Verdict]:
+    """InstantID's conditioning sampled to the end with a MODEL that never saw its face."""
+    for node_id, node in graph.items():
+        if node["class_type"] != SAMPLER or not answer.text(f"{node_id}/0"):
+            continue
+        for other in ancestors(graph, node_id):
+            model = graph[other]["inputs"].get("model")
+            for _, (source, slot) in links(graph[other]):
+                face = graph.get(source, {})
+                if face.get("class_type") != "CE_InstantIDForwardFlow" or slot != 1 or not is_link(model):
+                    continue
+                acts = face["inputs"].get("ip_adapter_scale", 0.8) != 0
+                if acts and source not in ancestors(graph, model[0]):
+                    what = "its positive was sampled with a MODEL that is not its own"
+                    yield Verdict(SILENT, "CE_InstantIDForwardFlow", what, "face unused")
 
 
 def anew(graph: Mapping, run: int) -> dict:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from fuzz.client import Client
 from fuzz.pictures import pictures
-from host_server import CHECKOUT, joined_models, server
+from host_server import CHECKOUT, end_well, joined_models, server
 from reliability.disturbances import disturb
 from reliability.host_tests import host_tests
 from reliability.repeats import drift, results, two_hosts
@@ -37,6 +37,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=CHECKOUT / "docs" / "reliability.md")
     options = parser.parse_args()
 
+    end_well()
     started = time.monotonic()
     sections = []
     with tempfile.TemporaryDirectory(prefix="customenhancer-reliability-", ignore_cleanup_errors=True) as folder:

@@ -118,3 +118,24 @@ def test_a_prompt_run_anew_changes_nothing_but_the_run():
 def test_saved_files_are_named_as_the_load_nodes_name_them():
     outputs = {"save": {"recordings": [{"filename": "a_1.x", "subfolder": "s", "type": "output"}]}, "other": {}}
     assert list(saved(GRAPH, Answer("done", outputs=outputs))) == [("save", "s/a_1.x [output]")]
+
+
+def test_a_face_that_the_sampled_model_never_saw_is_found():
+    def conditioned(model, scale):
+        guider = {"model": [model, 0], "positive": ["face", 1]}
+        return {
+            "load": {"class_type": "Stock", "inputs": {}},
+            "face": {
+                "class_type": "CE_InstantIDForwardFlow",
+                "inputs": {"model": ["load", 0], "ip_adapter_scale": scale},
+            },
+            "guider": {"class_type": "Stock", "inputs": guider},
+            "sampled": {"class_type": "SamplerCustomAdvanced", "inputs": {"guider": ["guider", 0]}},
+        }
+
+    schema = {**SCHEMA, "CE_InstantIDForwardFlow": {"input": {}, "output": ["MODEL", "CONDITIONING"]}}
+    done = Answer("done", outputs={"sampled/0": {"text": [json.dumps(seen(1, 4, 8, 8))]}})
+    assert judge(conditioned("load", 0.8), schema, done).node == "CE_InstantIDForwardFlow"
+    assert judge(conditioned("load", 0), schema, done) is None
+    assert judge(conditioned("face", 0.8), schema, done) is None
+    assert judge(conditioned("load", 0.8), schema, Answer("error")) is None
