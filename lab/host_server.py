@@ -48,12 +48,16 @@ def free_port() -> int:
 
 
 def joined_models(standins: Path, pocket: Path, folder: Path) -> Path:
-    """A models folder of the stand-ins and, as pack `pocket` and `pocket_inswapper.onnx`, the pocket world's faces."""
+    """A models folder of the stand-ins and the pocket world's faces beside them.
+
+    Those are the packs `pocket` (buffalo_l's recogniser) and `pocket_antelopev2`, and `pocket_inswapper.onnx`.
+    """
     for source in standins.rglob("*"):
         if source.is_file() and source.suffix != ".json":
             _put(source, folder / source.relative_to(standins))
-    for source in (pocket / "insightface" / "models" / "buffalo_l").iterdir():
-        _put(source, folder / "insightface" / "models" / "pocket" / source.name)
+    for pack, name in (("buffalo_l", "pocket"), ("antelopev2", "pocket_antelopev2")):
+        for source in (pocket / "insightface" / "models" / pack).iterdir():
+            _put(source, folder / "insightface" / "models" / name / source.name)
     _put(pocket / "insightface" / "inswapper_128.onnx", folder / "insightface" / "pocket_inswapper.onnx")
     return folder
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 
-from fuzz.graphs import is_link, ours, spec
+from fuzz.graphs import SAMPLER, is_link, ours, spec
 from fuzz.odd_producers import ODD
-from fuzz.producers import PLAIN
+from fuzz.producers import PACK, PACKS, PLAIN, SIZES
 from fuzz.values import COSTLY, as_json, hostile, plain, varied
 
 DEEPEST = 9  # nested producers
@@ -40,7 +40,7 @@ class Builder:
     def __init__(self, schema: Mapping, rng: Random, oddness: float):
         self.schema, self.rng, self.oddness = schema, rng, oddness
         self.graph, self.made, self.depth = {}, {}, 0
-        self.sources = _sources(schema)
+        self.sources, self.size = _sources(schema), rng.choice(SIZES)
 
     def add(self, class_type: str, **inputs) -> str:
         """Add a node and return its id; the same node twice is one node."""
@@ -86,14 +86,35 @@ class Builder:
         inputs = {}
         for name, (required, kind, options) in spec(self.schema, class_type).items():
             costly = name in COSTLY
-            if not required and not costly and self.rng.random() > 0.35:
+            empty = kind == "STRING" and "default" not in options
+            if not required and not costly and (empty or self.rng.random() > 0.35):
                 continue
-            if is_widget(kind, options):
+            if fitting := self._fitting(class_type, kind, inputs):
+                inputs[name] = fitting
+            elif is_widget(kind, options):
                 make = varied if costly or self.rng.random() < 0.5 else plain
                 inputs[name] = make(name, kind, options, self.rng)
             else:
                 inputs[name] = self.link(kind)
         return self.add(class_type, **inputs)
+
+    def _fitting(self, class_type: str, kind, inputs: Mapping) -> list | None:
+        """Mostly, the face analysis that a node was made for, and the latent that belongs to a recording."""
+        if self.rng.random() < 0.25:
+            return None
+        if kind == "FACEANALYSIS":
+            return [self.add("CE_FaceAnalysisLoader", pack=PACKS.get(class_type, PACK)), 0]
+        return self.latent_of(inputs) if kind == "LATENT" else None
+
+    def latent_of(self, inputs: Mapping) -> list | None:
+        """The latent that comes out of the node that made the recording among the inputs."""
+        for name in ("residual_noise", "pivot"):
+            if is_link(inputs.get(name)):
+                source = inputs[name][0]
+                outputs = self.schema[self.graph[source]["class_type"]]["output"]
+                if "LATENT" in outputs:
+                    return [source, outputs.index("LATENT")]
+        return None
 
 
 def is_widget(kind, options: Mapping) -> bool:
@@ -106,7 +127,7 @@ def is_widget(kind, options: Mapping) -> bool:
 def make_case(schema: Mapping, seed: int, number: int) -> Case:
     """Case `number` of a run: the same for the same schema and seed."""
     rng = Random(f"{seed} {number}")
-    classes = ours(schema)
+    classes = _targets(schema)
     builder = Builder(schema, rng, oddness=rng.choice((0.0, 0.0, 0.1, 0.3)))
     target = builder.node(classes[number % len(classes)])
     case = Case(number, builder.graph, target)
@@ -115,6 +136,15 @@ def make_case(schema: Mapping, seed: int, number: int) -> Case:
     if not schema[builder.graph[target]["class_type"]]["output_node"]:
         _consume(builder, target)
     return case
+
+
+def _targets(schema: Mapping) -> list[str]:
+    """The nodes in the order of the cases; those that only load files or read text come less often."""
+    classes = ours(schema)
+    wired = [
+        name for name in classes if any(not is_widget(kind, more) for _, kind, more in spec(schema, name).values())
+    ]
+    return classes + wired + wired
 
 
 def _perturb(builder: Builder, target: str) -> str:
@@ -154,8 +184,9 @@ def _consume(builder: Builder, target: str) -> None:
         out = [target, slot]
         if kind in ("GUIDER", "SAMPLER"):
             inputs = {name: builder.link(name.upper()) for name in ("guider", "sampler", "sigmas", "noise")}
-            inputs |= {kind.lower(): out, "latent_image": builder.link("LATENT")}
-            builder.graph["sampled"] = {"class_type": "SamplerCustomAdvanced", "inputs": copy.deepcopy(inputs)}
+            inputs |= {"latent_image": builder.link("LATENT"), kind.lower(): out}
+            inputs |= {**_recorded(builder, inputs["sampler"][0]), kind.lower(): out}
+            builder.graph["sampled"] = {"class_type": SAMPLER, "inputs": copy.deepcopy(inputs)}
         elif kind == "MODEL":
             conds = {"positive": builder.link("CONDITIONING"), "negative": builder.link("CONDITIONING")}
             types = builder.schema[builder.graph[target]["class_type"]]["output"]
@@ -163,10 +194,19 @@ def _consume(builder: Builder, target: str) -> None:
             guider = builder.add("CFGGuider", model=out, **conds, cfg=3.0)
             inputs = {name: builder.link(name.upper()) for name in ("sampler", "sigmas", "noise")}
             inputs |= {"guider": [guider, 0], "latent_image": builder.link("LATENT")}
-            builder.graph["sampled"] = {"class_type": "SamplerCustomAdvanced", "inputs": copy.deepcopy(inputs)}
+            builder.graph["sampled"] = {"class_type": SAMPLER, "inputs": copy.deepcopy(inputs)}
         elif f"CE_Save{_camel(kind)}" in builder.schema:
             inputs = {kind[3:].lower(): out, "filename_prefix": "fuzz/case"}
             builder.graph["saved"] = {"class_type": f"CE_Save{_camel(kind)}", "inputs": inputs}
+
+
+def _recorded(builder: Builder, sampler: str) -> dict:
+    """What sampling along a recording needs, mostly: no noise; latent, guider and schedule of the inversion."""
+    if builder.rng.random() < 0.2 or not (latent := builder.latent_of(builder.graph[sampler]["inputs"])):
+        return {}
+    made = builder.graph[latent[0]]["inputs"]
+    given = {name: made[name] for name in ("guider", "sigmas") if is_link(made.get(name))}
+    return {**given, "latent_image": latent, "noise": [builder.add("DisableNoise"), 0]}
 
 
 def _camel(kind: str) -> str:
@@ -181,8 +221,3 @@ def _sources(schema: Mapping) -> dict[str, list[tuple[str, int]]]:
             if isinstance(kind, str):
                 found.setdefault(kind, []).append((class_type, slot))
     return found
-
-
-def made_of(graph: Mapping, link) -> str:
-    """The class of the node that a link comes from; "" for anything else."""
-    return graph.get(link[0], {}).get("class_type", "") if is_link(link) else ""

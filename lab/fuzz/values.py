@@ -56,7 +56,10 @@ def plain(name: str, kind, options: dict, rng: Random):
     """A value that the node should take: its default or, of a combo, any choice. None where there is no choice."""
     choices = kind if isinstance(kind, list) else options.get("options") if kind == "COMBO" else None
     if choices is not None:
-        return options["default"] if options.get("default") in choices and rng.random() < 0.5 else _any(choices, rng)
+        if options.get("default") in choices and rng.random() < 0.5:
+            return options["default"]
+        # The saved pivot for pivot_name, the saved residual noise for residual_noise_name.
+        return _any([choice for choice in choices if name.partition("_")[0] in str(choice)] or choices, rng)
     if "default" in options and options["default"] is not None:
         return options["default"]
     return {"INT": 0, "FLOAT": 0.0, "BOOLEAN": False, "STRING": "a photo of a man img in a library"}.get(kind)
@@ -69,7 +72,8 @@ def varied(name: str, kind, options: dict, rng: Random):
     if kind in ("INT", "FLOAT") and "min" in options and "max" in options:
         low, high = options["min"], min(options["max"], 3 if name in COSTLY else options["max"])
         near = min(high, low + 6)
-        number = rng.choice([low, high, options.get("default", low), rng.uniform(low, near), rng.uniform(low, near)])
+        usual = options.get("default", low)
+        number = rng.choice([low, high, usual, usual, usual, rng.uniform(low, near), rng.uniform(low, near)])
         if kind == "INT" and high <= 3:
             return rng.randint(low, high)
         number = min(max(number, low), high)

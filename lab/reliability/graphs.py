@@ -115,7 +115,7 @@ def instantid(run: int = 0, ip_adapter_scale: float = 0.8, controlnet_strength: 
     scales = {"ip_adapter_scale": ip_adapter_scale, "controlnet_strength": controlnet_strength}
     return {
         **method(run),
-        **_reference("pocket"),
+        **_reference("pocket_antelopev2"),
         "file": node("CE_InstantIDLoader", instantid_name="tiny_instantid.safetensors"),
         "net": node("ControlNetLoader", control_net_name=CONTROL),
         "personal": node(

@@ -20,9 +20,19 @@ SCHEMA = {
         "output": ["LATENT"],
         "output_node": True,
     },
+    "CE_BiMDSampler": {
+        "input": {"required": {"thing": ["CE_NEW_THING"]}},
+        "output": ["SAMPLER"],
+        "output_node": False,
+    },
+    "CE_LoadNewThing": {
+        "input": {"required": {"new_name": [["old.x", "new.x"], {}]}},
+        "output": ["CE_NEW_THING"],
+        "output_node": False,
+    },
     "KSamplerSelect": {"input": {"required": {"sampler_name": [["euler", "lms"], {}]}}, "output": ["SAMPLER"]},
 }
-NUMBERS = range(60)
+NUMBERS = range(200)
 
 
 def cases(seed=3):
@@ -42,11 +52,13 @@ def test_a_case_does_not_depend_on_those_before_it():
 
 def test_every_node_is_the_target_in_turn_and_a_new_socket_is_wired_to_the_node_that_makes_it():
     targets = [case.graph[case.target]["class_type"] for case in cases()]
-    assert targets == ["CE_Make", "CE_Use"] * (len(NUMBERS) // 2)
+    wired = ["CE_BiMDSampler", "CE_Make", "CE_Use"]
+    every = ["CE_BiMDSampler", "CE_LoadNewThing", "CE_Make", "CE_Use", *wired, *wired]
+    assert targets == (every * len(NUMBERS))[: len(NUMBERS)]
     wired = [case for case in cases() if not case.changes and case.graph[case.target]["class_type"] == "CE_Use"]
     for case in wired:
         source = case.graph[case.target]["inputs"]["thing"][0]
-        assert case.graph[source]["class_type"] == "CE_Make"
+        assert case.graph[source]["class_type"] in ("CE_Make", "CE_LoadNewThing")
     assert wired
 
 
@@ -57,7 +69,7 @@ def test_cases_without_a_change_are_whole_and_others_are_changed_where_they_say(
         for node_id in ancestors(case.graph, case.target):
             assert all(link[0] in case.graph for _, link in links(case.graph[node_id]))
     changed = {name.rpartition(".")[2] for case in cases() for name in case.changes}
-    assert changed == {"guider", "count", "scale", "how", "thing", "mask"}
+    assert changed == {"guider", "count", "scale", "how", "thing", "mask", "new_name"}
 
 
 def test_hostile_values_come_directly_and_by_links():
