@@ -11,7 +11,7 @@ from .errors import wrong_file
 from .face_analysis import check_embedding_width, check_recogniser, embed_faces
 from .photomaker_encoder import PERCEIVER, PhotoMakerEncoder, PhotoMakerV2Encoder, encoder_class
 from .photomaker_prompt import ENCODER_WIDTHS, prepare_prompt
-from .pictures import each_picture
+from .pictures import centre, each_picture
 from .tensor_files import find_tensor_file, load_module, loaded, part, read_tensor_file, weight_fault
 
 INPUT = "photomaker_name"
@@ -88,18 +88,16 @@ def encode_prompt(photomaker: PhotoMaker, clip, images: torch.Tensor, text: str,
     plain = clip.encode_from_tokens_scheduled(prompt.identity)
 
     with loaded(photomaker.patcher):
-        tokens = [
-            encoder(_pixels(picture, encoder.image_size, device), *(each[number : number + 1] for each in faces))
-            for number, picture in each_picture(images)
-        ]
-        identity = torch.cat(tokens)
+        # In one batch, as PhotoMaker does: in several, the last bits would differ.
+        pixels = torch.cat([_pixels(picture, encoder.image_size, device) for _, picture in each_picture(images)])
+        identity = encoder(pixels, *faces)
         positive = [[_fuse(encoder, cond, identity, prompt.positions), dict(extras)] for cond, extras in plain]
     return positive, customization_free
 
 
 def _pixels(picture: torch.Tensor, size: int, device) -> torch.Tensor:
     """One picture, (H, W, C), as CLIP takes it: (1, 3, size, size), in float32 whatever the picture is in."""
-    return comfy.clip_model.clip_preprocess(picture[None].to(device, torch.float32), size=size)
+    return comfy.clip_model.clip_preprocess(centre(picture[None]).to(device, torch.float32), size=size)
 
 
 def _embed(face_analysis, images: torch.Tensor, width: int) -> tuple[list[int], torch.Tensor]:

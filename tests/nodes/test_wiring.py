@@ -6,8 +6,8 @@ import pytest
 import torch
 from comfy_extras.nodes_custom_sampler import BasicGuider, CFGGuider, DisableNoise, DualCFGGuider, SamplerCustomAdvanced
 from comfy_extras.nodes_perpneg import PerpNegGuider
-from customenhancer.host.null_text_guider import NullTextGuider
 from customenhancer.host.call_order import may_keep_state
+from customenhancer.host.null_text_guider import NullTextGuider
 from customenhancer.host.wiring import check_wiring
 from customenhancer.identity.photomaker_lora import KEY
 from customenhancer.nodes.baselines import NullTextInversionNode, ReNoiseInversionNode
