@@ -167,7 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(
-        dest="command", required=True, metavar="{demo,test,serve,bench,rehearse,fuzz,reliability}"
+        dest="command", required=True, metavar="COMMAND"
     )
     models = argparse.ArgumentParser(add_help=False)
     models.add_argument("--models", type=existing_folder, metavar="DIR", help="a folder of real models")
