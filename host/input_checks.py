@@ -18,6 +18,7 @@ from .regions import read_curve
 
 MOST_TEXT = 4_000  # characters of a text in one line; Python reads no number of more than 4300 digits
 MOST_MULTILINE_TEXT = 100_000
+SLACK = 0.01  # by which a mask may miss 0 .. 1, as what was scaled with ringing does
 MOST_FLOAT = 1e100  # where an input has no limits of its own: plots and sums of such numbers stay finite
 
 
@@ -192,7 +193,14 @@ def _check_image(given: io.Image.Input, value) -> None:
 
 
 def _check_mask(given: io.Mask.Input, value) -> None:
-    _check_tensor(given.id, value, "a MASK", (2, 3, 4), "(N, H, W)", "Connect a mask such as Load Image's.")
+    _check_mask_tensor(given.id, value, "Connect a mask such as Load Image's.")
+
+
+def _check_mask_tensor(name: str, value, origin: str) -> None:
+    _check_tensor(name, value, "a MASK", (2, 3, 4, 5), "(N, H, W)", origin)
+    least, most = value.min().item(), value.max().item()
+    if least < -SLACK or most > 1 + SLACK:
+        raise ValueError(f"{name}: holds values from {least:g} to {most:g}, and a mask's go from 0 to 1. {origin}")
 
 
 def _check_latent(given: io.Latent.Input, value) -> None:
@@ -204,8 +212,7 @@ def _check_latent(given: io.Latent.Input, value) -> None:
         raise ValueError(f"{name}: joins several latents (such as video and sound). Use one of them by itself.")
     _check_tensor(name, samples, "a LATENT", (3, 4, 5), "(B, C, H, W)", origin)
     if mask is not None:
-        mask_origin = "Remove it, or set it anew with Set Latent Noise Mask."
-        _check_tensor(f"{name}: its noise mask", mask, "a MASK", (2, 3, 4, 5), "(N, H, W)", mask_origin)
+        _check_mask_tensor(f"{name}: its noise mask", mask, "Set it anew with Set Latent Noise Mask.")
 
 
 def _check_sigmas(given: io.Sigmas.Input, value) -> None:

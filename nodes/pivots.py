@@ -6,7 +6,7 @@ from comfy_extras.nodes_custom_sampler import SamplerCustomAdvanced
 
 from ..baselines.noise_pivot import noise_pivot, shift_pivot
 from ..host.checked_node import CheckedNode
-from ..host.checks import check_sigmas
+from ..host.checks import check_batch_index, check_sigmas
 from ..host.control_family import check_control_family
 from ..host.latents import model_latent, noise_scaling, noisy_end
 from ..host.recordings import of_model
@@ -94,6 +94,7 @@ class RecordTrajectoryNode(CheckedNode):
     @classmethod
     def execute(cls, noise, guider, sampler, sigmas, latent_image):
         check_sigmas(sigmas)
+        check_batch_index("latent_image", latent_image)
         check_control_family(guider, "guider")
         recorder = trajectory_recorder(sampler)
         sampled = SamplerCustomAdvanced.execute(noise, guider, recorder, sigmas, latent_image)

@@ -6,11 +6,12 @@ import comfy.latent_formats
 import comfy.samplers
 import pytest
 import torch
+from comfy_extras.nodes_custom_sampler import RandomNoise
 from customenhancer.host.recordings import ModelPivot
 from customenhancer.nodes.baselines import NullTextInversionNode
 from customenhancer.nodes.flows import TripleFlowSampleNode
 from customenhancer.nodes.inversion import DDIMInversionNode, RecordResidualNoiseNode, ResInversionNode
-from customenhancer.nodes.pivots import NoisePivotNode
+from customenhancer.nodes.pivots import NoisePivotNode, RecordTrajectoryNode
 from customenhancer.nodes.seeing import InversionReportNode, PivotPreviewNode
 from helpers.sampling import invert, picture, schedule
 from standins.analytic import gaussian_model, guider
@@ -134,3 +135,28 @@ class TestTexts:
         bare = [[text(1)[0][0], {}]]
         with pytest.raises(ValueError, match="^guider: has a text without the pooled embedding that SDXL reads"):
             ResInversionNode.execute(self.flow(model, text(1), bare), schedule(model, 2), picture())
+
+
+@pytest.mark.parametrize("numbers", [[0], [0, 1, 2], "01", [-1, 0], [0.5, 1]], ids=str)
+def test_numbers_that_are_not_the_pictures_are_refused(numbers, model):
+    """The host would seed the noise by them."""
+    noise, euler = RandomNoise.execute(1)[0], comfy.samplers.sampler_object("euler")
+    latent = {**picture(batch=2), "batch_index": numbers}
+    with pytest.raises(ValueError, match=r"^latent_image: its batch_index, .* does not number its 2 pictures"):
+        RecordTrajectoryNode.execute(noise, guider(model), euler, schedule(model, 2), latent)
+    RecordTrajectoryNode.execute(noise, guider(model), euler, schedule(model, 2), {**latent, "batch_index": [5, 9]})
+
+
+def test_no_nan_leaves_the_sampling_along_a_recording(model):
+    flow, overflowing = guider(model), guider(model, positive=(3e38, 1.0))
+    residual_noise, noisy = invert(flow, schedule(model, 2), picture())
+    with pytest.raises(ValueError, match=r"^guider: its model predicted NaN or Inf"):
+        TripleFlowSampleNode.execute(flow, overflowing, residual_noise, noisy, start_step=0)
+
+
+def test_no_nan_leaves_a_vae(model):
+    vae = Vae(4, 2)
+    vae.decode = lambda samples: torch.full((len(samples), 8, 8, 3), float("nan"))
+    residual_noise, _ = invert(guider(model), schedule(model, 2), picture())
+    with pytest.raises(ValueError, match=r"^vae: decoded NaN or Inf"):
+        PivotPreviewNode.execute(residual_noise, model, vae)
