@@ -30,9 +30,18 @@ class Socket:
     origin: str
 
 
-def offers(*names: str) -> Callable[[Any], bool]:
-    """Whether an object has these attributes: packs exchange objects of their own classes that offer the same."""
-    return lambda value: not isinstance(value, type) and all(hasattr(value, name) for name in names)
+def offers(*names: str, **parts: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """Whether an object has these attributes: packs exchange objects of their own classes that offer the same.
+
+    parts: by an attribute's name, what it has to be itself.
+    """
+
+    def accepts(value) -> bool:
+        if isinstance(value, type) or not all(hasattr(value, name) for name in names):
+            return False
+        return all(accepts_part(getattr(value, name, None)) for name, accepts_part in parts.items())
+
+    return accepts
 
 
 def instance_of(*classes: type) -> Callable[[Any], bool]:
@@ -40,14 +49,11 @@ def instance_of(*classes: type) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, classes)
 
 
-def _is_model(value) -> bool:
-    return offers("get_model_object", "model_options")(value) and offers("model_sampling")(
-        getattr(value, "model", None)
-    )
+_is_model = offers("get_model_object", "model_options", model=offers("model_sampling"))
 
 
 def _is_sampler(value) -> bool:
-    return offers("sample")(value) and not offers("model_patcher")(value)
+    return offers("sample")(value) and not offers("model_patcher")(value)  # which guiders have
 
 
 SOCKETS = {
@@ -57,10 +63,7 @@ SOCKETS = {
         "Connect the CLIP of an SDXL checkpoint; if it has no text encoders, load SDXL's two with DualCLIPLoader.",
     ),
     "VAE": Socket(offers("decode", "encode"), "Connect the VAE of a checkpoint, or Load VAE."),
-    "GUIDER": Socket(
-        lambda value: offers("sample")(value) and _is_model(getattr(value, "model_patcher", None)),
-        "Connect a guider such as CFGGuider.",
-    ),
+    "GUIDER": Socket(offers("sample", model_patcher=_is_model), "Connect a guider such as CFGGuider."),
     "SAMPLER": Socket(_is_sampler, "Connect a sampler such as KSamplerSelect's."),
     "NOISE": Socket(offers("generate_noise"), "Connect a noise such as RandomNoise's."),
     "CONTROL_NET": Socket(offers("get_control", "set_cond_hint", "copy"), "Connect Load ControlNet Model."),

@@ -54,7 +54,7 @@ SOUND = {
     "SAMPLER": offering("sample"),
     "NOISE": offering("generate_noise"),
     "CONTROL_NET": offering("get_control", "set_cond_hint", "copy"),
-    "FACEANALYSIS": offering("get", "models"),
+    "FACEANALYSIS": SimpleNamespace(get=None, models={}),
     "CE_FACE_SWAPPER": offering("get", "emap"),
     "CE_PHOTOMAKER": PhotoMaker(None, {}),
     "CE_INSTANTID": InstantID(None),
