@@ -37,7 +37,7 @@ class EnteredGuider:
         """Let another SAMPLER sample in this guider: (B, C, H, W)."""
         return sampler.sample(
             self.model,
-            self.sigmas,
+            self.sigmas.clone(),  # the host's uni_pc writes into what it gets, which is a cached output on a CPU
             self.extra_args,
             self.callback,
             self.noise,

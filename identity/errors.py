@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import comfy.model_base
 
 MOST_NAMES = 20  # of files, in a message
+MOST_NUMBERS = 20  # of pictures, in a message
 
 
 def no_face(name: str, where: str, remedy: str, index: int = 0) -> ValueError:
@@ -33,6 +34,13 @@ def no_face_in_picture(name: str, number: int, passing: str, index: int = 0) -> 
 def which_face(index: int) -> str:
     """What messages call a face that was not found, before their verb. index: its number, from 0."""
     return f"no face number {index}, counted from 0," if index else "no face"
+
+
+def which_pictures(numbers: list[int]) -> str:
+    """Some pictures of a batch for a message: "picture 3", or "pictures 0, 3". numbers: from 0, at least one."""
+    named = ", ".join(map(str, numbers[:MOST_NUMBERS]))
+    more = f" and {len(numbers) - MOST_NUMBERS} more" if len(numbers) > MOST_NUMBERS else ""
+    return f"pictures {named}{more}" if len(numbers) > 1 else f"picture {named}"
 
 
 def file_not_found(name: str, file: str, places: Iterable, remedy: str) -> FileNotFoundError:

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .errors import cannot_load, no_face_in_any, which_face
+from .errors import cannot_load, no_face_in_any, which_face, which_pictures
 from .insightface_files import find_face_pack
 from .onnx_runtime import choose_providers, face_package, report_idle_provider
+from .pictures import each_picture
 
 FACE_ORDERS = {
     "left-right": lambda face: face.bbox[0],
@@ -124,16 +125,14 @@ def embed_faces(
     float32. One warning names the pictures that are left out. Raises ValueError if no picture shows a face.
     """
     embeddings = {}
-    for number, picture in enumerate(images):
+    for number, picture in each_picture(images):
         if face := find_face(face_analysis, picture, order, index):
             embeddings[number] = torch.from_numpy(np.float32(face.embedding))
     if not embeddings:
         raise no_face_in_any(name, len(images), index)
-    if left_out := [str(number) for number in range(len(images)) if number not in embeddings]:
-        pictures, are = ("pictures", "are") if len(left_out) > 1 else ("picture", "is")
-        logging.warning(
-            "%s: %s found in %s %s, which %s left out.", name, which_face(index), pictures, ", ".join(left_out), are
-        )
+    if left_out := [number for number in range(len(images)) if number not in embeddings]:
+        are, pictures = "are" if len(left_out) > 1 else "is", which_pictures(left_out)
+        logging.warning("%s: %s found in %s, which %s left out.", name, which_face(index), pictures, are)
     return list(embeddings), torch.stack(list(embeddings.values()))
 
 

@@ -3,17 +3,19 @@
 import logging
 import math
 
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from ..baselines.noise_regularisation import check_can_regularise
 from ..baselines.renoise import renoise_inversion
 from ..host.checked_node import CheckedNode
-from ..host.checks import check_sigmas
 from ..host.inversion import PivotGuidance, invert
 from ..host.latents import noise_scaling
-from ..host.null_text import invert_null_text, optimised_pooled_width, report, starting_text
+from ..host.null_text import invert_null_text, optimised_pooled_width, report, sampling_warnings, starting_text
 from ..host.null_text_guider import NullTextGuider
+from ..host.previews import told
+from ..host.schedules import checked_sigmas
 from ..host.text_checks import check_text
+from ..host.wiring import check_wiring
 from .inputs import (
     INVERSION,
     INVERSION_INPUTS,
@@ -118,8 +120,8 @@ class ReNoiseInversionNode(CheckedNode):
             )
 
         model_calls = (iterations + 1 + (regularisation_steps > 0)) * (len(sigmas) - 1)
-        pivot, latent, warning = invert(inversion, model_calls, guider, sigmas, latent_image, pivot_guidance)
-        return io.NodeOutput(pivot, latent, ui=warning and ui.PreviewText(warning))
+        pivot, latent, warnings = invert(inversion, model_calls, guider, sigmas, latent_image, pivot_guidance)
+        return io.NodeOutput(pivot, latent, ui=told(warnings))
 
 
 class NullTextInversionNode(CheckedNode):
@@ -225,7 +227,7 @@ class NullTextInversionNode(CheckedNode):
         pooled="frozen",
         start_from="negative",
     ):
-        check_sigmas(sigmas)
+        sigmas = checked_sigmas(sigmas)
         check_text("positive", model, positive)
         check_text("negative", model, negative)
         start = starting_text(positive, negative, start_from)
@@ -244,10 +246,11 @@ class NullTextInversionNode(CheckedNode):
             learning_rate=learning_rate,
             early_stop=early_stop,
         )
+        guider = NullTextGuider(model, positive, start, cfg, null_text)
         text = report(null_text, cfg, inner_steps, start_from)
         logging.info("CustomEnhancer: %s", text)
-        guider = NullTextGuider(model, positive, start, cfg, null_text)
-        return io.NodeOutput(guider, latent, ui=ui.PreviewText(text))
+        warnings = sampling_warnings(guider, null_text) + check_wiring(guider, None)
+        return io.NodeOutput(guider, latent, ui=told(warnings, text))
 
 
 NODES = [ReNoiseInversionNode, NullTextInversionNode]

@@ -118,20 +118,21 @@ class FaceSwapNode(CheckedNode):
                     "target_faces",
                     default="0",
                     optional=True,
-                    tooltip="Which faces of image to replace: numbers from 0 in target_order, separated by commas.",
+                    tooltip="Which faces of image to replace: numbers from 0 in target_order, separated by commas, or "
+                    "all.",
                 ),
                 face_order_input("target_order", "image", "left-right"),
                 io.String.Input(
                     "reference_faces",
                     default="0",
                     optional=True,
-                    tooltip="Which faces of reference to use: one number for all targets, or one for each, separated "
-                    "by commas.",
+                    tooltip="Which faces of reference to use: one number for all targets, or one for each in order, "
+                    "separated by commas.",
                 ),
                 face_order_input("reference_order", "reference", "left-right"),
                 no_face_input(
-                    "What to do with a picture in which no face is found: stop with an error, or pass it through "
-                    "unchanged."
+                    "What to do with a picture that does not show all of target_faces: stop with an error, or swap "
+                    "those that it shows and pass on the rest of it unchanged. The log then names such pictures."
                 ),
             ],
             outputs=[
@@ -197,7 +198,7 @@ class FaceKeypointsNode(CheckedNode):
     @classmethod
     def execute(cls, image, face_analysis, image_order="large-small", image_face=0):
         keypoints = keypoints_of("image", image, face_analysis, image_order, image_face)
-        return io.NodeOutput(keypoints, ui=ui.PreviewImage(keypoints, cls=cls))
+        return io.NodeOutput(keypoints, ui=ui.PreviewImage(keypoints.float(), cls=cls))
 
 
 NODES = [FaceAnalysisLoaderNode, FaceSwapperLoaderNode, FaceSwapNode, FaceKeypointsNode]

@@ -6,6 +6,7 @@ from comfy_extras.nodes_custom_sampler import DisableNoise, SamplerCustomAdvance
 from ..host.bimd_sampler import BiMDSampler
 from ..host.checked_node import CheckedNode
 from ..host.flow_norms import flow_watcher
+from ..host.previews import told
 from ..host.triple_flow_guider import TripleFlowGuider
 from .inputs import FLOWS, FlowNormsSocket, ResidualNoiseSocket, curve_input
 
@@ -108,9 +109,8 @@ class TripleFlowGuiderNode(CheckedNode):
 
     @classmethod
     def execute(cls, pivot_flow, forward_flow, start_step=10, forward_scale=1.0, forward_mask=None, forward_curve=None):
-        return io.NodeOutput(
-            TripleFlowGuider(pivot_flow, forward_flow, start_step, forward_scale, forward_mask, forward_curve)
-        )
+        guider = TripleFlowGuider(pivot_flow, forward_flow, start_step, forward_scale, forward_mask, forward_curve)
+        return io.NodeOutput(guider, ui=told(guider.warnings))
 
 
 class TripleFlowSampleNode(CheckedNode):
@@ -167,7 +167,7 @@ class TripleFlowSampleNode(CheckedNode):
         latent = SamplerCustomAdvanced.execute(noise, guider, sampler, sigmas, latent_image).result[0]
         estimates, flow_norms = sampler.result
         trajectory = guider.model_patcher.model.process_latent_out(estimates)
-        return io.NodeOutput(latent, {"samples": trajectory}, flow_norms)
+        return io.NodeOutput(latent, {"samples": trajectory}, flow_norms, ui=told(guider.warnings))
 
 
 NODES = [TripleFlowGuiderNode, BiMDSamplerNode, TripleFlowSampleNode]

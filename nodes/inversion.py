@@ -1,13 +1,13 @@
 """Inversion nodes: a picture's latent to a pivot and its residual noise."""
 
-from functools import partial
-
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from ..host.checked_node import CheckedNode
-from ..host.checks import check_finite
 from ..host.inversion import PivotGuidance, invert, record_along
-from ..resinversion import EVALUATE_AT, ddim_inversion, res_inversion
+from ..host.previews import told
+from ..host.res_inversion import invert_exactly
+from ..host.wiring import check_wiring
+from ..resinversion import EVALUATE_AT, ddim_inversion
 from .inputs import INVERSION, INVERSION_INPUTS, PIVOT_GUIDANCE_INPUT, PivotSocket, ResidualNoiseSocket
 
 EVALUATE_AT_INPUT = io.Combo.Input(
@@ -44,8 +44,8 @@ class DDIMInversionNode(CheckedNode):
         def inversion(guidance: PivotGuidance, x, sigmas, **options):
             return ddim_inversion(guidance.pivot, x, sigmas, evaluate_at=evaluate_at, **options)
 
-        pivot, latent, warning = invert(inversion, len(sigmas) - 1, guider, sigmas, latent_image, pivot_guidance)
-        return io.NodeOutput(pivot, latent, ui=warning and ui.PreviewText(warning))
+        pivot, latent, warnings = invert(inversion, len(sigmas) - 1, guider, sigmas, latent_image, pivot_guidance)
+        return io.NodeOutput(pivot, latent, ui=told(warnings))
 
 
 class ResInversionNode(CheckedNode):
@@ -70,17 +70,8 @@ class ResInversionNode(CheckedNode):
 
     @classmethod
     def execute(cls, guider, sigmas, latent_image, pivot_guidance="conditional", evaluate_at="current"):
-        steps = len(sigmas) - 1
-        residual_noise, latent, warning = invert(
-            partial(res_inversion, evaluate_at=evaluate_at),
-            2 * steps if evaluate_at == "target" else steps + 1,
-            guider,
-            sigmas,
-            latent_image,
-            pivot_guidance,
-        )
-        check_finite(residual_noise.predictions)
-        return io.NodeOutput(residual_noise, latent, ui=warning and ui.PreviewText(warning))
+        residual_noise, latent, warnings = invert_exactly(guider, sigmas, latent_image, pivot_guidance, evaluate_at)
+        return io.NodeOutput(residual_noise, latent, ui=told(warnings))
 
 
 class RecordResidualNoiseNode(CheckedNode):
@@ -118,7 +109,8 @@ class RecordResidualNoiseNode(CheckedNode):
 
     @classmethod
     def execute(cls, guider, pivot, steps_per_call=1):
-        return io.NodeOutput(record_along(pivot, guider, steps_per_call))
+        warnings = check_wiring(guider, "guider")
+        return io.NodeOutput(record_along(pivot, guider, steps_per_call), ui=told(warnings))
 
 
 NODES = [DDIMInversionNode, ResInversionNode, RecordResidualNoiseNode]

@@ -5,7 +5,8 @@ from comfy_api.latest import io
 
 from ..host.checked_node import CheckedNode
 from ..host.checks import missing_file
-from ..identity.photomaker import apply_lora, encode_prompt, find_photomaker, load_photomaker
+from ..identity.photomaker import encode_prompt, find_photomaker, load_photomaker
+from ..identity.photomaker_lora import apply_lora, need_lora
 from .inputs import IDENTITY, FaceAnalysisSocket, PhotoMakerSocket
 
 
@@ -111,8 +112,8 @@ class PhotoMakerForwardFlowNode(CheckedNode):
         cls, model, clip, photomaker, reference_images, text, trigger="img", lora_strength=1.0, face_analysis=None
     ):
         personalised = apply_lora(model, photomaker, lora_strength)
-        prompts = encode_prompt(photomaker, clip, reference_images, text, trigger, face_analysis)
-        return io.NodeOutput(personalised, *prompts)
+        positive, free = encode_prompt(photomaker, clip, reference_images, text, trigger, face_analysis)
+        return io.NodeOutput(personalised, need_lora(positive, photomaker, lora_strength), free)
 
 
 NODES = [PhotoMakerLoaderNode, PhotoMakerForwardFlowNode]

@@ -6,11 +6,13 @@ from comfy_extras.nodes_custom_sampler import SamplerCustomAdvanced
 
 from ..baselines.noise_pivot import noise_pivot, shift_pivot
 from ..host.checked_node import CheckedNode
-from ..host.checks import check_batch_index, check_sigmas
-from ..host.control_family import check_control_family
+from ..host.checks import check_batch_index
 from ..host.latents import model_latent, noise_scaling, noisy_end
+from ..host.previews import told
 from ..host.recordings import of_model
+from ..host.schedules import checked_sigmas
 from ..host.trajectory import trajectory_recorder
+from ..host.wiring import check_wiring
 from .inputs import INVERSION, PivotSocket, seed_input
 
 NOISY_END = io.Latent.Output(display_name="latent", tooltip="The noisy end of the pivot, to sample from.")
@@ -49,7 +51,7 @@ class NoisePivotNode(CheckedNode):
 
     @classmethod
     def execute(cls, model, sigmas, latent_image, noise_seed=0):
-        check_sigmas(sigmas)
+        sigmas = checked_sigmas(sigmas)
         pivot = noise_pivot(
             model_latent(model, latent_image),
             sigmas.flip(0),
@@ -93,12 +95,12 @@ class RecordTrajectoryNode(CheckedNode):
 
     @classmethod
     def execute(cls, noise, guider, sampler, sigmas, latent_image):
-        check_sigmas(sigmas)
+        sigmas = checked_sigmas(sigmas)
         check_batch_index("latent_image", latent_image)
-        check_control_family(guider, "guider")
+        warnings = check_wiring(guider, "guider")
         recorder = trajectory_recorder(sampler)
         sampled = SamplerCustomAdvanced.execute(noise, guider, recorder, sigmas, latent_image)
-        return io.NodeOutput(sampled[0], recorder.result)
+        return io.NodeOutput(sampled[0], recorder.result, ui=told(warnings))
 
 
 class ShiftPivotNode(CheckedNode):

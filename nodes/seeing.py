@@ -11,6 +11,7 @@ from ..host.flow_norms import explain_rings
 from ..host.number_lists import chosen_steps, spread_steps, validate_numbers
 from ..host.previews import image_with_text
 from ..host.walk_back import summary, table, walk_back
+from ..host.wiring import check_wiring
 from ..resinversion import residual_noise as eq3_residual_noise
 from .inputs import FLOWS, INVERSION, FlowNormsSocket, PivotSocket, ResidualNoiseSocket
 
@@ -68,7 +69,8 @@ class InversionReportNode(CheckedNode):
             scales["plain sampling"] = 0.0
         walks, samples = walk_back(guider, residual_noise, list(scales.values()))
         lines = [summary(name.capitalize(), walk) for name, walk in zip(scales, walks, strict=True)]
-        shown = "\n".join([*lines, "Errors are absolute, in the model's latent units."])
+        lines.append("Errors are absolute, in the model's latent units.")
+        shown = "\n".join([*lines, *check_wiring(guider, "guider")])
 
         residuals = eq3_residual_noise(residual_noise).flip(0).flatten(1)
         columns = {f"{name}, max error": walk.errors for name, walk in zip(scales, walks, strict=True)}

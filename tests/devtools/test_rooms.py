@@ -65,6 +65,12 @@ def test_no_optional_package_is_imported_at_the_top_of_a_file(room):
         assert not names & OPTIONAL, file
 
 
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_face_packages_are_imported_by_the_one_helper_that_explains_what_is_missing(room):
+    for file in files(room):
+        assert not {"insightface", "onnxruntime", "cv2"} & {module for module, _ in imports(file)}, file
+
+
 def test_only_the_entry_point_and_tests_import_nodes():
     others = [file for room in (*ROOMS, "lab", "devtools") if room != "nodes" for file in files(room)]
     for file in others:
