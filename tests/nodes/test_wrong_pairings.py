@@ -13,7 +13,7 @@ from customenhancer.nodes.flows import TripleFlowSampleNode
 from customenhancer.nodes.inversion import DDIMInversionNode, RecordResidualNoiseNode, ResInversionNode
 from customenhancer.nodes.pivots import NoisePivotNode, RecordTrajectoryNode
 from customenhancer.nodes.seeing import InversionReportNode, PivotPreviewNode
-from helpers.sampling import invert, picture, schedule
+from helpers.sampling import invert, picture, sample, schedule, triple_flow
 from standins.analytic import gaussian_model, guider
 from standins.instantid_host import text
 from standins.photomaker_host import sdxl_model
@@ -160,3 +160,15 @@ def test_no_nan_leaves_a_vae(model):
     residual_noise, _ = invert(guider(model), schedule(model, 2), picture())
     with pytest.raises(ValueError, match=r"^vae: decoded NaN or Inf"):
         PivotPreviewNode.execute(residual_noise, model, vae)
+
+
+def test_no_nan_leaves_a_triple_flow_guider_under_a_stock_sampler(model):
+    overflowing = guider(model, positive=(3e38, 1.0))
+    flow = triple_flow(guider(model), overflowing, start_step=0)
+    with pytest.raises(ValueError, match=r"^guider: its model predicted NaN or Inf"):
+        sample(flow, "euler", schedule(model, 2), picture())
+
+
+def test_no_inf_is_recorded(model):
+    with pytest.raises(ValueError, match=r"^latent_image: its numbers are too large for this schedule"):
+        NoisePivotNode.execute(model, torch.tensor([3e38, 1.0, 0.0]), {"samples": torch.full((1, 4, 8, 8), 3e38)})
