@@ -6,6 +6,7 @@ import comfy.latent_formats
 import comfy.samplers
 import pytest
 import torch
+from comfy.model_management import InterruptProcessingException
 from comfy_extras.nodes_custom_sampler import RandomNoise
 from customenhancer.host.recordings import ModelPivot
 from customenhancer.nodes.baselines import NullTextInversionNode
@@ -172,3 +173,42 @@ def test_no_nan_leaves_a_triple_flow_guider_under_a_stock_sampler(model):
 def test_no_inf_is_recorded(model):
     with pytest.raises(ValueError, match=r"^latent_image: its numbers are too large for this schedule"):
         NoisePivotNode.execute(model, torch.tensor([3e38, 1.0, 0.0]), {"samples": torch.full((1, 4, 8, 8), 3e38)})
+
+
+class Unfit(comfy.samplers.CFGGuider):
+    """A guider whose parts do not fit together."""
+
+    error = RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    def predict_noise(self, *args, **kwargs):
+        raise self.error
+
+
+class TestAGuiderThatFails:
+    SAID = r"sampling failed inside \(RuntimeError: mat1 and mat2"
+
+    def unfit(self, model, **attributes):
+        flow = guider(model)
+        flow.__class__ = type("Unfit", (Unfit,), attributes)
+        return flow
+
+    def test_it_is_named(self, model, temporary_folder):
+        sound, unfit, sigmas = guider(model), self.unfit(model), schedule(model, 2)
+        residual_noise, noisy = invert(sound, sigmas, picture())
+        with pytest.raises(RuntimeError, match=f"^guider: {self.SAID}"):
+            ResInversionNode.execute(unfit, sigmas, picture())
+        with pytest.raises(RuntimeError, match=f"^guider: {self.SAID}"):
+            InversionReportNode.execute(residual_noise, unfit)
+        with pytest.raises(RuntimeError, match=f"^guider: {self.SAID}"):
+            noise, euler = RandomNoise.execute(1)[0], comfy.samplers.sampler_object("euler")
+            RecordTrajectoryNode.execute(noise, unfit, euler, sigmas, picture())
+        with pytest.raises(RuntimeError, match=f"^pivot_flow and forward_flow: {self.SAID}"):
+            TripleFlowSampleNode.execute(sound, unfit, residual_noise, noisy, start_step=0)
+
+    @pytest.mark.parametrize(
+        "error", [torch.OutOfMemoryError(), MemoryError(), InterruptProcessingException()], ids=type
+    )
+    def test_the_host_sees_memory_errors_and_interrupts_as_they_are(self, model, error):
+        with pytest.raises(type(error)) as caught:
+            ResInversionNode.execute(self.unfit(model, error=error), schedule(model, 2), picture())
+        assert caught.value is error
