@@ -112,7 +112,11 @@ class SharedModel:
 def _second_models(guider) -> list:
     """The MODELs of their own weights among a guider's attributes, besides its first, that are loaded."""
     loaded, first = comfy.model_management.loaded_models(), guider.model_patcher
-    models = [value for value in getattr(guider, "__dict__", {}).values() if isinstance(value, ModelPatcher) and value in loaded]
+    models = [
+        value
+        for value in getattr(guider, "__dict__", {}).values()
+        if isinstance(value, ModelPatcher) and value in loaded
+    ]
     return [model for model in models if not model.is_clone(first) and hasattr(model.model, "current_patcher")]
 
 

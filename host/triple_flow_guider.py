@@ -81,7 +81,7 @@ class TripleFlowGuider:
     ):
         """Sample with both flows entered; arguments and result as of the host's CFGGuider.sample."""
         check_has_steps(sigmas)
-        check_sampler(sampler, noise)
+        check_sampler(sampler, noise, sigmas, self.model_patcher)
         steps = len(sigmas) - 1
         scales = self.scales(steps)
         mask = region_mask("forward_mask", self.forward_mask, FLOW, noise)
