@@ -84,7 +84,7 @@ class TripleFlowGuider:
         Raises ValueError where the graph does not fit, or a flow's model predicted NaN or Inf.
         """
         check_has_steps(sigmas)
-        check_sampler(sampler, noise)
+        check_sampler(sampler, noise, sigmas, self.model_patcher)
         steps = len(sigmas) - 1
         scales = self.scales(steps)
         mask = region_mask("forward_mask", self.forward_mask, FLOW, noise)

@@ -1,7 +1,5 @@
 """InstantID's IdentityNet: an SDXL ControlNet that reads a face's tokens where other ControlNets read the text."""
 
-import copy
-
 import comfy.cldm.cldm
 import torch
 from comfy.controlnet import ControlBase
@@ -53,11 +51,6 @@ class IdentityNet(ControlBase):
     def copy(self) -> "IdentityNet":
         """Another with the same settings and weights, and no previous ControlNet."""
         return IdentityNet(self.inner.copy(), self.face_key)
-
-    def __copy__(self) -> "IdentityNet":
-        """Another that shares no state that sampling prepares, as copy.copy makes of other ControlNets."""
-        own = IdentityNet(copy.copy(self.inner), self.face_key)
-        return own.set_previous_controlnet(self.previous_controlnet)
 
     def deepclone_multigpu(self, load_device, autoregister=False) -> "IdentityNet":
         """Another with its weights on another device."""
