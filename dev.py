@@ -7,6 +7,10 @@
     python3 dev.py bench inversion, or bench pocket
                              measure inversions, or the method on the pocket world (--quick); tables and plots
                              go to lab/benchmarks/results/
+    python3 dev.py rehearse  run the flows at SDXL's real size on random weights (11 GB): one table; rehearse --help
+    python3 dev.py fuzz      feed every node what it was not made for (--prompts 2000 --seed 3); see lab/fuzz/
+    python3 dev.py reliability
+                             soak, interrupt and repeat; writes docs/reliability.md
 
 Each sets up first: an environment as requirements-dev.lock pins it, an unmodified ComfyUI, and tiny models, all in one
 cache folder outside the checkout, which may be deleted at any time.
@@ -40,6 +44,7 @@ PACKS = {"ComfyUI-CustomEnhancer": CHECKOUT, "customenhancer_test_support": SUPP
 FLOWS = ("photomaker-v2", "photomaker-v1", "instantid", "lora")  # of the demo
 POCKET_FLOWS = ("photomaker-v2", "instantid")  # those for which the pocket world has models
 BENCHMARKS = ("inversion", "pocket")
+PROOFS = ("fuzz", "reliability")  # packages of lab/ that run hosts of their own
 SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")  # `test -n 0` runs in one process
 
 
@@ -110,6 +115,20 @@ def bench(models: Path | None, name: str, more: Sequence[str]) -> int:
     return run(*command, *more, COMFYUI_PATH=str(parts["comfyui"]))
 
 
+def rehearse(more: Sequence[str]) -> int:
+    """Run the rehearsal at real size, lab/rehearsal, with the arguments `more`."""
+    python = environment()
+    return run(python, LAB, "rehearsal", *more, COMFYUI_PATH=str(host(python)))
+
+
+def prove(name: str, more: Sequence[str]) -> int:
+    """Run lab/<name>, one of PROOFS, on the stand-ins and the pocket world's faces, with the arguments `more`."""
+    parts = set_up(None)
+    pocket = pocket_world(parts["python"], parts["comfyui"])
+    command = [parts["python"], LAB, name, "--standins", parts["models"], "--pocket", pocket]
+    return run(*command, *more, COMFYUI_PATH=str(parts["comfyui"]))
+
+
 def serve(models: Path | None, cpu: bool, port: int) -> int:
     """Run a server until Ctrl-C. What is saved in it stays in the cache folder, in one place for each checkout."""
     base = cache() / ("serve-" + digest(more=str(CHECKOUT)))
@@ -147,7 +166,9 @@ def step_count(text: str) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{demo,test,serve,bench}")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND"
+    )
     models = argparse.ArgumentParser(add_help=False)
     models.add_argument("--models", type=existing_folder, metavar="DIR", help="a folder of real models")
     device = argparse.ArgumentParser(add_help=False)
@@ -163,6 +184,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("test", parents=[models, device, extent], allow_abbrev=False)
     for_bench = commands.add_parser("bench", parents=[models], allow_abbrev=False)
     for_bench.add_argument("name", choices=BENCHMARKS)
+    commands.add_parser("rehearse", add_help=False, allow_abbrev=False)
+    for name in PROOFS:
+        commands.add_parser(name, add_help=False, allow_abbrev=False)  # --help is the package's own
     options, more = parser.parse_known_args(arguments)
 
     # Whatever ends us, `finally` must run, or a server stays behind.
@@ -174,8 +198,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if (options.size or options.steps) and not options.models:
                 parser.error("test takes --size and --steps for the test of real models only: name them by --models")
             return test(options.models, options.cpu, options.size, options.steps, more)
+        if options.command in PROOFS:
+            return prove(options.command, more)
         if options.command == "bench":
             return bench(options.models, options.name, more)
+        if options.command == "rehearse":
+            return rehearse(more)
         if more:
             parser.error(f"unrecognized arguments: {' '.join(more)}")
         if options.command == "demo":

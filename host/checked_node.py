@@ -11,6 +11,7 @@ from comfy_api.latest import io
 from .checks import check_latent_shape, check_model_kind
 from .input_checks import check_file_name, check_value
 from .messages import escaped, writable
+from .text_checks import check_guiders_texts
 
 RECORDINGS = {"CE_PIVOT", "CE_RESIDUAL_NOISE"}
 
@@ -143,11 +144,11 @@ def check_inputs(node: type[io.ComfyNode], given: dict) -> None:
             continue
         for value in given[name] if _takes_lists(node) else [given[name]]:
             check_value(one, value)
-    _check_latents(node, given)
+    _check_together(node, given)
 
 
-def _check_latents(node: type[io.ComfyNode], given: dict) -> None:
-    """Raise ValueError unless a node's latents and recordings are of the kind that its model works with."""
+def _check_together(node: type[io.ComfyNode], given: dict) -> None:
+    """Raise ValueError unless guiders' texts suit their models, and latents and recordings the first model."""
     types = {name: one.get_io_type().split(",") for name, one in _inputs(node).items() if given.get(name) is not None}
     patchers = [
         given[name] if "MODEL" in kinds else given[name].model_patcher
@@ -155,6 +156,8 @@ def _check_latents(node: type[io.ComfyNode], given: dict) -> None:
         if "MODEL" in kinds or "GUIDER" in kinds
     ]
     for name, kinds in types.items() if patchers else ():
+        if "GUIDER" in kinds:
+            check_guiders_texts(name, given[name])
         if RECORDINGS & set(kinds):
             check_model_kind(given[name].model_kind, patchers[0], name)
             check_latent_shape(name, given[name].anchors[0], patchers[0])

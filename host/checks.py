@@ -109,6 +109,19 @@ def check_latent_formats(pivot_patcher, forward_patcher) -> None:
         )
 
 
+def check_vae(vae, samples: torch.Tensor) -> None:
+    """Raise ValueError unless the input `vae`, a VAE, decodes latents such as samples, (B, C, H, W) or a video's.
+
+    A VAE that does not tell what it decodes passes.
+    """
+    channels, axes = getattr(vae, "latent_channels", None), getattr(vae, "latent_dim", None)
+    if channels not in (None, samples.shape[1]) or (axes is not None and axes + 2 != samples.ndim):
+        raise ValueError(
+            f"vae: decodes latents of {channels} channels and {axes} dimensions, and these have {samples.shape[1]} and "
+            f"{samples.ndim - 2}. Connect the VAE of the model's own checkpoint."
+        )
+
+
 def check_range(part: str, start: float, end: float) -> None:
     """Raise ValueError unless start comes before end. part: what the inputs' names, <part>_end_percent, begin with."""
     if start > end:

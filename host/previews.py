@@ -14,8 +14,9 @@ def image_with_text(images: Tensor, text: str, node_class: type) -> dict:
     return {**ui.PreviewImage(images.float(), cls=node_class).as_dict(), **ui.PreviewText(text).as_dict()}
 
 
-def told(warnings: list[str]) -> ui.PreviewText | None:
-    """What a node shows of warnings, a line each; None where there are none. The log says them as well."""
+def told(warnings: list[str], *report: str) -> ui.PreviewText | None:
+    """What a node shows: a report, and warnings, which the log says as well; None where there is neither."""
     for warning in warnings:
         logging.warning("CustomEnhancer: %s", warning)
-    return ui.PreviewText("\n".join(warnings)) if warnings else None
+    lines = [*report, *warnings]
+    return ui.PreviewText("\n".join(lines)) if lines else None

@@ -24,7 +24,12 @@ REMEDY = "Choose a file made by Save Residual Noise or Save Pivot, or save it ag
 
 
 def write_recording(recording: ModelPivot | ModelRecording, path: str, metadata: dict[str, str]) -> None:
-    """Write a ModelPivot or a ModelRecording; the file appears whole or not at all. metadata: more of it, all text."""
+    """Write a ModelPivot or a ModelRecording into a new file, which appears whole or not at all.
+
+    metadata: more of it, all text. Raises FileExistsError where there is such a file, or another writer is at it: of
+    any number of writers, in whatever processes, one gets the name. Raises OSError or SafetensorError where the file
+    cannot be written.
+    """
     tensors = {"sigmas": recording.sigmas, "anchors": recording.anchors}
     if isinstance(recording, Recording):
         tensors["predictions"] = recording.predictions
@@ -35,8 +40,13 @@ def write_recording(recording: ModelPivot | ModelRecording, path: str, metadata:
         "latent_shape": json.dumps(list(recording.anchors.shape[1:])),
     }
     unfinished = Path(f"{path}.unfinished")
+    unfinished.open("xb").close()  # who makes this file has the name
     try:
-        comfy.utils.save_torch_file({key: t.contiguous() for key, t in tensors.items()}, str(unfinished), metadata)
+        if os.path.lexists(path):
+            raise FileExistsError(path)
+        # Copied: safetensors refuses tensors that are parts of one.
+        copies = {key: tensor.clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()}
+        comfy.utils.save_torch_file(copies, str(unfinished), metadata)
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)

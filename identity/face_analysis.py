@@ -27,6 +27,9 @@ FACE_ORDERS = {
     "small-large": lambda face: _area(face),
 }
 
+LEAST_SIDE = 8  # pixels of a picture's shorter side
+MOST_OBLONG = 64  # times as long as wide
+
 # The recogniser of each face pack. Embeddings of one mean nothing to models that were trained with another's.
 RECOGNISERS = {"buffalo_l": "w600k_r50", "antelopev2": "glintr100"}
 
@@ -93,7 +96,13 @@ def find_recogniser(face_analysis, pack: str = "buffalo_l"):
 
 
 def detect_faces(face_analysis, picture: torch.Tensor) -> list:
-    """Find the Faces in one picture: (H, W, C), RGB in 0..1, any further channels ignored. Best score first."""
+    """Find the Faces in one picture: (H, W, C), RGB in 0..1, any further channels ignored. Best score first.
+
+    There are none in a picture too small or too narrow to show one, which OpenCV could not scale for the detector.
+    """
+    shorter, longer = sorted(picture.shape[:2])
+    if shorter < LEAST_SIDE or longer > MOST_OBLONG * shorter:
+        return []
     return face_analysis.get(to_bgr(picture))
 
 

@@ -11,7 +11,7 @@ from .errors import wrong_file
 from .face_analysis import check_embedding_width, check_recogniser, embed_faces
 from .photomaker_encoder import PERCEIVER, PhotoMakerEncoder, PhotoMakerV2Encoder, encoder_class
 from .photomaker_prompt import ENCODER_WIDTHS, prepare_prompt
-from .pictures import each_picture
+from .pictures import centre, each_picture
 from .tensor_files import find_tensor_file, load_module, loaded, part, read_tensor_file, weight_fault
 
 INPUT = "photomaker_name"
@@ -97,7 +97,7 @@ def encode_prompt(photomaker: PhotoMaker, clip, images: torch.Tensor, text: str,
 
 def _pixels(picture: torch.Tensor, size: int, device) -> torch.Tensor:
     """One picture, (H, W, C), as CLIP takes it: (1, 3, size, size), in float32 whatever the picture is in."""
-    return comfy.clip_model.clip_preprocess(picture[None].to(device, torch.float32), size=size)
+    return comfy.clip_model.clip_preprocess(centre(picture[None]).to(device, torch.float32), size=size)
 
 
 def _embed(face_analysis, images: torch.Tensor, width: int) -> tuple[list[int], torch.Tensor]:

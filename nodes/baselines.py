@@ -3,7 +3,7 @@
 import logging
 import math
 
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from ..baselines.noise_regularisation import check_can_regularise
 from ..baselines.renoise import renoise_inversion
@@ -14,6 +14,7 @@ from ..host.null_text import invert_null_text, optimised_pooled_width, report, s
 from ..host.null_text_guider import NullTextGuider
 from ..host.previews import told
 from ..host.schedules import checked_sigmas
+from ..host.text_checks import check_text
 from ..host.wiring import check_wiring
 from .inputs import (
     INVERSION,
@@ -227,6 +228,8 @@ class NullTextInversionNode(CheckedNode):
         start_from="negative",
     ):
         sigmas = checked_sigmas(sigmas)
+        check_text("positive", model, positive)
+        check_text("negative", model, negative)
         start = starting_text(positive, negative, start_from)
         pooled_width = optimised_pooled_width(start, start_from, pooled)
         if math.isclose(cfg, 1.0):  # as the host tells it
@@ -246,9 +249,8 @@ class NullTextInversionNode(CheckedNode):
         guider = NullTextGuider(model, positive, start, cfg, null_text)
         text = report(null_text, cfg, inner_steps, start_from)
         logging.info("CustomEnhancer: %s", text)
-        guider = NullTextGuider(model, positive, start, cfg, null_text)
-        warnings = told(sampling_warnings(guider, null_text) + check_wiring(guider, None))
-        return io.NodeOutput(guider, latent, ui=warnings or ui.PreviewText(text))
+        warnings = sampling_warnings(guider, null_text) + check_wiring(guider, None)
+        return io.NodeOutput(guider, latent, ui=told(warnings, text))
 
 
 NODES = [ReNoiseInversionNode, NullTextInversionNode]

