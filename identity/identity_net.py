@@ -89,8 +89,8 @@ def check_identity_net(control_net, model, token_width: int) -> None:
     what it was trained for distinguishes the two.
     """
     remedy = (
-        "Load diffusion_pytorch_model.safetensors of InstantX/InstantID's ControlNetModel folder with Load ControlNet "
-        "Model."
+        "Load instantid_identity_net.safetensors with Load ControlNet Model: that is "
+        "diffusion_pytorch_model.safetensors of InstantX/InstantID's ControlNetModel folder, renamed or not."
     )
     network = getattr(control_net, "control_model", None)
     if not isinstance(network, comfy.cldm.cldm.ControlNet):
