@@ -162,9 +162,12 @@ def _perturb(builder: Builder, target: str) -> str:
     if not node["class_type"].startswith("CE_"):
         node_id, node = target, graph[target]
     inputs = spec(builder.schema, node["class_type"])
-    name = rng.choice(list(inputs))
+    sockets = [name for name, (_, kind, options) in inputs.items() if not is_widget(kind, options)]
+    # Values are checked one by one and soon known to be; what is wired has no end.
+    rewired = bool(sockets) and rng.random() < 0.5
+    name = rng.choice(sockets if rewired else list(inputs))
     _, kind, options = inputs[name]
-    fate = rng.random()
+    fate = 1.0 if rewired else rng.random()
     if fate < 0.03:
         node["inputs"].pop(name, None)
     elif fate < 0.08:
