@@ -7,6 +7,7 @@
     python3 dev.py bench inversion, or bench pocket
                              measure inversions, or the method on the pocket world (--quick); tables and plots
                              go to lab/benchmarks/results/
+    python3 dev.py rehearse  run the flows at SDXL's real size on random weights (11 GB): one table; rehearse --help
     python3 dev.py fuzz      feed every node what it was not made for (--prompts 2000 --seed 3); see lab/fuzz/
     python3 dev.py reliability
                              soak, interrupt and repeat; writes docs/reliability.md
@@ -114,6 +115,12 @@ def bench(models: Path | None, name: str, more: Sequence[str]) -> int:
     return run(*command, *more, COMFYUI_PATH=str(parts["comfyui"]))
 
 
+def rehearse(more: Sequence[str]) -> int:
+    """Run the rehearsal at real size, lab/rehearsal, with the arguments `more`."""
+    python = environment()
+    return run(python, LAB, "rehearsal", *more, COMFYUI_PATH=str(host(python)))
+
+
 def prove(name: str, more: Sequence[str]) -> int:
     """Run lab/<name>, one of PROOFS, on the stand-ins and the pocket world's faces, with the arguments `more`."""
     parts = set_up(None)
@@ -159,7 +166,9 @@ def step_count(text: str) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{demo,test,serve,bench,fuzz,reliability}")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND"
+    )
     models = argparse.ArgumentParser(add_help=False)
     models.add_argument("--models", type=existing_folder, metavar="DIR", help="a folder of real models")
     device = argparse.ArgumentParser(add_help=False)
@@ -175,6 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("test", parents=[models, device, extent], allow_abbrev=False)
     for_bench = commands.add_parser("bench", parents=[models], allow_abbrev=False)
     for_bench.add_argument("name", choices=BENCHMARKS)
+    commands.add_parser("rehearse", add_help=False, allow_abbrev=False)
     for name in PROOFS:
         commands.add_parser(name, add_help=False, allow_abbrev=False)  # --help is the package's own
     options, more = parser.parse_known_args(arguments)
@@ -192,6 +202,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return prove(options.command, more)
         if options.command == "bench":
             return bench(options.models, options.name, more)
+        if options.command == "rehearse":
+            return rehearse(more)
         if more:
             parser.error(f"unrecognized arguments: {' '.join(more)}")
         if options.command == "demo":
