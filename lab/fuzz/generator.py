@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 
-from fuzz.graphs import SAMPLER, is_link, ours, spec
+from fuzz.graphs import SAMPLER, is_link, links, ours, spec
 from fuzz.odd_producers import ODD
 from fuzz.producers import PACK, PACKS, PLAIN, SIZES
 from fuzz.values import COSTLY, as_json, hostile, plain, varied
@@ -41,6 +41,7 @@ class Builder:
         self.schema, self.rng, self.oddness = schema, rng, oddness
         self.graph, self.made, self.depth = {}, {}, 0
         self.sources, self.size = _sources(schema), rng.choice(SIZES)
+        self.steps = rng.choice((2, 3, 3))  # as many as the recordings have that session.py saves
 
     def add(self, class_type: str, **inputs) -> str:
         """Add a node and return its id; the same node twice is one node."""
@@ -111,10 +112,16 @@ class Builder:
         for name in ("residual_noise", "pivot"):
             if is_link(inputs.get(name)):
                 source = inputs[name][0]
+                while passed := [link for _, link in links(self.graph[source]) if _saves(self.graph[source])]:
+                    source = passed[0][0]
                 outputs = self.schema[self.graph[source]["class_type"]]["output"]
                 if "LATENT" in outputs:
                     return [source, outputs.index("LATENT")]
         return None
+
+
+def _saves(node: Mapping) -> bool:
+    return node["class_type"].startswith("CE_Save")
 
 
 def is_widget(kind, options: Mapping) -> bool:
@@ -155,9 +162,12 @@ def _perturb(builder: Builder, target: str) -> str:
     if not node["class_type"].startswith("CE_"):
         node_id, node = target, graph[target]
     inputs = spec(builder.schema, node["class_type"])
-    name = rng.choice(list(inputs))
+    sockets = [name for name, (_, kind, options) in inputs.items() if not is_widget(kind, options)]
+    # Values are checked one by one and soon known to be; what is wired has no end.
+    rewired = bool(sockets) and rng.random() < 0.5
+    name = rng.choice(sockets if rewired else list(inputs))
     _, kind, options = inputs[name]
-    fate = rng.random()
+    fate = 1.0 if rewired else rng.random()
     if fate < 0.03:
         node["inputs"].pop(name, None)
     elif fate < 0.08:

@@ -38,7 +38,7 @@ def _sampled(b):
 
 
 def _scheduler(b):
-    return b.add("BasicScheduler", model=b.link("MODEL"), scheduler="normal", steps=b.rng.randint(2, 3), denoise=1.0), 0
+    return b.add("BasicScheduler", model=b.link("MODEL"), scheduler="normal", steps=b.steps, denoise=1.0), 0
 
 
 def _cfg(b):
@@ -47,12 +47,12 @@ def _cfg(b):
 
 
 def _picture(b):
-    return b.add("LoadImage", image=b.rng.choice(PICTURES)), 0
+    return b.add("LoadImage", image=b.rng.choice(PICTURES[:3])), 0
 
 
 def _small_picture(b):
     return b.add(
-        "ImageScale", image=b.link("IMAGE"), upscale_method="bilinear", width=64, height=64, crop="disabled"
+        "ImageScale", image=b.link("IMAGE"), upscale_method="bilinear", width=160, height=160, crop="disabled"
     ), 0
 
 
@@ -95,7 +95,7 @@ PLAIN: dict[str, list[Callable]] = {
     "MASK": [_mask],
     "CURVE": [_curve],
     "SAMPLER": [_stock_sampler, lambda b: (b.node("CE_BiMDSampler"), 0)],
-    "NOISE": [_noise],
+    "NOISE": [_noise, _noise, lambda b: (b.add("DisableNoise"), 0)],
     "CONTROL_NET": [lambda b: (b.add("ControlNetLoader", control_net_name=CONTROL), 0)],
     "FLOAT": [_lists],
     "INT": [lambda b: (_lists(b)[0], 1)],
