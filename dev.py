@@ -166,9 +166,7 @@ def step_count(text: str) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(
-        dest="command", required=True, metavar="COMMAND"
-    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     models = argparse.ArgumentParser(add_help=False)
     models.add_argument("--models", type=existing_folder, metavar="DIR", help="a folder of real models")
     device = argparse.ArgumentParser(add_help=False)

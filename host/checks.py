@@ -2,6 +2,8 @@
 
 import torch
 
+from .messages import shown
+
 
 def check_has_steps(sigmas: torch.Tensor) -> None:
     """Raise ValueError if SIGMAS, (N + 1,), make no step at all."""
@@ -46,6 +48,19 @@ def check_latent_shape(name: str, samples: torch.Tensor, model_patcher) -> None:
             f"{name}: holds latents of shape {tuple(samples.shape)}, and this model "
             f"({type(model_patcher.model).__name__}) works with ({', '.join(map(str, layout))}). Another VAE made "
             "them, or a node changed their shape: encode the picture with the VAE of the model's own checkpoint."
+        )
+
+
+def check_batch_index(name: str, latent: dict) -> None:
+    """Raise ValueError unless a LATENT's batch_index, by which the host seeds noise, numbers each of its pictures."""
+    numbers, pictures = latent.get("batch_index"), len(latent["samples"])
+    if numbers is None:
+        return
+    whole = isinstance(numbers, list | tuple) and all(isinstance(one, int) and one >= 0 for one in numbers)
+    if not whole or len(numbers) != pictures:
+        raise ValueError(
+            f"{name}: its batch_index, {shown(numbers)}, does not number its {pictures} pictures. A node before this "
+            "one changed the batch and left the numbers: use Get Latent From Batch."
         )
 
 
@@ -106,19 +121,6 @@ def check_latent_formats(pivot_patcher, forward_patcher) -> None:
         raise ValueError(
             f"forward_flow: its MODEL has another latent format ({forward}) than the pivot_flow's ({pivot}). "
             "Use models of one latent format, or the same ModelSampling node before both guiders."
-        )
-
-
-def check_vae(vae, samples: torch.Tensor) -> None:
-    """Raise ValueError unless the input `vae`, a VAE, decodes latents such as samples, (B, C, H, W) or a video's.
-
-    A VAE that does not tell what it decodes passes.
-    """
-    channels, axes = getattr(vae, "latent_channels", None), getattr(vae, "latent_dim", None)
-    if channels not in (None, samples.shape[1]) or (axes is not None and axes + 2 != samples.ndim):
-        raise ValueError(
-            f"vae: decodes latents of {channels} channels and {axes} dimensions, and these have {samples.shape[1]} and "
-            f"{samples.ndim - 2}. Connect the VAE of the model's own checkpoint."
         )
 
 

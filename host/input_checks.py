@@ -18,6 +18,7 @@ from .regions import read_curve
 
 MOST_TEXT = 4_000  # characters of a text in one line; Python reads no number of more than 4300 digits
 MOST_MULTILINE_TEXT = 100_000
+SLACK = 0.01  # by which a mask may miss 0 .. 1, as what was scaled with ringing does
 MOST_FLOAT = 1e100  # where an input has no limits of its own: plots and sums of such numbers stay finite
 
 
@@ -29,9 +30,18 @@ class Socket:
     origin: str
 
 
-def offers(*names: str) -> Callable[[Any], bool]:
-    """Whether an object has these attributes: packs exchange objects of their own classes that offer the same."""
-    return lambda value: not isinstance(value, type) and all(hasattr(value, name) for name in names)
+def offers(*names: str, **parts: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """Whether an object has these attributes: packs exchange objects of their own classes that offer the same.
+
+    parts: by an attribute's name, what it has to be itself.
+    """
+
+    def accepts(value) -> bool:
+        if isinstance(value, type) or not all(hasattr(value, name) for name in names):
+            return False
+        return all(accepts_part(getattr(value, name, None)) for name, accepts_part in parts.items())
+
+    return accepts
 
 
 def instance_of(*classes: type) -> Callable[[Any], bool]:
@@ -39,14 +49,11 @@ def instance_of(*classes: type) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, classes)
 
 
-def _is_model(value) -> bool:
-    return offers("get_model_object", "model_options")(value) and offers("model_sampling")(
-        getattr(value, "model", None)
-    )
+_is_model = offers("get_model_object", "model_options", model=offers("model_sampling"))
 
 
 def _is_sampler(value) -> bool:
-    return offers("sample")(value) and not offers("model_patcher")(value)
+    return offers("sample")(value) and not offers("model_patcher")(value)  # which guiders have
 
 
 SOCKETS = {
@@ -56,10 +63,7 @@ SOCKETS = {
         "Connect the CLIP of an SDXL checkpoint; if it has no text encoders, load SDXL's two with DualCLIPLoader.",
     ),
     "VAE": Socket(offers("decode", "encode"), "Connect the VAE of a checkpoint, or Load VAE."),
-    "GUIDER": Socket(
-        lambda value: offers("sample")(value) and _is_model(getattr(value, "model_patcher", None)),
-        "Connect a guider such as CFGGuider.",
-    ),
+    "GUIDER": Socket(offers("sample", model_patcher=_is_model), "Connect a guider such as CFGGuider."),
     "SAMPLER": Socket(_is_sampler, "Connect a sampler such as KSamplerSelect's."),
     "NOISE": Socket(offers("generate_noise"), "Connect a noise such as RandomNoise's."),
     "CONTROL_NET": Socket(offers("get_control", "set_cond_hint", "copy"), "Connect Load ControlNet Model."),
@@ -192,7 +196,14 @@ def _check_image(given: io.Image.Input, value) -> None:
 
 
 def _check_mask(given: io.Mask.Input, value) -> None:
-    _check_tensor(given.id, value, "a MASK", (2, 3, 4), "(N, H, W)", "Connect a mask such as Load Image's.")
+    _check_mask_tensor(given.id, value, "Connect a mask such as Load Image's.")
+
+
+def _check_mask_tensor(name: str, value, origin: str) -> None:
+    _check_tensor(name, value, "a MASK", (2, 3, 4, 5), "(N, H, W)", origin)
+    least, most = value.min().item(), value.max().item()
+    if least < -SLACK or most > 1 + SLACK:
+        raise ValueError(f"{name}: holds values from {least:g} to {most:g}, and a mask's go from 0 to 1. {origin}")
 
 
 def _check_latent(given: io.Latent.Input, value) -> None:
@@ -204,8 +215,7 @@ def _check_latent(given: io.Latent.Input, value) -> None:
         raise ValueError(f"{name}: joins several latents (such as video and sound). Use one of them by itself.")
     _check_tensor(name, samples, "a LATENT", (3, 4, 5), "(B, C, H, W)", origin)
     if mask is not None:
-        mask_origin = "Remove it, or set it anew with Set Latent Noise Mask."
-        _check_tensor(f"{name}: its noise mask", mask, "a MASK", (2, 3, 4, 5), "(N, H, W)", mask_origin)
+        _check_mask_tensor(f"{name}: its noise mask", mask, "Set it anew with Set Latent Noise Mask.")
 
 
 def _check_sigmas(given: io.Sigmas.Input, value) -> None:

@@ -181,7 +181,7 @@ def run_inversion(
     sampler = SamplerFunction(run_with_progress)
     callback = latent_preview.prepare_callback(guider.model_patcher, total)
     # The guider is told of the schedule as it will be in sampling: patches look up their step in it.
-    noisy = sample_from(guider, latent_image, sampler, sigmas.flip(0), callback)
+    noisy = sample_from(guider, latent_image, sampler, sigmas.flip(0), callback, source)
     recording, more = sampler.result
     check_finite(recording.anchors, source)
     return recording, noisy, more

@@ -5,7 +5,7 @@ import logging
 from dataclasses import replace
 
 from ..bimd import forward_scales
-from .checks import check_flow_kinds, check_has_steps, check_latent_formats, check_mask
+from .checks import check_finite, check_flow_kinds, check_has_steps, check_latent_formats, check_mask
 from .copied_conds import copy_conds
 from .entered import EnteredGuider, SamplerFunction
 from .kept_weights import KeptWeights
@@ -79,9 +79,12 @@ class TripleFlowGuider:
         disable_pbar=False,
         seed=None,
     ):
-        """Sample with both flows entered; arguments and result as of the host's CFGGuider.sample."""
+        """Sample with both flows entered; arguments and result as of the host's CFGGuider.sample.
+
+        Raises ValueError where the graph does not fit, or a flow's model predicted NaN or Inf.
+        """
         check_has_steps(sigmas)
-        check_sampler(sampler, noise)
+        check_sampler(sampler, noise, sigmas, self.model_patcher)
         steps = len(sigmas) - 1
         scales = self.scales(steps)
         mask = region_mask("forward_mask", self.forward_mask, FLOW, noise)
@@ -114,9 +117,12 @@ class TripleFlowGuider:
         else:
             self._warn_that_forward_never_acts(steps)
             run = sample_pivot_flow
-        return pivot_flow.sample(
+        samples = pivot_flow.sample(
             noise, latent_image, SamplerFunction(run), sigmas, denoise_mask, callback, disable_pbar, seed
         )
+        if not samples.is_nested:
+            check_finite(samples)
+        return samples
 
     def _warn_that_forward_never_acts(self, steps: int) -> None:
         if not self.forward_scale:  # that was the user's choice

@@ -1,7 +1,5 @@
 """InstantID's IdentityNet: an SDXL ControlNet that reads a face's tokens where other ControlNets read the text."""
 
-import copy
-
 import comfy.cldm.cldm
 import torch
 from comfy.controlnet import ControlBase
@@ -54,11 +52,6 @@ class IdentityNet(ControlBase):
         """Another with the same settings and weights, and no previous ControlNet."""
         return IdentityNet(self.inner.copy(), self.face_key)
 
-    def __copy__(self) -> "IdentityNet":
-        """Another that shares no state that sampling prepares, as copy.copy makes of other ControlNets."""
-        own = IdentityNet(copy.copy(self.inner), self.face_key)
-        return own.set_previous_controlnet(self.previous_controlnet)
-
     def deepclone_multigpu(self, load_device, autoregister=False) -> "IdentityNet":
         """Another with its weights on another device."""
         clone = IdentityNet(self.inner.deepclone_multigpu(load_device), self.face_key)
@@ -96,8 +89,8 @@ def check_identity_net(control_net, model, token_width: int) -> None:
     what it was trained for distinguishes the two.
     """
     remedy = (
-        "Load diffusion_pytorch_model.safetensors of InstantX/InstantID's ControlNetModel folder with Load ControlNet "
-        "Model."
+        "Load instantid_identity_net.safetensors with Load ControlNet Model: that is "
+        "diffusion_pytorch_model.safetensors of InstantX/InstantID's ControlNetModel folder, renamed or not."
     )
     network = getattr(control_net, "control_model", None)
     if not isinstance(network, comfy.cldm.cldm.ControlNet):

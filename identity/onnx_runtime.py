@@ -91,14 +91,14 @@ def _explain_import_error(error: ImportError) -> str:
     """What is wrong with the optional packages, and a command that changes it."""
     causes = list(_causes(error))
     opencv = _installed_opencv()
-    if opencv and any(cause.name == "cv2" for cause in causes):
+    if opencv and any((cause.name or "").split(".")[0] == "cv2" for cause in causes):
         name, version = opencv
         # All distributions of OpenCV write the same folder: the headless one's files replace the others, which stay
         # registered. If they were uninstalled, what requires them (InsightFace does) would bring their files back.
         headless = name if name.endswith("-headless") else f"{name}-headless"
         return (
             f"The face nodes need OpenCV, but importing the installed {name} {version} failed: {error}. "
-            f"It needs a desktop's system libraries, which servers and containers lack; {headless} does not. "
+            f"On servers and in containers it lacks a desktop's system libraries, which {headless} does not need. "
             "Stop ComfyUI, run this, and start it again: "
             + _install_command("--no-deps", f"{headless}=={version}", again=True)
         )

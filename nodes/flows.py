@@ -6,6 +6,7 @@ from comfy_extras.nodes_custom_sampler import DisableNoise, SamplerCustomAdvance
 from ..host.bimd_sampler import BiMDSampler
 from ..host.checked_node import CheckedNode
 from ..host.flow_norms import flow_watcher
+from ..host.messages import sampled
 from ..host.previews import told
 from ..host.triple_flow_guider import TripleFlowGuider
 from .inputs import FLOWS, FlowNormsSocket, ResidualNoiseSocket, curve_input
@@ -164,7 +165,8 @@ class TripleFlowSampleNode(CheckedNode):
         guider = TripleFlowGuider(pivot_flow, forward_flow, start_step, forward_scale, forward_mask, forward_curve)
         sampler = flow_watcher(BiMDSampler(residual_noise, backward_scale, backward_mask, backward_curve))
         noise, sigmas = DisableNoise.execute().result[0], residual_noise.sigmas.flip(0).cpu()
-        latent = SamplerCustomAdvanced.execute(noise, guider, sampler, sigmas, latent_image).result[0]
+        with sampled("pivot_flow and forward_flow"):
+            latent = SamplerCustomAdvanced.execute(noise, guider, sampler, sigmas, latent_image).result[0]
         estimates, flow_norms = sampler.result
         trajectory = guider.model_patcher.model.process_latent_out(estimates)
         return io.NodeOutput(latent, {"samples": trajectory}, flow_norms, ui=told(guider.warnings))

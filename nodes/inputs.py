@@ -23,7 +23,7 @@ ResidualNoiseSocket = own_socket(
 )
 FlowNormsSocket = own_socket("CE_FLOW_NORMS", instance_of(FlowNorms), "Connect Triple-Flow Sample.")
 # The name that other identity packs use for an InsightFace FaceAnalysis, so that their nodes and ours connect.
-FaceAnalysisSocket = own_socket("FACEANALYSIS", offers("get", "models"), "Connect Load Face Analysis.")
+FaceAnalysisSocket = own_socket("FACEANALYSIS", offers("get", models=offers("get")), "Connect Load Face Analysis.")
 FaceSwapperSocket = own_socket("CE_FACE_SWAPPER", offers("get", "emap"), "Connect Load Face Swapper.")
 PhotoMakerSocket = own_socket("CE_PHOTOMAKER", instance_of(PhotoMaker), "Connect Load PhotoMaker.")
 InstantIDSocket = own_socket("CE_INSTANTID", instance_of(InstantID), "Connect Load InstantID.")

@@ -83,8 +83,9 @@ class InstantIDForwardFlowNode(CheckedNode):
                 InstantIDSocket.Input("instantid", tooltip="From Load InstantID."),
                 io.ControlNet.Input(
                     "control_net",
-                    tooltip="InstantID's IdentityNet, from Load ControlNet Model: diffusion_pytorch_model.safetensors "
-                    "from the ControlNetModel folder of InstantX/InstantID.",
+                    tooltip="InstantID's IdentityNet, from Load ControlNet Model: instantid_identity_net.safetensors, "
+                    "which is diffusion_pytorch_model.safetensors from the ControlNetModel folder of "
+                    "InstantX/InstantID, renamed or not.",
                 ),
                 FaceAnalysisSocket.Input("face_analysis", tooltip="From Load Face Analysis, pack antelopev2."),
                 io.Image.Input(

@@ -6,7 +6,9 @@ from comfy_extras.nodes_custom_sampler import SamplerCustomAdvanced
 
 from ..baselines.noise_pivot import noise_pivot, shift_pivot
 from ..host.checked_node import CheckedNode
+from ..host.checks import check_batch_index
 from ..host.latents import model_latent, noise_scaling, noisy_end
+from ..host.messages import sampled
 from ..host.previews import told
 from ..host.recordings import of_model
 from ..host.schedules import checked_sigmas
@@ -95,10 +97,12 @@ class RecordTrajectoryNode(CheckedNode):
     @classmethod
     def execute(cls, noise, guider, sampler, sigmas, latent_image):
         sigmas = checked_sigmas(sigmas)
+        check_batch_index("latent_image", latent_image)
         warnings = check_wiring(guider, "guider")
         recorder = trajectory_recorder(sampler)
-        sampled = SamplerCustomAdvanced.execute(noise, guider, recorder, sigmas, latent_image)
-        return io.NodeOutput(sampled[0], recorder.result, ui=told(warnings))
+        with sampled("guider"):
+            (scene, *_) = SamplerCustomAdvanced.execute(noise, guider, recorder, sigmas, latent_image).result
+        return io.NodeOutput(scene, recorder.result, ui=told(warnings))
 
 
 class ShiftPivotNode(CheckedNode):

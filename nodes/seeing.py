@@ -5,8 +5,8 @@ from comfy_api.latest import io, ui
 
 from ..drawing.plots import as_image, draw_steps
 from ..host.checked_node import CheckedNode
-from ..host.checks import check_finite, check_vae
-from ..host.estimates import denoised_estimates
+from ..host.checks import check_finite
+from ..host.estimates import decoded, denoised_estimates
 from ..host.flow_norms import explain_rings
 from ..host.number_lists import chosen_steps, spread_steps, validate_numbers
 from ..host.previews import image_with_text
@@ -140,9 +140,7 @@ class PivotPreviewNode(CheckedNode):
     def execute(cls, pivot, model, vae, count=6, steps=""):
         shown = chosen_steps(steps, pivot.steps) if steps.strip() else spread_steps(pivot.steps, count)
         estimates = denoised_estimates(pivot).flip(0)[shown].flatten(0, 1)
-        check_vae(vae, estimates)
-        images = vae.decode(model.get_model_object("latent_format").process_out(estimates))
-        images = images.flatten(0, -4)  # a video's frames, one after the other
+        images = decoded(vae, model.get_model_object("latent_format").process_out(estimates))
         return io.NodeOutput(images, ui=ui.PreviewImage(images, cls=cls))
 
 

@@ -48,6 +48,8 @@ STAND_INS = {
     "controlnet-canny-sdxl-1.0.safetensors": "tiny_identity_net.safetensors",
     "my_person.safetensors": "tiny_lora.safetensors",
 }
+# The name under which a file is downloaded that the workflows know by another.
+DOWNLOADED_AS = {"instantid_identity_net.safetensors": "diffusion_pytorch_model.safetensors"}
 # The flows for which the pocket world has models: the node that holds the prompt, and what follows the person's word.
 POCKET_FLOWS = {"photomaker-v2": ("Prompt and identity", " img"), "instantid": ("Prompt", "")}
 POCKET_SIZE = 128
@@ -84,6 +86,20 @@ def choose_models(prompt: dict, files: dict[str, str], size: int) -> None:
             if isinstance(value, str):
                 node["inputs"][name] = files.get(value, value)
     set_size(prompt, size)
+
+
+def choose_installed(prompt: dict, controlnets: Path) -> None:
+    """Where a file of DOWNLOADED_AS is not in the folder `controlnets` by its own name, take what there is of it.
+
+    That is its own name in a subfolder, or the name of its download, first as near to the top as possible.
+    """
+    for node in prompt.values():
+        for name, value in node["inputs"].items():
+            if isinstance(value, str) and value in DOWNLOADED_AS:
+                names = value, DOWNLOADED_AS[value]
+                found = [path.relative_to(controlnets) for each in names for path in controlnets.rglob(each)]
+                if found:
+                    node["inputs"][name] = str(min(found, key=lambda path: (names.index(path.name), len(path.parts))))
 
 
 def set_size(prompt: dict, size: int) -> None:
@@ -206,6 +222,8 @@ def run_demo(
     of its people is the reference. size, steps: in place of those that suit the models.
     """
     prompt = load_workflow(FLOWS[flow], bool(models) or pocket)
+    if models:
+        choose_installed(prompt, models / "controlnet")
     reference = pocket_world(prompt, flow) if pocket else Image.fromarray(skimage.data.astronaut())
     if size:
         set_size(prompt, size)

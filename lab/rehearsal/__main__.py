@@ -56,7 +56,7 @@ def rehearse(server: RealSizeServer, extent: Extent, flows=tuple(FLOWS)) -> dict
         "host's flags": " ".join(
             str(part) for part in server.command if str(part).endswith("-unet") or part == "--cpu"
         ),
-        "seconds, all": f"{time.perf_counter() - began:.0f}",
+        "seconds, all": f"{time.perf_counter() - began:.0f}, the host's start included",
         "memory of this client": f"{psutil.Process().memory_info().rss / GIB:.1f} GiB",
     }
     return {"about": about, "flows": found}
@@ -92,13 +92,14 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the table")
     parser.add_argument("--bundle", type=Path, metavar="DIR", help="make a folder for a machine without network")
     parser.add_argument("--python-version", default="3.12", help="of that machine")
+    parser.add_argument("--there", nargs="*", default=(), metavar="PACKAGE", help="what else that machine has")
     options = parser.parse_args()
     comfyui = Path(os.environ["COMFYUI_PATH"])
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # or the server stays behind
     if options.bundle:
         from rehearsal.bundle import make_bundle
 
-        make_bundle(options.bundle.resolve(), comfyui, options.python_version)
+        make_bundle(options.bundle.resolve(), comfyui, options.python_version, options.there)
         return 0
     cpu = options.cpu or not accelerator
     extent = Extent(options.size or (128 if cpu else 1024), options.steps or (2 if cpu else 50))

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -38,12 +38,16 @@ PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x8
 PACK = (".", ":!*.jpg", ":!lab/*/results", ":!lab/pocket/weights", ":!tests/nodes/schema.json")
 
 
-def requirements(comfyui: Path) -> dict[str, str]:
-    """The packages to carry and their versions: those of the environment in which this runs."""
+def requirements(comfyui: Path, there: Collection[str] = ()) -> dict[str, str]:
+    """The packages to carry and their versions: those of the environment in which this runs.
+
+    there: names of further packages that the machine has.
+    """
     lines = (comfyui / "requirements.txt").read_text(encoding="utf-8").splitlines()
     wanted = [line for line in lines if line.strip() and not line.startswith("#")]
-    found: dict[str, str] = {}
+    found = dict.fromkeys({*LEFT_OUT, *there}, "")
     _collect([*wanted, *OWN], found)
+    found = {name: version for name, version in found.items() if version}
     return found
 
 
@@ -52,7 +56,7 @@ def _collect(wanted: Iterable[str], found: dict[str, str]) -> None:
         requirement = Requirement(text)
         name = re.sub(r"[-_.]+", "-", requirement.name).lower()
         applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-        if applies and name not in LEFT_OUT and name not in found:
+        if applies and name not in found:
             distribution = importlib.metadata.distribution(name)
             found[name] = distribution.version
             _collect(distribution.requires or (), found)
@@ -106,14 +110,16 @@ def _pack_files() -> list[Path]:
     return [Path(name) for name in names.split("\0") if name]
 
 
-def make_bundle(folder: Path, comfyui: Path, python_version: str) -> None:
+def make_bundle(folder: Path, comfyui: Path, python_version: str, there: Collection[str] = ()) -> None:
     """Write the bundle to `folder`, which is emptied first, for Linux on x86-64 and a Python such as "3.12".
+
+    there: names of packages that the machine has beside what any is taken to have.
 
     Raises SetupError if it outgrows LIMIT, or a wheel cannot be had.
     """
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "wheels").mkdir(parents=True)
-    _download(folder / "wheels", requirements(comfyui), python_version)
+    _download(folder / "wheels", requirements(comfyui, there), python_version)
     _archive(folder / "ComfyUI.tar.xz", comfyui, _host_files(comfyui))
     _archive(folder / "pack.tar.xz", CHECKOUT, _pack_files(), {COPIED_FROM: commit()})
     here = Path(__file__).parent

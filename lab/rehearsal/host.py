@@ -11,7 +11,8 @@ from devtools.server import Server
 from pocket.loading import CHECKOUT
 
 PACKS = {"ComfyUI-CustomEnhancer": CHECKOUT, "customenhancer_rehearsal": Path(__file__).parent / "pack"}
-FREED = 60  # seconds that the host has to free its memory
+FREED = 120  # seconds that the host has to free its memory
+SAME = 4  # looks, a second apart, that must find the same
 
 
 class RealSizeServer(Server):
@@ -36,10 +37,10 @@ def free(host: Host) -> dict[str, int]:
     request = urllib.request.Request(f"{host.url}/free", body, {"Content-Type": "application/json"})
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60):
         pass
-    held, end = host.get_json("/customenhancer_rehearsal/held"), time.monotonic() + FREED
-    while time.monotonic() < end:  # the host does it between prompts, in its own time
-        time.sleep(2)
-        before, held = held, host.get_json("/customenhancer_rehearsal/held")
-        if held["tensors"] >= before["tensors"]:
-            break
-    return held
+    # The host does it between prompts, in its own time: until nothing falls any more.
+    end, looks = time.monotonic() + FREED, []
+    while time.monotonic() < end and (len(looks) < SAME or len({look["tensors"] for look in looks[-SAME:]}) > 1):
+        time.sleep(1)
+        look = host.get_json("/customenhancer_rehearsal/held")
+        looks = [] if look.pop("asked") else [*looks, look]
+    return look

@@ -2,8 +2,10 @@
 
 import importlib.util
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -95,10 +97,14 @@ def ensure_models(folder: Path, seed: int, sizes: Sizes = Sizes()) -> Path:
     if not marker.is_file() or json.loads(marker.read_text(encoding="utf-8")) != made_of:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-    for place, write in writers(seed, sizes).items():
-        if not (folder / place).is_file():
-            say(f"Writing {place}")
-            write(folder / place)
+    absent = {place: write for place, write in writers(seed, sizes).items() if not (folder / place).is_file()}
+
+    def write_one(place: str) -> None:
+        absent[place](folder / place)
+        say(f"Wrote {place}")
+
+    with ThreadPoolExecutor(min(4, os.cpu_count())) as threads:
+        list(threads.map(write_one, absent))
     if faces_can_be_read():
         from standins.faces import FixturePicture, make_face_models, upright_face
 

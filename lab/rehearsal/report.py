@@ -21,6 +21,8 @@ NODES = {
 }
 PATCHED = ("UNet weights", "text encoder weights", "attention layers", "control tensors")
 NOTES = """\
+- Seconds are those of the clock, and where other programs run beside this one they say little; processor seconds are
+  the host's own, of all its threads.
 - Scene, ResInversion, three flows and reconstruction ask guiders: so many times each. Entering the forward flow is in
   the seconds of the three flows, and so is what it takes to give the UNet the other flow's weights.
 - Peak memory is that of the host's process, weights that are mapped from files included, and beside it, in brackets,
@@ -56,9 +58,11 @@ def _rows(flows) -> Iterator[tuple[str, list[str]]]:
     for row in NODES:
         yield f"seconds, {row}", [f"{each[row]['seconds']:.1f}" if each[row] else "" for each in taken]
     yield "seconds, all", [f"{flow['seconds']:.1f}" for flow in flows]
+    whole = [_together(list(flow["nodes"].values())) for flow in flows]
+    yield "processor seconds, all", [f"{each['processor']:.1f}" for each in whole]
     for row in NODES:
         yield f"peak memory, GiB, {row}", [_memory(each[row]) for each in taken]
-    yield "peak memory, GiB, all", [_memory(_together(list(flow["nodes"].values()))) for flow in flows]
+    yield "peak memory, GiB, all", [_memory(each) for each in whole]
     yield (
         "deviation of the result, of the model's own latents",
         [_number(flow.get("latent", {}).get("deviation")) for flow in flows],
@@ -88,7 +92,7 @@ def _of(nodes, row: str) -> dict:
 def _together(nodes: list[dict]) -> dict:
     if not nodes:
         return {}
-    sums = {key: sum(node.get(key, 0) for node in nodes) for key in ("seconds", "guider_calls")}
+    sums = {key: sum(node.get(key, 0) for node in nodes) for key in ("seconds", "processor", "guider_calls")}
     return {**sums, **{key: max(node[key] for node in nodes) for key in ("process", "device")}}
 
 

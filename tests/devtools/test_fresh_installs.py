@@ -1,7 +1,7 @@
 """The face packages in fresh environments, installed as users do: they import, and a stand-in face swap runs.
 
 It downloads from the package index, so it runs only if asked: `CUSTOMENHANCER_INSTALLS=1 python3 dev.py test -k
-fresh_installs`, 15 minutes and 10 GB of disk for a while.
+fresh_installs`. That takes about 20 minutes, and a gigabyte of disk at a time for each process.
 """
 
 import ctypes.util

@@ -318,7 +318,8 @@ class TestOtherPacks:
     """What another pack put on a layer is called and added to, in the MODEL that came in and nowhere else."""
 
     @pytest.mark.parametrize("index", [None, 0])
-    def test_a_replacement_is_chained(self, model, index):
+    @pytest.mark.parametrize("theirs_first", [True, False])
+    def test_a_replacement_is_chained(self, model, index, theirs_first):
         called = []
 
         def theirs(q, k, v, extra_options):
@@ -327,7 +328,11 @@ class TestOtherPacks:
 
         upstream = model.clone()
         upstream.set_model_attn2_replace(theirs, "middle", 0, index)
-        ours = add_decoupled_attention(upstream, WIDTHS)
+        if theirs_first:
+            ours = add_decoupled_attention(upstream, WIDTHS)
+        else:
+            ours = add_decoupled_attention(model, WIDTHS).clone()
+            ours.set_model_attn2_replace(theirs, "middle", 0, index)
         alone = predict(upstream, text(1))
         assert called == [("middle", 0)] * (10 if index is None else 1)
         assert torch.equal(predict(ours, text(1)), alone)

@@ -82,7 +82,7 @@ def test_the_log_is_read_without_colours_levels_and_empty_lists():
 
 def results(error=1e-6, **more):
     """What a run of one flow and the precisions finds."""
-    taken = {"process": 3 << 30, "device": 0, "device_tensors": 0, "weights": 0}
+    taken = {"processor": 4.0, "process": 3 << 30, "device": 0, "device_tensors": 0, "weights": 0}
     node = {"title": graphs.SCENE, "class_type": "SamplerCustomAdvanced", "seconds": 2.0, "guider_calls": 7, **taken}
     shared = {"nodes": {"1": node}, "held": {"tensors": 2 << 20, **taken}, "seconds": 5.0, "loading": []}
     flow = {
@@ -112,6 +112,7 @@ def test_the_table_has_a_column_for_each_flow_and_what_the_loaders_said():
     assert rows["attention layers from files"] == ["", ""]
     assert rows["guider calls, scene"] == ["7", "7"]
     assert rows["seconds, scene"] == ["2.0", "2.0"]
+    assert rows["processor seconds, all"] == ["4.0", "4.0"]
     assert rows["peak memory, GiB, all"] == ["3.0", "3.0"]
     assert rows["LoRA applications"] == ["2", ""]
     assert rows["the same, computing in bf16"] == ["", "1e-06"]
@@ -151,6 +152,7 @@ def test_the_bundle_carries_what_the_host_needs_and_pytorch_is_there():
         "pip",
     } <= found.keys()
     assert not found.keys() & bundle.LEFT_OUT
+    assert found.keys() - bundle.requirements(HOST, {"tqdm", "transformers"}).keys() >= {"tqdm", "transformers"}
 
 
 def test_the_bundles_archives(tmp_path):

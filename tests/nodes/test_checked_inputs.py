@@ -54,7 +54,7 @@ SOUND = {
     "SAMPLER": offering("sample"),
     "NOISE": offering("generate_noise"),
     "CONTROL_NET": offering("get_control", "set_cond_hint", "copy"),
-    "FACEANALYSIS": offering("get", "models"),
+    "FACEANALYSIS": SimpleNamespace(get=None, models={}),
     "CE_FACE_SWAPPER": offering("get", "emap"),
     "CE_PHOTOMAKER": PhotoMaker(None, {}),
     "CE_INSTANTID": InstantID(None),
@@ -90,7 +90,7 @@ FAULTY = {
         "no height": torch.zeros(1, 0, 8, 3),
         "one picture": torch.zeros(8, 8, 3),
     },
-    "MASK": tensors((1, 8, 8)),
+    "MASK": {**tensors((1, 8, 8)), "of 255": torch.full((1, 8, 8), 255.0), "below 0": torch.full((1, 8, 8), -1.0)},
     "LATENT": {
         **{name: {"samples": tensor} for name, tensor in tensors((1, 4, 8, 8)).items()},
         "no samples": {"other": torch.zeros(1, 4, 8, 8)},
@@ -110,7 +110,13 @@ FAULTY = {
         "no options": [[torch.zeros(1, 77, 8), None]],
         "NaN": [[torch.full((1, 77, 8), NAN), {}]],
     },
-    "CURVE": {"text": "linear", "no points": {"points": []}, "NaN": [[0, NAN]], "a number": 1, "letters": [["a", "b"]]},
+    "CURVE": {
+        "text": "linear",
+        "no points": {"points": []},
+        "NaN": [[0, NAN]],
+        "a number": 1,
+        "digits": [[0, 10**400]],
+    },
     "BOOLEAN": {"a number": 1, "text": "false", "a list": [True]},
     "COMBO": {"another word": "unknown", "a number": 3, "a list": ["error"], "a surrogate": SURROGATE},
 }

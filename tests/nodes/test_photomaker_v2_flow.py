@@ -228,7 +228,7 @@ def test_sd15_is_refused(run):
 def test_v1_does_not_look_at_the_face_analysis(run, tmp_path):
     photomaker = load_photomaker(str(make_photomaker(tmp_path / "v1.bin")))
     with_analysis = run(
-        photomaker=photomaker, face_analysis=SimpleNamespace(get=None, models=None), reference_images=NOBODY
+        photomaker=photomaker, face_analysis=SimpleNamespace(get=None, models={}), reference_images=NOBODY
     )
     without = run(photomaker=photomaker, face_analysis=None, reference_images=NOBODY)
     torch.testing.assert_close(without_need(with_analysis[1]), without_need(without[1]), rtol=0, atol=0)

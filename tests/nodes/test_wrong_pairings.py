@@ -6,13 +6,15 @@ import comfy.latent_formats
 import comfy.samplers
 import pytest
 import torch
+from comfy.model_management import InterruptProcessingException
+from comfy_extras.nodes_custom_sampler import RandomNoise
 from customenhancer.host.recordings import ModelPivot
 from customenhancer.nodes.baselines import NullTextInversionNode
 from customenhancer.nodes.flows import TripleFlowSampleNode
 from customenhancer.nodes.inversion import DDIMInversionNode, RecordResidualNoiseNode, ResInversionNode
-from customenhancer.nodes.pivots import NoisePivotNode
+from customenhancer.nodes.pivots import NoisePivotNode, RecordTrajectoryNode
 from customenhancer.nodes.seeing import InversionReportNode, PivotPreviewNode
-from helpers.sampling import invert, picture, schedule
+from helpers.sampling import invert, picture, sample, schedule, triple_flow
 from standins.analytic import gaussian_model, guider
 from standins.instantid_host import text
 from standins.photomaker_host import sdxl_model
@@ -134,3 +136,79 @@ class TestTexts:
         bare = [[text(1)[0][0], {}]]
         with pytest.raises(ValueError, match="^guider: has a text without the pooled embedding that SDXL reads"):
             ResInversionNode.execute(self.flow(model, text(1), bare), schedule(model, 2), picture())
+
+
+@pytest.mark.parametrize("numbers", [[0], [0, 1, 2], "01", [-1, 0], [0.5, 1]], ids=str)
+def test_numbers_that_are_not_the_pictures_are_refused(numbers, model):
+    """The host would seed the noise by them."""
+    noise, euler = RandomNoise.execute(1)[0], comfy.samplers.sampler_object("euler")
+    latent = {**picture(batch=2), "batch_index": numbers}
+    with pytest.raises(ValueError, match=r"^latent_image: its batch_index, .* does not number its 2 pictures"):
+        RecordTrajectoryNode.execute(noise, guider(model), euler, schedule(model, 2), latent)
+    RecordTrajectoryNode.execute(noise, guider(model), euler, schedule(model, 2), {**latent, "batch_index": [5, 9]})
+
+
+def test_no_nan_leaves_the_sampling_along_a_recording(model):
+    flow, overflowing = guider(model), guider(model, positive=(3e38, 1.0))
+    residual_noise, noisy = invert(flow, schedule(model, 2), picture())
+    with pytest.raises(ValueError, match=r"^guider: its model predicted NaN or Inf"):
+        TripleFlowSampleNode.execute(flow, overflowing, residual_noise, noisy, start_step=0)
+
+
+def test_no_nan_leaves_a_vae(model):
+    vae = Vae(4, 2)
+    vae.decode = lambda samples: torch.full((len(samples), 8, 8, 3), float("nan"))
+    residual_noise, _ = invert(guider(model), schedule(model, 2), picture())
+    with pytest.raises(ValueError, match=r"^vae: decoded NaN or Inf"):
+        PivotPreviewNode.execute(residual_noise, model, vae)
+
+
+def test_no_nan_leaves_a_triple_flow_guider_under_a_stock_sampler(model):
+    overflowing = guider(model, positive=(3e38, 1.0))
+    flow = triple_flow(guider(model), overflowing, start_step=0)
+    with pytest.raises(ValueError, match=r"^guider: its model predicted NaN or Inf"):
+        sample(flow, "euler", schedule(model, 2), picture())
+
+
+def test_no_inf_is_recorded(model):
+    with pytest.raises(ValueError, match=r"^latent_image: its numbers are too large for this schedule"):
+        NoisePivotNode.execute(model, torch.tensor([3e38, 1.0, 0.0]), {"samples": torch.full((1, 4, 8, 8), 3e38)})
+
+
+class Unfit(comfy.samplers.CFGGuider):
+    """A guider whose parts do not fit together."""
+
+    error = RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    def predict_noise(self, *args, **kwargs):
+        raise self.error
+
+
+class TestAGuiderThatFails:
+    SAID = r"sampling failed inside \(RuntimeError: mat1 and mat2"
+
+    def unfit(self, model, **attributes):
+        flow = guider(model)
+        flow.__class__ = type("Unfit", (Unfit,), attributes)
+        return flow
+
+    def test_it_is_named(self, model, temporary_folder):
+        sound, unfit, sigmas = guider(model), self.unfit(model), schedule(model, 2)
+        residual_noise, noisy = invert(sound, sigmas, picture())
+        with pytest.raises(RuntimeError, match=f"^guider: {self.SAID}"):
+            ResInversionNode.execute(unfit, sigmas, picture())
+        with pytest.raises(RuntimeError, match=f"^guider: {self.SAID}"):
+            InversionReportNode.execute(residual_noise, unfit)
+        with pytest.raises(RuntimeError, match=f"^guider: {self.SAID}"):
+            noise, euler = RandomNoise.execute(1)[0], comfy.samplers.sampler_object("euler")
+            RecordTrajectoryNode.execute(noise, unfit, euler, sigmas, picture())
+        with pytest.raises(RuntimeError, match=f"^pivot_flow and forward_flow: {self.SAID}"):
+            TripleFlowSampleNode.execute(sound, unfit, residual_noise, noisy, start_step=0)
+
+    @pytest.mark.parametrize(
+        "error", [torch.OutOfMemoryError(), MemoryError(), InterruptProcessingException()], ids=type
+    )
+    def test_the_host_sees_memory_errors_and_interrupts_as_they_are(self, model, error):
+        with pytest.raises(type(error)) as caught:
+            ResInversionNode.execute(self.unfit(model, error=error), schedule(model, 2), picture())
+        assert caught.value is error

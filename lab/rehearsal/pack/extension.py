@@ -133,7 +133,8 @@ class RehearsalExtension(ComfyExtension):
 
         @routes.get("/customenhancer_rehearsal/held")
         async def held(request):
-            return web.json_response(gauges.held())
+            asked = PromptServer.instance.prompt_queue.get_flags(reset=False)  # /free, before the host turns to it
+            return web.json_response({**gauges.held(), "asked": bool(asked)})
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Its nodes, and the one that compares latents."""

@@ -25,10 +25,11 @@ def _device_module():
 
 
 class Gauges:
-    """Peaks by prompt and node, in bytes.
+    """What each node takes, by prompt and node; memory is in bytes, at most at a time.
 
-    process: resident memory, files that are mapped into it included. device: of the accelerator in use, by anyone;
-    device_tensors: what PyTorch's allocator gave out there. weights: of the UNet, that patches were worked into.
+    processor: seconds of processor time, of all threads. process: resident memory, files that are mapped into it
+    included. device: of the accelerator in use, by anyone; device_tensors: what PyTorch's allocator gave out there.
+    weights: of the UNet, that patches were worked into.
     """
 
     def __init__(self):
@@ -38,8 +39,9 @@ class Gauges:
 
     def enter(self, prompt_id: str, node_id: str) -> None:
         """A node starts."""
-        zeros = {"process": 0, "device": 0, "device_tensors": 0, "weights": 0}
+        zeros = dict.fromkeys(("processor", "process", "device", "device_tensors", "weights"), 0)
         node = self.nodes[prompt_id].setdefault(node_id, zeros)
+        node["processor"] -= _processor_seconds()
         if self._device:
             self._device.reset_peak_memory_stats()
         self._now = node
@@ -49,6 +51,7 @@ class Gauges:
         """It ends."""
         node, self._now = self._now, None
         self._read(node)
+        node["processor"] += _processor_seconds()
         if self._device:
             node["device_tensors"] = max(node["device_tensors"], self._device.max_memory_allocated())
 
@@ -67,6 +70,11 @@ class Gauges:
         node["process"] = max(node["process"], _process.memory_info().rss)
         if self._device:
             node["device"] = max(node["device"], device_in_use(self._device))
+
+
+def _processor_seconds() -> float:
+    times = _process.cpu_times()
+    return times.user + times.system
 
 
 def device_in_use(module) -> int:
