@@ -8,6 +8,7 @@ from random import Random
 from fuzz.graphs import SAMPLER, is_link, links, ours, spec
 from fuzz.odd_producers import ODD
 from fuzz.producers import PACK, PACKS, PLAIN, SIZES
+from fuzz.stock_nodes import STOCK
 from fuzz.values import COSTLY, as_json, hostile, plain, varied
 
 DEEPEST = 9  # nested producers
@@ -22,6 +23,7 @@ REUSE = {
     "FLOAT": 0.9,
     "STRING": 0.9,
 }
+ODDER = {"MODEL": 3, "GUIDER": 2, "CONDITIONING": 2}  # one patch in a flow does not keep the others from running
 
 
 @dataclass
@@ -64,12 +66,13 @@ class Builder:
         made = self.made.setdefault(kind, [])
         if made and self.rng.random() < REUSE.get(kind, 0.6):
             return self.rng.choice(made)
-        return self.new(kind, odd=self.rng.random() < self.oddness)
+        return self.new(kind, odd=self.rng.random() < self.oddness * ODDER.get(kind, 1))
 
     def new(self, kind: str, odd: bool) -> list:
         """A link to something of a type, made anew."""
         usual = PLAIN.get(kind, []) or [self._by_node(*source) for source in self.sources.get(kind, [])]
         others = ODD.get(kind, []) + [self._by_node(*source) for source in self.sources.get(kind, [])]
+        others = others + [self._by_node(name, 0) for name in STOCK.get(kind, ()) if name in self.schema]
         self.depth += 1
         makers = others if odd and others and self.depth <= DEEPEST else usual[:1] if self.depth > DEEPEST else usual
         if not makers:
@@ -83,7 +86,7 @@ class Builder:
         return lambda b: (b.node(class_type), slot)
 
     def node(self, class_type: str) -> str:
-        """Add a node of ours with all that it requires, and some of what it does not."""
+        """Add a node with all that it requires, and some of what it does not."""
         inputs = {}
         for name, (required, kind, options) in spec(self.schema, class_type).items():
             costly = name in COSTLY
@@ -95,9 +98,12 @@ class Builder:
             elif is_widget(kind, options):
                 make = varied if costly or self.rng.random() < 0.5 else plain
                 inputs[name] = make(name, kind, options, self.rng)
-            else:
+            elif required or self._has_maker(kind):
                 inputs[name] = self.link(kind)
         return self.add(class_type, **inputs)
+
+    def _has_maker(self, kind: str) -> bool:
+        return any(part in PLAIN or part in self.sources for part in kind.split(","))
 
     def _fitting(self, class_type: str, kind, inputs: Mapping) -> list | None:
         """Mostly, the face analysis that a node was made for, and the latent that belongs to a recording."""
@@ -135,7 +141,7 @@ def make_case(schema: Mapping, seed: int, number: int) -> Case:
     """Case `number` of a run: the same for the same schema and seed."""
     rng = Random(f"{seed} {number}")
     classes = _targets(schema)
-    builder = Builder(schema, rng, oddness=rng.choice((0.0, 0.0, 0.1, 0.3)))
+    builder = Builder(schema, rng, oddness=rng.choice((0.0, 0.1, 0.15, 0.3)))
     target = builder.node(classes[number % len(classes)])
     case = Case(number, builder.graph, target)
     for _ in range(rng.choice((0, 1, 1, 1, 2))):
