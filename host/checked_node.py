@@ -142,7 +142,10 @@ def check_inputs(node: type[io.ComfyNode], given: dict) -> None:
     for name, one in _inputs(node).items():
         if name not in given or name in file_inputs(node) or (given[name] is None is parameters[name].default):
             continue
-        for value in given[name] if _takes_lists(node) else [given[name]]:
+        values = given[name] if _takes_lists(node) else [given[name]]
+        if len(values) == 0:
+            raise ValueError(f"{name}: there are none, because its list is empty. Check what makes the list.")
+        for value in values:
             check_value(one, value)
     _check_together(node, given)
 

@@ -10,6 +10,7 @@ import io
 import logging
 from pathlib import Path
 
+import comfy.model_management
 import numpy as np
 import torch
 
@@ -99,11 +100,32 @@ def detect_faces(face_analysis, picture: torch.Tensor) -> list:
     """Find the Faces in one picture: (H, W, C), RGB in 0..1, any further channels ignored. Best score first.
 
     There are none in a picture too small or too narrow to show one, which OpenCV could not scale for the detector.
+    Raises ValueError where the analysis fails, or gives what are no Faces.
     """
     shorter, longer = sorted(picture.shape[:2])
     if shorter < LEAST_SIDE or longer > MOST_OBLONG * shorter:
         return []
-    return face_analysis.get(to_bgr(picture))
+    try:
+        faces = list(face_analysis.get(to_bgr(picture)))
+    except Exception as error:  # ONNX Runtime's and other packs' are of many types
+        if isinstance(error, MemoryError) or comfy.model_management.is_oom(error):
+            raise
+        reason = f"{type(error).__name__}: {error}"
+        raise ValueError(f"face_analysis: it failed on a picture ({reason}). Connect Load Face Analysis.") from error
+    for face in faces:
+        check_part(face, "bbox", axes=1)
+    return faces
+
+
+def check_part(face, part: str, axes: int) -> None:
+    """Raise ValueError unless a face that another pack's analysis may have found has a part, an array of so many axes.
+
+    part: the attribute's name: bbox or embedding, of one axis, kps, of two.
+    """
+    if np.ndim(getattr(face, part, None)) != axes:
+        raise ValueError(
+            f"face_analysis: gives faces without {part} as InsightFace's have it. Connect Load Face Analysis."
+        )
 
 
 def find_face(face_analysis, picture: torch.Tensor, order: str = "large-small", index: int = 0):
@@ -127,6 +149,7 @@ def embed_faces(
     embeddings = {}
     for number, picture in each_picture(images):
         if face := find_face(face_analysis, picture, order, index):
+            check_part(face, "embedding", axes=1)
             embeddings[number] = torch.from_numpy(np.float32(face.embedding))
     if not embeddings:
         raise no_face_in_any(name, len(images), index)

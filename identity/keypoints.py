@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from .errors import no_face
-from .face_analysis import find_face
+from .face_analysis import check_part, find_face
 from .onnx_runtime import face_package
 from .pictures import each_picture
 
@@ -63,6 +63,7 @@ def keypoints_of(name: str, images: torch.Tensor, face_analysis, order: str, ind
     drawn = None  # The whole batch, made with the first one: each takes 20 MB, and a second copy would double that.
     for number, picture in each_picture(images):
         if face := find_face(face_analysis, picture, order, index):
+            check_part(face, "kps", axes=2)
             keypoints = draw_keypoints(face.kps, *picture.shape[:2])
         elif _is_drawn(picture):
             keypoints = picture[..., :3]

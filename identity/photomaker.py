@@ -76,8 +76,6 @@ def encode_prompt(photomaker: PhotoMaker, clip, images: torch.Tensor, text: str,
     without the trigger, pooled output included, exactly as CLIPTextEncode gives it.
     Raises ValueError for a prompt, CLIP, number of pictures or face analysis that does not fit.
     """
-    if images.shape[0] == 0:
-        raise ValueError("reference_images: no pictures. Connect at least one picture of the person.")
     encoder, device = photomaker.patcher.model, photomaker.patcher.load_device
     faces = ()
     if isinstance(encoder, PhotoMakerV2Encoder):
@@ -86,6 +84,11 @@ def encode_prompt(photomaker: PhotoMaker, clip, images: torch.Tensor, text: str,
     prompt = prepare_prompt(clip, text, trigger, copies=images.shape[0] * encoder.tokens_per_image)
     customization_free = clip.encode_from_tokens_scheduled(prompt.customization_free)
     plain = clip.encode_from_tokens_scheduled(prompt.identity)
+    if not all(torch.isfinite(cond).all() for cond, _ in (*customization_free, *plain)):
+        raise ValueError(
+            "text: its embedding holds NaN or Inf. Check the weights in it, such as (red hat:1.2), or run the text "
+            "encoders in fp32 (--fp32-text-enc)."
+        )
 
     with loaded(photomaker.patcher):
         # In one batch, as PhotoMaker does: in several, the last bits would differ.

@@ -98,10 +98,6 @@ class ContactSheetNode(CheckedNode):
     @classmethod
     def execute(cls, images, labels=None, columns=(4,)):
         pictures = [picture for batch in images for picture in batch]
-        if not pictures:
-            raise ValueError(
-                "images: there are none. Connect the pictures of a sweep, such as the output of VAE Decode."
-            )
         if labels and len(labels) != len(images):
             raise ValueError(
                 f"labels: {len(labels)} for {len(images)} items in images. Connect labels and pictures of the same "

@@ -227,6 +227,14 @@ def test_null_is_refused_unless_it_leaves_an_input_out(node, one):
     assert "null" in refused(node, one.id, None)
 
 
+@pytest.mark.parametrize(
+    ("node", "one"), [case for case in EVERY_INPUT.args[1] if case.values[0].define_schema().is_input_list]
+)
+def test_an_empty_list_is_refused(node, one):
+    with pytest.raises(ValueError, match=f"^{one.id}: there are none, because its list is empty"):
+        node.execute(**{**all_sound(node), one.id: []})
+
+
 def test_the_range_is_told():
     one = io.Int.Input("columns", min=1, max=100)
     with pytest.raises(ValueError, match=r"^columns: 0 is below 1\. Set it from 1 to 100\.$"):

@@ -177,6 +177,13 @@ def test_no_picture_and_a_broken_prompt_are_refused(photomaker, model, clip, peo
         run_photomaker(model, clip, photomaker, people, "a man")
 
 
+@pytest.mark.parametrize("weight", ["nan", "inf", "1e400"])
+def test_a_weight_that_is_no_number_is_refused(weight, photomaker, model, clip, people):
+    for text in (f"a man img, (hat:{weight})", f"a (man img:{weight})"):
+        with pytest.raises(ValueError, match="^text: its embedding holds NaN or Inf. Check the weights"):
+            run_photomaker(model, clip, photomaker, people[:1], text)
+
+
 def test_node_runs_with_its_defaults_left_out_and_declares_them_optional():
     schema = {node_input.id: node_input for node_input in PhotoMakerForwardFlowNode.define_schema().inputs}
     assert [name for name, node_input in schema.items() if node_input.optional] == [
