@@ -68,7 +68,9 @@ def swap_batch(
     Raises ValueError, naming the input, where faces are missing or the indices do not fit.
     """
     check_recogniser(face_analysis, "buffalo_l", "the face swapper")
-    targets = None if target_faces.strip().lower() == ALL else parse_indices("target_faces", target_faces)
+    targets = (
+        None if target_faces.strip().lower() == ALL else parse_indices("target_faces", target_faces, f", or {ALL}")
+    )
     source_indices = parse_indices("reference_faces", reference_faces)
     if targets and len(source_indices) not in (1, len(targets)):
         raise ValueError(
@@ -127,12 +129,16 @@ def _first_faces(face_analysis, reference: torch.Tensor) -> list:
     raise no_face_in_any("reference", len(reference))
 
 
-def parse_indices(name: str, text: str) -> list[int]:
-    """Read the input called `name`: face indices from 0, separated by commas. Raises ValueError for anything else."""
+def parse_indices(name: str, text: str, otherwise: str = "") -> list[int]:
+    """Read the input called `name`: face indices from 0, separated by commas. Raises ValueError for anything else.
+
+    otherwise: what else may stand there, for the message.
+    """
     indices = [part.strip() for part in text.split(",")]
     if not all(index.isdecimal() for index in indices):
         raise ValueError(
-            f"{name}: {text!r} is not a list of face indices. Write numbers from 0, separated by commas, such as 0,2."
+            f"{name}: {text!r} is not a list of face indices. Write numbers from 0, separated by commas, such as 0,2"
+            f"{otherwise}."
         )
     return [int(index) for index in indices]
 

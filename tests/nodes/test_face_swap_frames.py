@@ -98,6 +98,12 @@ def test_a_reference_stays_with_its_target_where_an_earlier_target_is_missing(sw
         ),
         ([0, 2], {"target_faces": "all"}, r"^image: no face found in picture 1.*pass_through"),
         (
+            [0],
+            {"target_faces": "every"},
+            r"^target_faces: 'every' is not a list of face indices.* such as 0,2, or all\.$",
+        ),
+        ([0], {"reference_faces": "all"}, r"^reference_faces: 'all' is not a list of face indices.* such as 0,2\.$"),
+        (
             [3, 0],
             {"target_faces": "all", "reference_faces": "0,1"},
             r"^reference_faces: 2 indices for the 3 faces in picture 1 of image.*pass_through",
