@@ -17,6 +17,7 @@ from .recording_files import write_recording
 from .recordings import ModelPivot, ModelRecording
 
 SUFFIX = ".inversion.safetensors"
+MOST_NAMES = 20  # of files, in a message
 UNUSABLE = ("Cc", "Cs")  # kinds of characters: control, and halves of a character, which UTF-8 cannot hold
 
 
@@ -100,9 +101,12 @@ def find_recording(name: str, input_name: str) -> str:
         path = folder_paths.get_annotated_filepath(name)
         if os.path.isfile(path):
             return path
+    names = saved_recordings()
+    found = ", ".join(names[:MOST_NAMES]) or "none found"
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     raise FileNotFoundError(
         f"{input_name}: {name} is not there. Put the file into the input folder, or name one in the output folder, "
-        'followed by " [output]".'
+        f'followed by " [output]". Files to choose from: {found}{more}.'
     )
 
 

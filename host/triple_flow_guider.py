@@ -5,8 +5,7 @@ import logging
 from dataclasses import replace
 
 from ..bimd import forward_scales
-from .checks import check_at_least, check_flow_kinds, check_has_steps, check_latent_formats, check_mask
-from .control_family import check_control_family
+from .checks import check_finite, check_flow_kinds, check_has_steps, check_latent_formats, check_mask
 from .copied_conds import copy_conds
 from .entered import EnteredGuider, SamplerFunction
 from .kept_weights import KeptWeights
@@ -14,6 +13,7 @@ from .regions import curve_values, read_curve, region_mask
 from .shared_model import SharedModel
 from .stock_samplers import check_sampler
 from .triple_flow_model import TripleFlowModel
+from .wiring import check_wiring
 
 FLOW = "the forward flow"
 
@@ -38,7 +38,8 @@ class TripleFlowGuider:
     pivot_flow, forward_flow: GUIDERs of the same latent space. start_step: MSS, steps counted from the noisiest.
     forward_scale: 1 is the paper's method. Where it is 0 throughout, only the pivot flow is entered.
     forward_mask: MASK (M, H, W), where the forward flow acts. forward_curve: CURVE, what forward_scale is multiplied by
-    from the first step to the last. kept_weights: as a flow of another such guider, what that one keeps.
+    from the first step to the last. warnings: what to tell the user of how the flows are wired.
+    kept_weights: as a flow of another such guider, what that one keeps.
     """
 
     kept_weights = None
@@ -48,10 +49,9 @@ class TripleFlowGuider:
     ):
         check_flow_kinds(pivot_flow.model_patcher, forward_flow.model_patcher)
         check_latent_formats(pivot_flow.model_patcher, forward_flow.model_patcher)
-        check_at_least("start_step", start_step, 0)
         check_mask("forward_mask", forward_mask, FLOW)
-        check_control_family(pivot_flow, "pivot_flow")
-        check_control_family(forward_flow, "forward_flow")
+        self.warnings = check_wiring(pivot_flow, "pivot_flow")
+        self.warnings += check_wiring(forward_flow, "forward_flow", forward=True)
         self.pivot_flow = pivot_flow
         self.forward_flow = forward_flow
         self.start_step = start_step
@@ -79,7 +79,10 @@ class TripleFlowGuider:
         disable_pbar=False,
         seed=None,
     ):
-        """Sample with both flows entered; arguments and result as of the host's CFGGuider.sample."""
+        """Sample with both flows entered; arguments and result as of the host's CFGGuider.sample.
+
+        Raises ValueError where the graph does not fit, or a flow's model predicted NaN or Inf.
+        """
         check_has_steps(sigmas)
         check_sampler(sampler, noise, sigmas, self.model_patcher)
         steps = len(sigmas) - 1
@@ -114,9 +117,12 @@ class TripleFlowGuider:
         else:
             self._warn_that_forward_never_acts(steps)
             run = sample_pivot_flow
-        return pivot_flow.sample(
+        samples = pivot_flow.sample(
             noise, latent_image, SamplerFunction(run), sigmas, denoise_mask, callback, disable_pbar, seed
         )
+        if not samples.is_nested:
+            check_finite(samples)
+        return samples
 
     def _warn_that_forward_never_acts(self, steps: int) -> None:
         if not self.forward_scale:  # that was the user's choice

@@ -11,7 +11,7 @@ import torch
 from standins.embedding import make_embedding
 from standins.identity_net import identity_net_tensors
 from standins.lora import lora_tensors
-from standins.sdxl import DEPTHS, make_sdxl
+from standins.sdxl import TINY, make_sdxl
 from support_pack.tiny_sdxl import register_tiny_sdxl
 
 
@@ -20,7 +20,7 @@ def registered():
     register_tiny_sdxl()
 
 
-@pytest.mark.parametrize(("depths", "keys"), [((2, 10), 844), (DEPTHS[1:], None)], ids=["SDXL's depths", "tiny"])
+@pytest.mark.parametrize(("depths", "keys"), [((2, 10), 844), (TINY.depths[1:], None)], ids=["SDXL's depths", "tiny"])
 def test_identity_net_loads_whole_in_diffusers_layout(depths, keys, caplog):
     tensors = identity_net_tensors(seed=1, depths=depths)
     assert keys is None or len(tensors) == keys

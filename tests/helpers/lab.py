@@ -4,11 +4,22 @@ import argparse
 from pathlib import Path
 
 import torch
+from rehearsal.models import Sizes
 from standins.analytic import conditioning, gaussian_model
+from standins.sdxl import TINY
 
 from benchmarks.subjects import Subject
 from pocket.training import Training
 
+# The rehearsal's files for the tiny SDXL.
+NARROW = Sizes(
+    sdxl=TINY,
+    encoder={"hidden": 64, "layers": 2},
+    perceiver={"hidden": 64, "layers": 2},
+    resampler=128,
+    photomaker_rank=4,
+    lora_rank=4,
+)
 PROMPT = "a close-up of a woman in a striped blue sweater on a sunny beach at sunset"
 
 

@@ -4,6 +4,7 @@ import comfy.hooks
 import comfy.samplers
 import pytest
 import torch
+from comfy_extras.nodes_curve import CurveEditor
 from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete
 from customenhancer.nodes.inversion import DDIMInversionNode, RecordResidualNoiseNode
 from helpers.sampling import bimd, invert, picture, sample, schedule, triple_flow
@@ -181,3 +182,27 @@ def test_conds_with_the_same_hooks_still_run_in_one_batch():
     batches.clear()
     sample(triple_flow(pivot, forward), bimd(residual_noise), sigmas, noisy)
     assert batches == [2 * len(picture(batch=2)["samples"])] * 20
+
+
+def test_the_pivot_flows_keyframes_go_on_while_the_forward_flow_alone_is_asked():
+    """A curve that falls below 1 asks the pivot flow again: at the keyframe that it would have reached by itself."""
+    logged, log = call_log()
+    group = lora_hooks(1, *KEYFRAMES)
+
+    def flows():
+        model = weighted_model()
+        return [
+            flow(logged, "pivot", model, PIVOT_MEAN, group),
+            flow(logged, "forward", model.clone(), FORWARD_MEAN, None),
+        ]
+
+    pivot, forward = flows()
+    sigmas = schedule(pivot.model_patcher)
+    residual_noise, noisy = invert(pivot, sigmas, picture(batch=2))
+    log.clear()
+    falling = CurveEditor.execute({"points": [(0.0, 1.0), (0.7, 1.0), (1.0, 0.2)], "interpolation": "linear"}).result[0]
+    sample(triple_flow(pivot, forward, start_step=4, forward_curve=falling), bimd(residual_noise), sigmas, noisy)
+    asked = list(log)
+    denoised = [answer for who, _, _, answer in asked if who == "pivot"]
+    assert 4 < len(denoised) < 20
+    assert all(map(torch.equal, denoised, asked_alone(flows()[0], sigmas, asked, "pivot")))

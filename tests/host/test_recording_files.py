@@ -193,7 +193,7 @@ class TestBadInput:
         recording_files.write_recording(recording(), str(path), {})
         monkeypatch.undo()
         monkeypatch.setattr(folder_paths, "input_directory", str(folders["input"]))
-        assert f"format version {version}, and this CustomEnhancer reads version 1. Update" in self.refused(path)
+        assert f"format version {version!r}, and this CustomEnhancer reads version 1. Update" in self.refused(path)
 
     DAMAGE = {
         "no anchors": (lambda t, m: t.pop("anchors"), "anchors is missing"),
@@ -204,8 +204,22 @@ class TestBadInput:
         "NaN": (lambda t, m: t["anchors"].fill_(float("nan")), "anchors holds NaN"),
         "not ascending": (lambda t, m: t.update(sigmas=t["sigmas"].flip(0)), "sigmas does not ascend from 0"),
         "no steps": (lambda t, m: t.update({k: v[:1].clone() for k, v in t.items()}), "predictions is torch.float32"),
+        "no picture": (lambda t, m: TestBadInput.reshape(t, m, ()), "anchors holds latents of shape []"),
+        "one row": (lambda t, m: TestBadInput.reshape(t, m, (2, 4)), "anchors holds latents of shape [2, 4]"),
+        "zero-size": (lambda t, m: TestBadInput.reshape(t, m, (2, 0, 8, 8)), "anchors holds latents of shape [2, 0"),
+        "many axes": (lambda t, m: TestBadInput.reshape(t, m, (1,) * 9), "anchors holds latents of shape [1, 1"),
+        "a number for nothing": (lambda t, m: m.update(latent_shape="9" * 5000), "anchors holds latents of shape"),
+        "a kind too long": (lambda t, m: m.update(model_kind="x" * 5000), "model_kind has 5000 characters"),
+        "no real numbers": (lambda t, m: t.update(anchors=t["anchors"].bool()), "anchors is torch.bool"),
         "one number": (lambda t, m: t.update(sigmas=torch.tensor(0.0)), "sigmas is torch.float32 of shape"),
     }
+
+    @staticmethod
+    def reshape(tensors, metadata, shape):
+        """Latents of another shape, and all else as it has to be."""
+        metadata["latent_shape"] = json.dumps(list(shape))
+        for key, length in (("anchors", 7), ("predictions", 6)):
+            tensors[key] = torch.zeros(length, *shape)
 
     @pytest.mark.parametrize("what", DAMAGE)
     def test_a_damaged_file_is_refused(self, what, folders):
@@ -215,7 +229,17 @@ class TestBadInput:
             metadata, tensors = file.metadata(), {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
         damage(tensors, metadata)
         save_file(tensors, path, metadata)
-        assert f"is damaged: {says}" in self.refused(path)
+        said = self.refused(path)
+        assert f"is damaged: {says}" in said and len(said) < 1000
+
+    def test_what_else_is_in_a_file_is_not_read(self, folders, monkeypatch):
+        """A large tensor of another's, or one of a type that this PyTorch does not have."""
+        path, saved = folders["input"] / NAME, recording()
+        recording_files.write_recording(saved, str(path), {})
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata, tensors = file.metadata(), {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
+        save_file({**tensors, "surplus": torch.zeros(8, dtype=torch.complex64)}, path, metadata)
+        assert_same(load(NAME)[0], saved)
 
     def test_a_pivot_is_refused_where_residual_noise_is_asked_for(self):
         with pytest.raises(ValueError, match=r"^residual_noise_name: .* is a pivot without residual noise"):

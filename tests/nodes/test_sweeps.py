@@ -151,5 +151,5 @@ class TestPlot:
             SimilarityPlotNode.execute([0.0, 1.0, 2.0], [0.5, 0.6])
 
     def test_what_is_no_number_is_refused(self):
-        with pytest.raises(ValueError, match="^similarities: holds NaN or Inf"):
+        with pytest.raises(ValueError, match="^similarities: is nan"):
             SimilarityPlotNode.execute([0.0, 1.0], [0.5, float("nan")])

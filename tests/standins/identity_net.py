@@ -43,11 +43,9 @@ def _out_layer(weights, name, width):
     weights.silence(name, slice(LANES))
 
 
-def identity_net_tensors(
-    seed: int = 0, model_channels: int = 32, depths: tuple[int, int] = SDXL_DEPTHS
-) -> dict[str, torch.Tensor]:
-    """The file's 844 tensors (at SDXL's own depths), float16, for an SDXL UNet this wide (really 320) and this deep."""
-    weights, embedding = Weights(seed), 4 * model_channels
+def draw_identity_net(weights: Weights, model_channels: int = 32, depths: tuple[int, int] = SDXL_DEPTHS) -> None:
+    """Draw the file's 844 tensors (at SDXL's own depths) for an SDXL UNet this wide (really 320) and this deep."""
+    embedding = 4 * model_channels
     weights.conv("conv_in", 4, model_channels)
     for name, inputs in (("time_embedding", model_channels), ("add_embedding", VECTOR)):
         weights.linear(f"{name}.linear_1", inputs, embedding)
@@ -72,6 +70,12 @@ def identity_net_tensors(
     for index, channels in enumerate(stored):
         _out_layer(weights, f"controlnet_down_blocks.{index}", channels)
     _out_layer(weights, "controlnet_mid_block", width)
+
+
+def identity_net_tensors(seed: int = 0, depths: tuple[int, int] = SDXL_DEPTHS) -> dict[str, torch.Tensor]:
+    """The tensors for the tiny UNet, float16."""
+    weights = Weights(seed)
+    draw_identity_net(weights, depths=depths)
     return weights.tensors
 
 

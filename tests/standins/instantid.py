@@ -66,12 +66,14 @@ def instantid_tensors(
     }
 
 
-def make_instantid(path: Path, seed: int = 0, depths: tuple[int, int] = SDXL_DEPTHS) -> Path:
-    """Write a stand-in file for the tiny UNet: in the dict layout (.bin) or the prefixed one (.safetensors).
+def make_instantid(
+    path: Path, seed: int = 0, depths: tuple[int, int] = SDXL_DEPTHS, model_channels: int = 32, width: int = 128
+) -> Path:
+    """Write a stand-in file: in the dict layout (.bin) or the prefixed one (.safetensors).
 
-    10 MB at one transformer block an attention, 51 MB at SDXL's own depths. Returns the path.
+    For the tiny UNet 10 MB at one transformer block an attention, 51 MB at SDXL's own depths. Returns the path.
     """
-    parts = instantid_tensors(seed, depths=depths)
+    parts = instantid_tensors(seed, model_channels, depths, width)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".safetensors":
         flat = {f"{part}.{key}": tensor for part, tensors in parts.items() for key, tensor in tensors.items()}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from standins.sdxl import CHANNELS, CLIP_HIDDEN, CLIP_LAYERS, CONTEXT, DEPTHS, Weights
+from standins.sdxl import CONTEXT, TINY, Size, Weights
 
 RANK = 4
 # Change of a weight in units of its own size, in the UNet and in the text encoders.
@@ -22,35 +22,50 @@ TRANSFORMERS = (
 )
 
 
-def _pair(weights, name, n_in, n_out, change):
+def _pair(weights, name, n_in, n_out, change, rank):
     """The low-rank difference of a weight that was drawn with variance 1 / n_in. alpha equals the rank: scale 1."""
-    weights.normal(f"{name}.lora_down.weight", RANK, n_in, std=n_in**-0.5)
-    weights.normal(f"{name}.lora_up.weight", n_out, RANK, std=change * RANK**-0.5)
-    weights.tensors[f"{name}.alpha"] = torch.tensor(float(RANK), dtype=torch.float16)
+    weights.normal(f"{name}.lora_down.weight", rank, n_in, std=n_in**-0.5)
+    weights.normal(f"{name}.lora_up.weight", n_out, rank, std=change * rank**-0.5)
+    weights.put(f"{name}.alpha", torch.tensor(float(rank)))
 
 
-def lora_tensors(seed: int = 0, unet_change: float = UNET_CHANGE) -> dict[str, torch.Tensor]:
-    """The file's tensors, float16, for the tiny SDXL. unet_change: of the UNet's weights, as a share of their size."""
+def _transformer(weights, name, width, depth, change, rank, every_layer):
+    for block in (f"{name}_transformer_blocks_{index}" for index in range(depth)):
+        for attention, context in (("attn1", width), ("attn2", CONTEXT)):
+            for layer, n_in in (("to_q", width), ("to_k", context), ("to_v", context), ("to_out_0", width)):
+                _pair(weights, f"{block}_{attention}_{layer}", n_in, width, change, rank)
+        if every_layer:
+            _pair(weights, f"{block}_ff_net_0_proj", width, 8 * width, change, rank)
+            _pair(weights, f"{block}_ff_net_2", 4 * width, width, change, rank)
+    if every_layer:
+        for layer in ("proj_in", "proj_out"):
+            _pair(weights, f"{name}_{layer}", width, width, change, rank)
+
+
+def lora_tensors(
+    seed: int = 0, unet_change: float = UNET_CHANGE, size: Size = TINY, rank: int = RANK, every_layer: bool = False
+) -> dict[str, torch.Tensor]:
+    """The file's tensors, float16. unet_change: of the UNet's weights, as a share of their size.
+
+    every_layer: the other linear layers of the UNet's transformers as well, as kohya's trainer does by default.
+    """
     weights = Weights(seed)
     for level, places in TRANSFORMERS:
-        width = CHANNELS[level]
-        blocks = [f"lora_unet_{place}_transformer_blocks_{block}" for place in places for block in range(DEPTHS[level])]
-        for block in blocks:
-            for attention, context in (("attn1", width), ("attn2", CONTEXT)):
-                for name, n_in in (("to_q", width), ("to_k", context), ("to_v", context), ("to_out_0", width)):
-                    _pair(weights, f"{block}_{attention}_{name}", n_in, width, unet_change)
-    for number, width in ((1, 768), (2, 1280)):
-        for index in range(CLIP_LAYERS):
+        for place in places:
+            name, shape = f"lora_unet_{place}", (size.channels[level], size.depths[level])
+            _transformer(weights, name, *shape, unet_change, rank, every_layer)
+    for number, width, layers, hidden in zip((1, 2), (768, 1280), size.clip_layers, size.clip_hidden, strict=True):
+        for index in range(layers):
             layer = f"lora_te{number}_text_model_encoder_layers_{index}"
             for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
-                _pair(weights, f"{layer}_self_attn_{name}", width, width, TEXT_CHANGE)
-            _pair(weights, f"{layer}_mlp_fc1", width, CLIP_HIDDEN, TEXT_CHANGE)
-            _pair(weights, f"{layer}_mlp_fc2", CLIP_HIDDEN, width, TEXT_CHANGE)
+                _pair(weights, f"{layer}_self_attn_{name}", width, width, TEXT_CHANGE, rank)
+            _pair(weights, f"{layer}_mlp_fc1", width, hidden, TEXT_CHANGE, rank)
+            _pair(weights, f"{layer}_mlp_fc2", hidden, width, TEXT_CHANGE, rank)
     return weights.tensors
 
 
-def make_lora(path: Path, seed: int = 0) -> Path:
-    """Write a stand-in LoRA (safetensors, 1 MB) and return its path."""
+def make_lora(path: Path, seed: int = 0, **settings) -> Path:
+    """Write a stand-in LoRA (safetensors, 1 MB for the tiny SDXL) and return its path. settings: of `lora_tensors`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(lora_tensors(seed), path, metadata={"ss_network_module": "networks.lora"})
+    save_file(lora_tensors(seed, **settings), path, metadata={"ss_network_module": "networks.lora"})
     return path

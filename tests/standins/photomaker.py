@@ -4,7 +4,9 @@ It is no trained model: pictures of different people give different embeddings, 
 """
 
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import safetensors.torch
 import torch
@@ -115,14 +117,26 @@ def lora_tensors(
     return weights.tensors
 
 
-def make_photomaker(path: Path, seed: int = 0, depths: tuple[int, int] = SDXL_DEPTHS, version: int = 1) -> Path:
+def make_photomaker(
+    path: Path,
+    seed: int = 0,
+    depths: tuple[int, int] = SDXL_DEPTHS,
+    version: int = 1,
+    encoder: Mapping[str, int] = MappingProxyType({}),
+    perceiver: Mapping[str, int] = MappingProxyType({}),
+    lora: Mapping[str, int] = MappingProxyType({}),
+) -> Path:
     """Write a stand-in file (V1 46 MB, V2 61 MB) in the dict layout (.bin) or the prefixed one (.safetensors).
 
-    Returns its path.
+    encoder, perceiver, lora: sizes of these parts, as `encoder_tensors`, `perceiver_tensors` and `lora_tensors` take
+    them. Returns its path.
     """
-    parts = {"id_encoder": encoder_tensors(seed), "lora_weights": lora_tensors(seed + 1, depths=depths)}
+    parts = {
+        "id_encoder": encoder_tensors(seed, **encoder),
+        "lora_weights": lora_tensors(seed + 1, depths=depths, **lora),
+    }
     if version == 2:
-        parts["id_encoder"] |= perceiver_tensors(seed + 2)
+        parts["id_encoder"] |= perceiver_tensors(seed + 2, **perceiver)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".safetensors":
         flat = {f"{part}.{key}": tensor for part, tensors in parts.items() for key, tensor in tensors.items()}

@@ -12,19 +12,15 @@ text, vector conditioning, time step and picture in every block) push that pictu
 """
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 from standins.taesd import vae_weights
 
-CHANNELS = (32, 64, 128)
-DEPTHS = (0, 1, 1)
-EMBEDDING = 128
 CONTEXT = 2048
 VECTOR = 2816
-CLIP_LAYERS = 3
-CLIP_HIDDEN = 512
 VOCABULARY = 49408
 TOKENS = 77
 
@@ -35,6 +31,24 @@ LOW_OCTAVES = 0.17
 INFLUENCE = 0.04
 
 
+@dataclass(frozen=True)
+class Size:
+    """How wide and deep a network of SDXL's layout is.
+
+    channels, depths: of the UNet's three levels, from full to quarter size; depths in transformer blocks.
+    clip_layers, clip_hidden: of CLIP-L and of CLIP-G; hidden widths of their feed-forward layers.
+    """
+
+    channels: tuple[int, int, int]
+    depths: tuple[int, int, int]
+    clip_layers: tuple[int, int]
+    clip_hidden: tuple[int, int]
+
+
+TINY = Size(channels=(32, 64, 128), depths=(0, 1, 1), clip_layers=(3, 3), clip_hidden=(512, 512))
+FULL = Size(channels=(320, 640, 1280), depths=(0, 2, 10), clip_layers=(12, 32), clip_hidden=(3072, 5120))
+
+
 class Weights:
     """Draws named weights from one seeded generator into a dict of float16 tensors."""
 
@@ -42,10 +56,18 @@ class Weights:
         self.generator = torch.Generator().manual_seed(seed)
         self.tensors = {}
 
-    def normal(self, key, *shape, std=1.0):
-        """Draw one tensor and return it (it may be edited in place)."""
-        self.tensors[key] = torch.randn(shape, generator=self.generator).mul_(std).half()
+    def draw(self, *shape, std=1.0):
+        """Draw one tensor, which gets no name."""
+        return torch.randn(shape, generator=self.generator).mul_(std).half()
+
+    def put(self, key, tensor):
+        """Give a tensor its name, and return what was stored (it may be edited in place)."""
+        self.tensors[key] = tensor.half()
         return self.tensors[key]
+
+    def normal(self, key, *shape, std=1.0):
+        """Draw one tensor, give it its name and return it (it may be edited in place)."""
+        return self.put(key, self.draw(*shape, std=std))
 
     def linear(self, name, n_in, n_out, gain=1.0, bias=True):
         """A linear layer that keeps unit variance times `gain`."""
@@ -71,10 +93,10 @@ class Weights:
         self.tensors[f"{name}.bias"][rows] = 0
 
 
-def _resblock(weights, name, n_in, n_out, lanes=LANES):
+def _resblock(weights, name, n_in, n_out, embedding, lanes=LANES):
     weights.norm(f"{name}.in_layers.0", n_in)
     weights.conv(f"{name}.in_layers.2", n_in, n_out)
-    weights.linear(f"{name}.emb_layers.1", EMBEDDING, n_out)
+    weights.linear(f"{name}.emb_layers.1", embedding, n_out)
     weights.norm(f"{name}.out_layers.0", n_out)
     weights.conv(f"{name}.out_layers.3", n_out, n_out, gain=0.7)
     weights.silence(f"{name}.out_layers.3", slice(lanes))
@@ -131,23 +153,23 @@ def _upsample(weights, name, width):
         conv[lane, lane] = bilinear
 
 
-def _unet(weights):
-    name = "model.diffusion_model"
-    weights.linear(f"{name}.time_embed.0", CHANNELS[0], EMBEDDING)
-    weights.linear(f"{name}.time_embed.2", EMBEDDING, EMBEDDING)
-    weights.linear(f"{name}.label_emb.0.0", VECTOR, EMBEDDING, gain=2.0)
-    weights.linear(f"{name}.label_emb.0.2", EMBEDDING, EMBEDDING, gain=2.0)
+def _unet(weights, size):
+    name, embedding = "model.diffusion_model", 4 * size.channels[0]
+    weights.linear(f"{name}.time_embed.0", size.channels[0], embedding)
+    weights.linear(f"{name}.time_embed.2", embedding, embedding)
+    weights.linear(f"{name}.label_emb.0.0", VECTOR, embedding, gain=2.0)
+    weights.linear(f"{name}.label_emb.0.2", embedding, embedding, gain=2.0)
 
-    first = weights.conv(f"{name}.input_blocks.0.0", 4, CHANNELS[0])
+    first = weights.conv(f"{name}.input_blocks.0.0", 4, size.channels[0])
     weights.silence(f"{name}.input_blocks.0.0", slice(LANES))
     first[:LANES, :, 1, 1] = torch.eye(LANES)
-    width, skips, index = CHANNELS[0], [CHANNELS[0]], 1
-    for level, channels in enumerate(CHANNELS):
+    width, skips, index = size.channels[0], [size.channels[0]], 1
+    for level, channels in enumerate(size.channels):
         for _ in range(2):
-            _resblock(weights, f"{name}.input_blocks.{index}.0", width, channels)
+            _resblock(weights, f"{name}.input_blocks.{index}.0", width, channels, embedding)
             width = channels
-            if DEPTHS[level]:
-                transformer(weights, f"{name}.input_blocks.{index}.1", width, DEPTHS[level])
+            if size.depths[level]:
+                transformer(weights, f"{name}.input_blocks.{index}.1", width, size.depths[level])
             skips.append(width)
             index += 1
         if level < 2:
@@ -155,22 +177,23 @@ def _unet(weights):
             skips.append(width)
             index += 1
 
-    _resblock(weights, f"{name}.middle_block.0", width, width)
-    transformer(weights, f"{name}.middle_block.1", width, DEPTHS[-1])
-    _resblock(weights, f"{name}.middle_block.2", width, width)
+    _resblock(weights, f"{name}.middle_block.0", width, width, embedding)
+    transformer(weights, f"{name}.middle_block.1", width, size.depths[-1])
+    _resblock(weights, f"{name}.middle_block.2", width, width, embedding)
 
     for index in range(9):
         level = 2 - index // 3
-        last = index == 8
-        below, width = width, CHANNELS[level]
+        below, width = width, size.channels[level]
+        # The head normalises channels in 32 groups: the last block keeps the group that has the lanes to them alone.
+        lanes = max(2 * LANES, width // 32) if index == 8 else LANES
         block = f"{name}.output_blocks.{index}"
-        skip = _resblock(weights, f"{block}.0", below + skips.pop(), width, lanes=2 * LANES if last else LANES)
+        skip = _resblock(weights, f"{block}.0", below + skips.pop(), width, embedding, lanes)
         _join_lanes(skip, below, index)
-        if DEPTHS[level]:
-            transformer(weights, f"{block}.1", width, DEPTHS[level])
+        if size.depths[level]:
+            transformer(weights, f"{block}.1", width, size.depths[level])
         if index in (2, 5):
             _upsample(weights, f"{block}.2.conv", width)
-    _head(weights, f"{name}.out")
+    _head(weights, f"{name}.out", size.channels[0])
 
 
 def _join_lanes(skip, below, index):
@@ -186,52 +209,58 @@ def _join_lanes(skip, below, index):
             skip[LANES + lane] = -skip[lane]
 
 
-def _head(weights, name):
-    # One group per channel here: every lane is brought to unit variance, as noise must be.
-    weights.norm(f"{name}.0", CHANNELS[0])
+def _head(weights, name, width):
+    # At 32 channels each is a group: every lane is brought to unit variance, as noise must be. Wider, all lanes are.
+    weights.norm(f"{name}.0", width)
     weights.tensors[f"{name}.0.weight"][: 2 * LANES] = 1
     weights.tensors[f"{name}.0.bias"][: 2 * LANES] = 0
-    others = CHANNELS[0] - 2 * LANES
-    head = weights.normal(f"{name}.2.weight", 4, CHANNELS[0], 1, 1, std=INFLUENCE / math.sqrt(others))
+    head = weights.draw(4, width, 1, 1, std=INFLUENCE / math.sqrt(width - 2 * LANES))
     head = head.repeat(1, 1, 3, 3) / 3
     head[:, : 2 * LANES] = 0
     for lane in range(LANES):  # silu(a) - silu(-a) = a
         head[lane, lane, 1, 1], head[lane, LANES + lane, 1, 1] = 1, -1
-    weights.tensors[f"{name}.2.weight"] = head
-    weights.tensors[f"{name}.2.bias"] = torch.zeros(4, dtype=torch.float16)
+    weights.put(f"{name}.2.weight", head)
+    weights.put(f"{name}.2.bias", torch.zeros(4))
 
 
-def _clip_l(weights):
+def _clip_l(weights, layers, hidden):
     name, width = "conditioner.embedders.0.transformer.text_model", 768
     weights.normal(f"{name}.embeddings.token_embedding.weight", VOCABULARY, width)
     weights.normal(f"{name}.embeddings.position_embedding.weight", TOKENS, width, std=0.3)
-    for index in range(CLIP_LAYERS):
+    for index in range(layers):
         layer = f"{name}.encoder.layers.{index}"
         weights.norm(f"{layer}.layer_norm1", width)
         for projection in ("q_proj", "k_proj", "v_proj", "out_proj"):
             weights.linear(f"{layer}.self_attn.{projection}", width, width)
         weights.norm(f"{layer}.layer_norm2", width)
-        weights.linear(f"{layer}.mlp.fc1", width, CLIP_HIDDEN)
-        weights.linear(f"{layer}.mlp.fc2", CLIP_HIDDEN, width)
+        weights.linear(f"{layer}.mlp.fc1", width, hidden)
+        weights.linear(f"{layer}.mlp.fc2", hidden, width)
     weights.norm(f"{name}.final_layer_norm", width)
 
 
-def _clip_g(weights):
+def _clip_g(weights, layers, hidden):
     name, width = "conditioner.embedders.1.model", 1280
     weights.normal(f"{name}.token_embedding.weight", VOCABULARY, width)
     weights.normal(f"{name}.positional_embedding", TOKENS, width, std=0.3)
-    for index in range(CLIP_LAYERS):
+    for index in range(layers):
         layer = f"{name}.transformer.resblocks.{index}"
         weights.norm(f"{layer}.ln_1", width)
         weights.normal(f"{layer}.attn.in_proj_weight", 3 * width, width, std=1 / math.sqrt(width))
         weights.normal(f"{layer}.attn.in_proj_bias", 3 * width, std=0.1)
         weights.linear(f"{layer}.attn.out_proj", width, width)
         weights.norm(f"{layer}.ln_2", width)
-        weights.linear(f"{layer}.mlp.c_fc", width, CLIP_HIDDEN)
-        weights.linear(f"{layer}.mlp.c_proj", CLIP_HIDDEN, width)
+        weights.linear(f"{layer}.mlp.c_fc", width, hidden)
+        weights.linear(f"{layer}.mlp.c_proj", hidden, width)
     weights.norm(f"{name}.ln_final", width)
     weights.normal(f"{name}.text_projection", width, width, std=1 / math.sqrt(width))
-    weights.tensors[f"{name}.logit_scale"] = torch.tensor(4.6055, dtype=torch.float16)
+    weights.put(f"{name}.logit_scale", torch.tensor(4.6055))
+
+
+def draw_networks(weights: Weights, size: Size) -> None:
+    """Draw the UNet and both text encoders under the names of SDXL's single file; what is left of it is the VAE."""
+    _unet(weights, size)
+    _clip_l(weights, size.clip_layers[0], size.clip_hidden[0])
+    _clip_g(weights, size.clip_layers[1], size.clip_hidden[1])
 
 
 def make_sdxl(path: Path, seed: int = 0) -> Path:
@@ -242,11 +271,9 @@ def make_sdxl(path: Path, seed: int = 0) -> Path:
     The host loads it with its stock checkpoint loader once `support_pack.tiny_sdxl.register_tiny_sdxl()` has run.
     """
     weights = Weights(seed)
-    _unet(weights)
-    _clip_l(weights)
-    _clip_g(weights)
+    draw_networks(weights, TINY)
     for key, tensor in vae_weights().items():
-        weights.tensors[f"first_stage_model.{key}"] = tensor.half()
+        weights.put(f"first_stage_model.{key}", tensor)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(weights.tensors, path, metadata={"format": "pt"})
     return path

@@ -1,0 +1,124 @@
+"""What each executing node takes: memory, and weights that a LoRA was applied to."""
+
+import functools
+import gc
+import threading
+import time
+from collections import defaultdict
+
+import comfy.lora
+import comfy.model_management
+import execution
+import psutil
+import torch
+
+PAUSE = 0.02  # seconds between two looks at the memory
+UNET = "diffusion_model."
+
+_process = psutil.Process()
+
+
+def _device_module():
+    """torch's module for the accelerator, if the host uses one that counts its memory."""
+    module = getattr(torch, comfy.model_management.get_torch_device().type, None)
+    return module if hasattr(module, "max_memory_allocated") else None
+
+
+class Gauges:
+    """What each node takes, by prompt and node; memory is in bytes, at most at a time.
+
+    processor: seconds of processor time, of all threads. process: resident memory, files that are mapped into it
+    included. device: of the accelerator in use, by anyone; device_tensors: what PyTorch's allocator gave out there.
+    weights: of the UNet, that patches were worked into.
+    """
+
+    def __init__(self):
+        self.nodes = defaultdict(dict)
+        self._now, self._device = None, _device_module()
+        threading.Thread(target=self._look, daemon=True, name="memory gauge").start()
+
+    def enter(self, prompt_id: str, node_id: str) -> None:
+        """A node starts."""
+        zeros = dict.fromkeys(("processor", "process", "device", "device_tensors", "weights"), 0)
+        node = self.nodes[prompt_id].setdefault(node_id, zeros)
+        node["processor"] -= _processor_seconds()
+        if self._device:
+            self._device.reset_peak_memory_stats()
+        self._now = node
+        self._read(node)
+
+    def leave(self) -> None:
+        """It ends."""
+        node, self._now = self._now, None
+        self._read(node)
+        node["processor"] += _processor_seconds()
+        if self._device:
+            node["device_tensors"] = max(node["device_tensors"], self._device.max_memory_allocated())
+
+    def add_weight(self) -> None:
+        """Patches were worked into one weight."""
+        if node := self._now:
+            node["weights"] += 1
+
+    def _look(self) -> None:
+        while True:
+            if node := self._now:
+                self._read(node)
+            time.sleep(PAUSE)
+
+    def _read(self, node: dict) -> None:
+        node["process"] = max(node["process"], _process.memory_info().rss)
+        if self._device:
+            node["device"] = max(node["device"], device_in_use(self._device))
+
+
+def _processor_seconds() -> float:
+    times = _process.cpu_times()
+    return times.user + times.system
+
+
+def device_in_use(module) -> int:
+    """Bytes of the accelerator that are not free."""
+    free, total = module.mem_get_info()
+    return total - free
+
+
+def held() -> dict[str, int]:
+    """What is held now, in bytes: resident memory, all tensors that Python can reach, and the accelerator's."""
+    gc.collect()
+    storages = {}
+    for thing in gc.get_objects():
+        if issubclass(type(thing), torch.Tensor):
+            storage = thing.untyped_storage()
+            storages[storage.data_ptr()] = storage.nbytes()
+    module = _device_module()
+    return {
+        "process": _process.memory_info().rss,
+        "tensors": sum(storages.values()),
+        "device": device_in_use(module) if module else 0,
+        "device_tensors": module.memory_allocated() if module else 0,
+    }
+
+
+def install() -> Gauges:
+    """Wrap the host's execution of a node, and its working of patches into a weight. Results pass through untouched."""
+    gauges = Gauges()
+    execute, calculate_weight = execution.execute, comfy.lora.calculate_weight
+
+    @functools.wraps(execute)
+    async def gauged_execute(server, dynprompt, caches, current_item, extra_data, executed, prompt_id, *rest):
+        gauges.enter(prompt_id, current_item)
+        try:
+            return await execute(server, dynprompt, caches, current_item, extra_data, executed, prompt_id, *rest)
+        finally:
+            gauges.leave()
+
+    @functools.wraps(calculate_weight)
+    def counted_calculate_weight(patches, weight, key, *args, **kwargs):
+        if key.startswith(UNET):
+            gauges.add_weight()
+        return calculate_weight(patches, weight, key, *args, **kwargs)
+
+    execution.execute = gauged_execute
+    comfy.lora.calculate_weight = counted_calculate_weight
+    return gauges
