@@ -13,15 +13,17 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import psutil
 import torch
-from helpers.host_client import Host
+from helpers.host_client import Host, PromptError
 
 from benchmarks.machine import commit, processor
 from devtools.cache import cache
-from devtools.processes import say
+from devtools.processes import SetupError, say
 from pocket.loading import CHECKOUT
 from rehearsal.flows import Rehearsal
 from rehearsal.graphs import FLOWS, Extent
@@ -33,17 +35,26 @@ RESULTS = Path(__file__).resolve().parent / "results"
 BOUND = 1e-3  # above it a reconstruction is not exact
 
 
-def rehearse(server: RealSizeServer, extent: Extent, flows=tuple(FLOWS)) -> dict:
-    """Run the flows and the precisions in a server that is not yet entered. Returns the results, ready for JSON."""
-    began = time.perf_counter()
+def rehearse(server: RealSizeServer, extent: Extent, flows: Sequence[str] = tuple(FLOWS)) -> Iterator[dict]:
+    """Run the precisions and the flows in a server that is not yet entered.
+
+    After each of them come the results so far, ready for JSON: a host that dies of one leaves those before it.
+    """
+    began, found = time.perf_counter(), {}
     with server:
         host = Host(server.url)
         rehearsal = Rehearsal(host, server.log, extent)
-        found = {name: rehearsal.flow(name) for name in flows}
-        found["precisions"] = rehearsal.precisions()
-        stats = host.get_json("/system_stats")
+        runs = {"precisions": rehearsal.precisions, **{name: partial(rehearsal.flow, name) for name in flows}}
+        for name, run in runs.items():
+            found[name] = run()
+            about = _about(server, host, extent, time.perf_counter() - began)
+            yield {"about": about | {"faces": rehearsal.faces}, "flows": dict(found)}
+
+
+def _about(server: RealSizeServer, host: Host, extent: Extent, seconds: float) -> dict[str, str]:
+    stats = host.get_json("/system_stats")
     device, system = stats["devices"][0], stats["system"]
-    about = {
+    return {
         "machine": f"{device['name']}; {processor()}, {os.cpu_count()} cores, {system['ram_total'] / GIB:.0f} GiB",
         "system": platform.platform(),
         "date": datetime.date.today().isoformat(),
@@ -52,14 +63,12 @@ def rehearse(server: RealSizeServer, extent: Extent, flows=tuple(FLOWS)) -> dict
         "ComfyUI": system["comfyui_version"],
         "CustomEnhancer": commit(),
         "pictures": f"{extent.side} pixels, {extent.steps} steps, starting step {extent.start_step}, cfg 5",
-        "faces": rehearsal.faces,
         "host's flags": " ".join(
             str(part) for part in server.command if str(part).endswith("-unet") or part == "--cpu"
         ),
-        "seconds, all": f"{time.perf_counter() - began:.0f}, the host's start included",
+        "seconds, all": f"{seconds:.0f}, the host's start included",
         "memory of this client": f"{psutil.Process().memory_info().rss / GIB:.1f} GiB",
     }
-    return {"about": about, "flows": found}
 
 
 def inexact(results: dict) -> list[str]:
@@ -109,17 +118,20 @@ def main() -> int:
     log = CHECKOUT / "output" / "rehearsal" / "comfyui.log"
     for folder in (options.output, log.parent):
         folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="customenhancer-") as base:
-        results = rehearse(RealSizeServer(Path(base), comfyui, models, cpu, options.precision, log), extent)
-    page = markdown(results)
+    say(f"The host's log: {log}")
     name = f"{'cpu' if cpu else 'accelerator'}-{options.precision}-{extent.side}px-{extent.steps}-steps"
-    (options.output / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    (options.output / f"{name}.md").write_text(page, encoding="utf-8")
-    say(page)
+    with tempfile.TemporaryDirectory(prefix="customenhancer-") as base:
+        for results in rehearse(RealSizeServer(Path(base), comfyui, models, cpu, options.precision, log), extent):
+            (options.output / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+            (options.output / f"{name}.md").write_text(markdown(results), encoding="utf-8")
+    say(markdown(results))
     faults = inexact(results)
     say("\n".join(faults) or f"Every reconstruction within {BOUND:g}, every result finite.")
     return 1 if faults else 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    try:
+        sys.exit(main())
+    except (SetupError, PromptError) as error:
+        sys.exit(str(error))

@@ -1,7 +1,6 @@
 """The models folder of a rehearsal: every file at its real size, with the real names of its tensors, from a seed."""
 
 import importlib.util
-import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -16,11 +15,14 @@ from standins.lora import make_lora
 from standins.photomaker import make_photomaker
 from standins.sdxl import FULL, Size, Weights, draw_networks
 
-from devtools.processes import say
+from devtools.cache import digest
+from devtools.processes import SetupError, say
+from rehearsal import TESTS
 from rehearsal.vae import draw_vae
 from rehearsal.writing import write_safetensors
 
-MARKER = "complete.json"
+MARKER = "made_of.txt"  # a digest of seed, sizes and code
+DRAWING = (*(TESTS / "standins").glob("*.py"), *(Path(__file__).with_name(f"{name}.py") for name in ("vae", "writing")))
 FACE_PACKAGES = ("cv2", "insightface", "onnx", "onnxruntime", "skimage")
 # What the real files hold. PhotoMaker's text encoder widths are the stand-in's own.
 ENCODER = {"hidden": 1024, "layers": 24}
@@ -71,7 +73,7 @@ def writers(seed: int, sizes: Sizes) -> dict[str, Callable[[Path], object]]:
         f"checkpoints/{SDXL}": partial(draw_checkpoint, size=sizes.sdxl),
         f"controlnet/{IDENTITY_NET}": partial(draw_identity_net, **unet),
     }
-    of_lora = {"rank": sizes.lora_rank, "unet_change": LORA_CHANGE, "every_layer": True}
+    of_lora = {"rank": sizes.lora_rank, "unet_change": LORA_CHANGE}
     return {
         **{
             place: partial(write_safetensors, draw=draw, seed=seed, metadata={"format": "pt"})
@@ -87,16 +89,19 @@ def writers(seed: int, sizes: Sizes) -> dict[str, Callable[[Path], object]]:
 
 
 def ensure_models(folder: Path, seed: int, sizes: Sizes = Sizes()) -> Path:
-    """Write the files that `folder` lacks, 11 GB in all, and return it; all, if it has those of another seed or size.
+    """Write the files that `folder` lacks, 11 GB in all, and return it; all, if what it has was made otherwise.
 
     The face models are the tests' small stand-ins: one face in any picture.
 
-    Raises OSError where the disk is full.
+    Raises SetupError for a folder with other things in it, OSError where the disk is full.
     """
-    marker, made_of = folder / MARKER, {"seed": seed, "sizes": repr(sizes)}
-    if not marker.is_file() or json.loads(marker.read_text(encoding="utf-8")) != made_of:
+    marker, made_of = folder / MARKER, digest(*DRAWING, more=repr((seed, sizes)))
+    if folder.exists() and any(folder.iterdir()) and not marker.is_file():
+        raise SetupError(f"{folder} has other things in it: --models names a folder for this rehearsal alone")
+    if not marker.is_file() or marker.read_text(encoding="utf-8") != made_of:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
+        marker.write_text("unfinished", encoding="utf-8")
     absent = {place: write for place, write in writers(seed, sizes).items() if not (folder / place).is_file()}
 
     def write_one(place: str) -> None:
@@ -109,5 +114,5 @@ def ensure_models(folder: Path, seed: int, sizes: Sizes = Sizes()) -> Path:
         from standins.faces import FixturePicture, make_face_models, upright_face
 
         make_face_models(folder, [FixturePicture(None, (upright_face(0.5, 0.34, 0.32),))])
-    marker.write_text(json.dumps(made_of), encoding="utf-8")
+    marker.write_text(made_of, encoding="utf-8")
     return folder

@@ -21,8 +21,8 @@ NODES = {
 }
 PATCHED = ("UNet weights", "text encoder weights", "attention layers", "control tensors")
 NOTES = """\
-- Seconds are those of the clock, and where other programs run beside this one they say little; processor seconds are
-  the host's own, of all its threads.
+- Seconds are those of the clock, which say little where other programs run beside this one; in brackets, the host's own
+  processor time, of all its threads.
 - Scene, ResInversion, three flows and reconstruction ask guiders: so many times each. Entering the forward flow is in
   the seconds of the three flows, and so is what it takes to give the UNet the other flow's weights.
 - Peak memory is that of the host's process, weights that are mapped from files included, and beside it, in brackets,
@@ -56,10 +56,12 @@ def _rows(flows) -> Iterator[tuple[str, list[str]]]:
         if any(each[row].get("guider_calls") for each in taken):
             yield f"guider calls, {row}", [_count(each[row].get("guider_calls")) for each in taken]
     for row in NODES:
-        yield f"seconds, {row}", [f"{each[row]['seconds']:.1f}" if each[row] else "" for each in taken]
-    yield "seconds, all", [f"{flow['seconds']:.1f}" for flow in flows]
+        yield f"seconds, {row}", [_seconds(each[row]) for each in taken]
     whole = [_together(list(flow["nodes"].values())) for flow in flows]
-    yield "processor seconds, all", [f"{each['processor']:.1f}" for each in whole]
+    yield (
+        "seconds, all",
+        [_seconds({**each, "seconds": flow["seconds"]}) for each, flow in zip(whole, flows, strict=True)],
+    )
     for row in NODES:
         yield f"peak memory, GiB, {row}", [_memory(each[row]) for each in taken]
     yield "peak memory, GiB, all", [_memory(each) for each in whole]
@@ -102,6 +104,10 @@ def _count(value: int | None) -> str:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.2g}"
+
+
+def _seconds(taken: dict) -> str:
+    return f"{taken['seconds']:.1f} ({taken['processor']:.1f})" if taken else ""
 
 
 def _memory(taken: dict) -> str:

@@ -18,6 +18,8 @@ from standins.lora import lora_tensors
 from standins.sdxl import FULL, TINY, Size
 from support_pack.tiny_sdxl import register_tiny_sdxl
 
+from devtools.processes import SetupError
+
 PREFIXES = {"unet": "model.diffusion_model.", "vae": "first_stage_model.", "clip": "conditioner.embedders."}
 
 
@@ -65,11 +67,11 @@ def test_identity_net_at_its_real_size():
     assert len(shapes) == 844 and sum(shape.numel() for shape in shapes.values()) == 1_251_014_160
 
 
-def test_kohyas_default_layers():
-    """The linear layers of SDXL's transformers: 700 in the blocks, and 22 around them; 264 in the text encoders."""
+def test_the_lora_at_sdxls_own_depths():
+    """Each linear layer of 70 attentions of both kinds, and of 44 layers of the text encoders."""
     narrow = Size(TINY.channels, FULL.depths, FULL.clip_layers, TINY.clip_hidden)
-    names = [key for key in lora_tensors(size=narrow, rank=1, every_layer=True) if key.endswith(".alpha")]
-    assert sum(name.startswith("lora_unet_") for name in names) == 722
+    names = [key for key in lora_tensors(size=narrow, rank=1) if key.endswith(".alpha")]
+    assert sum(name.startswith("lora_unet_") for name in names) == 560
     assert sum(name.startswith("lora_te") for name in names) == 264
 
 
@@ -178,6 +180,8 @@ def test_a_whole_folder_is_kept_and_another_seeds_is_not(folder, tmp_path, monke
     for seed in (0, 0, 1):
         models.ensure_models(tmp_path / "models", seed, NARROW)
     assert written == [0, 1]
+    with pytest.raises(SetupError, match="other things"):
+        models.ensure_models(tmp_path, 0, NARROW)
     (tmp_path / "models" / "one.bin").unlink()
     models.ensure_models(tmp_path / "models", 1, NARROW)
     assert written == [0, 1, 1]

@@ -29,31 +29,18 @@ def _pair(weights, name, n_in, n_out, change, rank):
     weights.put(f"{name}.alpha", torch.tensor(float(rank)))
 
 
-def _transformer(weights, name, width, depth, change, rank, every_layer):
-    for block in (f"{name}_transformer_blocks_{index}" for index in range(depth)):
-        for attention, context in (("attn1", width), ("attn2", CONTEXT)):
-            for layer, n_in in (("to_q", width), ("to_k", context), ("to_v", context), ("to_out_0", width)):
-                _pair(weights, f"{block}_{attention}_{layer}", n_in, width, change, rank)
-        if every_layer:
-            _pair(weights, f"{block}_ff_net_0_proj", width, 8 * width, change, rank)
-            _pair(weights, f"{block}_ff_net_2", 4 * width, width, change, rank)
-    if every_layer:
-        for layer in ("proj_in", "proj_out"):
-            _pair(weights, f"{name}_{layer}", width, width, change, rank)
-
-
 def lora_tensors(
-    seed: int = 0, unet_change: float = UNET_CHANGE, size: Size = TINY, rank: int = RANK, every_layer: bool = False
+    seed: int = 0, unet_change: float = UNET_CHANGE, size: Size = TINY, rank: int = RANK
 ) -> dict[str, torch.Tensor]:
-    """The file's tensors, float16. unet_change: of the UNet's weights, as a share of their size.
-
-    every_layer: the other linear layers of the UNet's transformers as well, as kohya's trainer does by default.
-    """
+    """The file's tensors, float16. unet_change: of the UNet's weights, as a share of their size."""
     weights = Weights(seed)
     for level, places in TRANSFORMERS:
-        for place in places:
-            name, shape = f"lora_unet_{place}", (size.channels[level], size.depths[level])
-            _transformer(weights, name, *shape, unet_change, rank, every_layer)
+        width, depth = size.channels[level], size.depths[level]
+        blocks = [f"lora_unet_{place}_transformer_blocks_{block}" for place in places for block in range(depth)]
+        for block in blocks:
+            for attention, context in (("attn1", width), ("attn2", CONTEXT)):
+                for name, n_in in (("to_q", width), ("to_k", context), ("to_v", context), ("to_out_0", width)):
+                    _pair(weights, f"{block}_{attention}_{name}", n_in, width, unet_change, rank)
     for number, width, layers, hidden in zip((1, 2), (768, 1280), size.clip_layers, size.clip_hidden, strict=True):
         for index in range(layers):
             layer = f"lora_te{number}_text_model_encoder_layers_{index}"
