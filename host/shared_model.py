@@ -5,9 +5,9 @@ from itertools import chain
 
 import comfy.model_management
 import comfy.sampler_helpers
-from comfy.model_patcher import ModelPatcher
 
-from .kept_weights import KeptWeights, same_weights
+from .kept_weights import KeptWeights
+from .patched_models import hand_over, leave_to_the_host, loaded_clone, same_weights, second_models, take_back
 
 
 class SharedModel:
@@ -35,7 +35,7 @@ class SharedModel:
         self._pivot_hook_patches = pivot_guider.model_patcher.hook_patches
         self._latent_shape = latent_shape
         self._kept_weights = kept_weights
-        self._second_models = {id(pivot_guider): _second_models(pivot_guider)}
+        self._second_models = {id(pivot_guider): second_models(pivot_guider)}
 
     def expect(self, forward_patcher) -> None:
         """Call before the forward guider, whose MODEL this is, is entered: that takes the pivot's weights out."""
@@ -44,7 +44,7 @@ class SharedModel:
     def joined_by(self, forward_guider) -> "SharedModel":
         """Call when the forward guider has been entered, as its sampler gets it."""
         self._forward_guider = forward_guider
-        self._second_models[id(forward_guider)] = _second_models(forward_guider)
+        self._second_models[id(forward_guider)] = second_models(forward_guider)
         self._forward_hook_patches = forward_guider.model_patcher.hook_patches
         return self
 
@@ -57,18 +57,18 @@ class SharedModel:
     def set_up_for(self, guider) -> None:
         """Give the model to one of the two guiders; nothing happens where that one has it already."""
         patcher, others = guider.model_patcher, self._other_models(guider)
-        clone, loaded = _loaded_clone(patcher), comfy.model_management.loaded_models()
+        clone, loaded = loaded_clone(patcher), comfy.model_management.loaded_models()
         # The others may be gone, too: where memory is short, the host makes room for the other guider's.
         if clone is not None and same_weights(clone, patcher) and all(model in loaded for model in others):
-            _hand_over(clone, patcher)
+            hand_over(clone, patcher)
             return
         models = [patcher, *self._second_models[id(guider)]]
         for model in models:
-            _take_back(model.model.current_patcher)
+            take_back(model.model.current_patcher)
             self._keep_what_is_replaced_by(model)
         with ExitStack() as stack:
             for model in models:
-                stack.enter_context(self._kept_weights.in_place_of_patches(model))
+                stack.enter_context(self._kept_weights.put_back(model))
             self._load(guider)
         for model in models:
             model.model.current_patcher = model
@@ -81,10 +81,10 @@ class SharedModel:
         for model in models:
             clones = [other for other in models if other.is_clone(model)]
             if len(clones) > 1 and model is clones[0]:
-                _leave_to_the_host(clones)
+                leave_to_the_host(clones)
 
     def _keep_what_is_replaced_by(self, patcher) -> None:
-        loaded = _loaded_clone(patcher)
+        loaded = loaded_clone(patcher)
         if loaded is not None and not same_weights(loaded, patcher):
             self._kept_weights.keep(loaded)
 
@@ -107,55 +107,3 @@ class SharedModel:
             memory_required=required + control_memory,
             minimum_memory_required=minimum + control_memory,
         )
-
-
-def _second_models(guider) -> list:
-    """The MODELs of their own weights among a guider's attributes, besides its first, that are loaded."""
-    loaded, first = comfy.model_management.loaded_models(), guider.model_patcher
-    models = [
-        value
-        for value in getattr(guider, "__dict__", {}).values()
-        if isinstance(value, ModelPatcher) and value in loaded
-    ]
-    return [model for model in models if not model.is_clone(first) and hasattr(model.model, "current_patcher")]
-
-
-def _loaded_clone(patcher):
-    """The MODEL that the host has loaded into the model of `patcher`, or None."""
-    loaded = comfy.model_management.loaded_models()
-    return next((model for model in loaded if model is not None and model.is_clone(patcher)), None)
-
-
-def _hand_over(loaded, patcher) -> None:
-    """Let `patcher` run in the weights that its clone `loaded` has loaded."""
-    active = patcher.model.current_patcher or loaded
-    if active is patcher:
-        return
-    _take_back(active)
-    _move_patches(patcher, patcher.load_device)
-    patcher.inject_model()
-    patcher.model.current_patcher = patcher
-
-
-def _take_back(patcher) -> None:
-    """Undo what a MODEL that was called has put in place beyond weight and object patches: hooks and injections."""
-    if patcher is not None:
-        patcher.unpatch_hooks()
-        patcher.eject_model()
-
-
-def _leave_to_the_host(clones: list) -> None:
-    """One clone is loaded to the host, the others are detached; some patch objects may belong to several."""
-    loaded = _loaded_clone(clones[0])
-    if loaded is not None:
-        _hand_over(loaded, loaded)
-    for patcher in clones:
-        if patcher is not loaded:
-            _move_patches(patcher, patcher.offload_device)
-    if loaded is not None:
-        _move_patches(loaded, loaded.load_device)
-
-
-def _move_patches(patcher, device) -> None:
-    patcher.model_patches_to(device)
-    patcher.model_patches_to(patcher.model_dtype())
