@@ -2,7 +2,7 @@
 
 import time
 
-from fuzz.classifier import DEAD, HANG, OK, RAW, SILENT, STOCK, Verdict, classify
+from fuzz.classifier import DEAD, HANG, OK, RAW, SILENT, STOCK, Verdict, classify, message_shape
 from fuzz.client import Answer
 from fuzz.control import control_graph
 from fuzz.findings import Findings, key
@@ -74,7 +74,7 @@ class Campaign:
             if any(full[other]["class_type"].startswith("CE_") for other in ancestors(full, guider[0])):
                 continue
             again = self.session.run(control_graph(full, guider, given))
-            if again.error.get("exception_type") == answer.error["exception_type"]:
+            if again.error and _cause(again) == _cause(answer):
                 return True
         return False
 
@@ -90,3 +90,7 @@ class Campaign:
             node_id for node_id, node in case.graph.items() if self.session.schema[node["class_type"]]["output_node"]
         }
         return minimise(case.graph, self.session.schema, fails, culprits or outputs or {case.target}, budget)
+
+
+def _cause(answer: Answer) -> tuple[str, str]:
+    return answer.error["exception_type"], message_shape(answer.error["exception_message"])

@@ -66,7 +66,9 @@ class Builder:
         made = self.made.setdefault(kind, [])
         if made and self.rng.random() < REUSE.get(kind, 0.6):
             return self.rng.choice(made)
-        return self.new(kind, odd=self.rng.random() < self.oddness * ODDER.get(kind, 1))
+        # Deeper down less and less, or graphs would grow without end.
+        chance = self.oddness * ODDER.get(kind, 1) * 0.7**self.depth
+        return self.new(kind, odd=self.rng.random() < chance)
 
     def new(self, kind: str, odd: bool) -> list:
         """A link to something of a type, made anew."""

@@ -10,9 +10,10 @@ from pathlib import Path
 from host_server import PACKS, free_port
 from reliability.report import Section
 
+LEAST = 0.95  # with fewer, the machine was too slow for the tests' own limits, and they tell nothing
 CRITERION = (
     "The host's own tests of its executor (`tests/execution`, timing checks left out) pass with this pack in "
-    "`custom_nodes` as they do without it: no test fails that does not fail without."
+    f"`custom_nodes` as they do without it: none fails that does not fail without, and at least {LEAST:.0%} pass."
 )
 COUNTS = ("passed", "failed", "error", "skipped")
 
@@ -54,14 +55,20 @@ def judged(without: Result, with_pack: Result, rows: list) -> Section:
     """The section; it holds if both ran to their end, equally many, and the pack adds no failure."""
     new = sorted(with_pack.failing - without.failing)
     total = [sum(result.counts.values()) for result in (without, with_pack)]
-    held = without.whole and with_pack.whole and not new and total[0] == total[1] > 0
-    notes = [f"Failing with this pack alone: {', '.join(new)}."] if new else []
-    notes += [f"Failing in both: {', '.join(both)}."] if (both := sorted(with_pack.failing & without.failing)) else []
+    enough = with_pack.counts.get("passed", 0) >= LEAST * (total[1] - with_pack.counts.get("skipped", 0))
+    held = without.whole and with_pack.whole and not new and total[0] == total[1] > 0 and enough
+    notes = [f"Failing with this pack alone: {_names(new)}."] if new else []
+    notes += [f"Failing in both: {_names(both)}."] if (both := sorted(with_pack.failing & without.failing)) else []
     return Section("The host's own tests", CRITERION, rows, held, notes)
 
 
+def _names(tests: list[str]) -> str:
+    return ", ".join(tests[:8]) + (f" and {len(tests) - 8} more" if len(tests) > 8 else "")
+
+
 def _start(comfyui: Path, copy: Path, with_pack: bool) -> subprocess.Popen:
-    shutil.copytree(comfyui, copy, ignore=shutil.ignore_patterns("__pycache__", ".git"), symlinks=True)
+    # With its byte code: the tests give a server 20 seconds to start.
+    shutil.copytree(comfyui, copy, ignore=shutil.ignore_patterns(".git"), symlinks=True)
     (copy / "custom_nodes").mkdir(exist_ok=True)
     if with_pack:
         name = "ComfyUI-CustomEnhancer"

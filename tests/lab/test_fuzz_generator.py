@@ -1,5 +1,6 @@
 """The fuzzer's graphs: the same for a seed, one node of ours after the other, and new nodes without being told."""
 
+import functools
 import json
 
 from fuzz.generator import make_case
@@ -35,6 +36,7 @@ SCHEMA = {
 NUMBERS = range(200)
 
 
+@functools.cache
 def cases(seed=3):
     return [make_case(SCHEMA, seed, number) for number in NUMBERS]
 
