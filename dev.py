@@ -8,11 +8,16 @@
                              measure inversions, or the method on the pocket world (--quick); tables and plots
                              go to lab/benchmarks/results/
     python3 dev.py rehearse  run the flows at SDXL's real size on random weights (11 GB): one table; rehearse --help
+    python3 dev.py fuzz      feed every node what it was not made for (--prompts 2000 --seed 3); see lab/fuzz/
+    python3 dev.py reliability
+                             soak, interrupt and repeat; writes docs/reliability.md
 
 Each sets up first: an environment as requirements-dev.lock pins it, an unmodified ComfyUI, and tiny models, all in one
 cache folder outside the checkout, which may be deleted at any time.
 
-    --models DIR             demo, serve and bench: use this models folder, with the real files in it
+    --models DIR             use this models folder, with the real files in it. demo, serve and test then use the
+                             accelerator that PyTorch finds (CUDA, ROCm, MPS, XPU); --cpu forbids it
+    --size N, --steps N      demo, and test with --models: the side of the pictures in pixels, and the steps
     COMFYUI_PATH=DIR         use this ComfyUI, 0.30 or newer
     CUSTOMENHANCER_CACHE=DIR use this cache folder
 """
@@ -33,12 +38,13 @@ from devtools.comfyui import host
 from devtools.environment import environment
 from devtools.models import LAB, SUPPORT_PACK, pocket_world, standins
 from devtools.processes import CHECKOUT, SetupError, run, say
-from devtools.server import Server
+from devtools.server import Server, accelerator
 
 PACKS = {"ComfyUI-CustomEnhancer": CHECKOUT, "customenhancer_test_support": SUPPORT_PACK}
 FLOWS = ("photomaker-v2", "photomaker-v1", "instantid", "lora")  # of the demo
 POCKET_FLOWS = ("photomaker-v2", "instantid")  # those for which the pocket world has models
 BENCHMARKS = ("inversion", "pocket")
+PROOFS = ("fuzz", "reliability")  # packages of lab/ that run hosts of their own
 SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")  # `test -n 0` runs in one process
 
 
@@ -49,29 +55,50 @@ def set_up(models: Path | None, make: Callable[[Path, Path], Path] = standins) -
     return {"python": python, "comfyui": comfyui, "models": models or make(python, comfyui), "packs": PACKS}
 
 
-def demo(models: Path | None, flow: str, output: Path) -> int:
-    """Run the pipeline in a server of its own. tests/demo.py is the client. flow: one of FLOWS."""
+def stays_on_cpu(models: Path | None, forbidden: bool, python: Path) -> bool:
+    """Whether to keep ComfyUI on the CPU, and say which it is where there is a choice: only real models leave it."""
+    if models is None:
+        return True
+    cpu = forbidden or not accelerator(python)
+    reason = "--cpu" if forbidden else "PyTorch finds no accelerator"
+    say(f"Real models on the CPU ({reason}): slow, in fp32." if cpu else "Real models on the accelerator.")
+    return cpu
+
+
+def demo(models: Path | None, cpu: bool, flow: str, output: Path, size: int | None, steps: int | None) -> int:
+    """Run the pipeline in a server of its own. tests/demo.py is the client. flow: one of FLOWS. cpu: no accelerator.
+
+    size, steps: of the pictures in pixels, and of the schedule; None leaves those that suit the models.
+    """
     pocket = models is None and flow in POCKET_FLOWS
     parts = set_up(models, pocket_world if pocket else standins)
     output = output / flow
     output.mkdir(parents=True, exist_ok=True)
     client = [parts["python"], CHECKOUT / "tests" / "demo.py", "--output", output, "--flow", flow]
     client += ["--models", models] if models else ["--pocket"] if pocket else []
+    client += ["--size", size] if size else []
+    client += ["--steps", steps] if steps else []
+    cpu = stays_on_cpu(models, cpu, parts["python"])
     temporary = tempfile.TemporaryDirectory(prefix="customenhancer-", ignore_cleanup_errors=True)
-    with temporary as base, Server(Path(base), log=output / "comfyui.log", **parts) as server:
-        return run(*client, "--server", server.url)
+    with temporary as base, Server(Path(base), log=output / "comfyui.log", cpu=cpu, **parts) as server:
+        if status := run(*client, "--server", server.url):
+            server.check(patience=2)
+        return status
 
 
-def test(models: Path | None, more: Sequence[str]) -> int:
+def test(models: Path | None, cpu: bool, size: int | None, steps: int | None, more: Sequence[str]) -> int:
     """Run ruff and, if it finds nothing, pytest in two processes, with the arguments `more`.
 
-    `models`: for the tests of real weights.
+    models, cpu, size, steps: for the test of real weights, as in `demo`.
     """
     parts = set_up(None)
     if status := run(parts["python"], "-m", "ruff", "check", "."):
         return status
     places = {"COMFYUI_PATH": str(parts["comfyui"]), "CUSTOMENHANCER_CACHE": str(cache())}
-    places |= {"CUSTOMENHANCER_MODELS": str(models)} if models else {}
+    if models:
+        cpu = stays_on_cpu(models, cpu, parts["python"])
+        chosen = {"MODELS": models, "DEVICE": "cpu" if cpu else "accelerator", "SIZE": size, "STEPS": steps}
+        places |= {f"CUSTOMENHANCER_{name}": str(value) for name, value in chosen.items() if value}
     command = [parts["python"], "-m", "pytest", "-c", "tests/pytest.ini", "tests", *SIDE_BY_SIDE]
     return run(*command, *more, **places)
 
@@ -94,10 +121,20 @@ def rehearse(more: Sequence[str]) -> int:
     return run(python, LAB, "rehearsal", *more, COMFYUI_PATH=str(host(python)))
 
 
-def serve(models: Path | None, port: int) -> int:
+def prove(name: str, more: Sequence[str]) -> int:
+    """Run lab/<name>, one of PROOFS, on the stand-ins and the pocket world's faces, with the arguments `more`."""
+    parts = set_up(None)
+    pocket = pocket_world(parts["python"], parts["comfyui"])
+    command = [parts["python"], LAB, name, "--standins", parts["models"], "--pocket", pocket]
+    return run(*command, *more, COMFYUI_PATH=str(parts["comfyui"]))
+
+
+def serve(models: Path | None, cpu: bool, port: int) -> int:
     """Run a server until Ctrl-C. What is saved in it stays in the cache folder, in one place for each checkout."""
     base = cache() / ("serve-" + digest(more=str(CHECKOUT)))
-    with exclusive(base.with_suffix(".lock")), Server(base, port=port, **set_up(models)) as server:
+    parts = set_up(models)
+    cpu = stays_on_cpu(models, cpu, parts["python"])
+    with exclusive(base.with_suffix(".lock")), Server(base, port=port, cpu=cpu, **parts) as server:
         say(f"Workflows and pictures: {base}. Ctrl-C ends it.")
         return server.process.wait()
 
@@ -110,21 +147,44 @@ def existing_folder(text: str) -> Path:
     return path
 
 
+def picture_size(text: str) -> int:
+    """Read a command line argument that is the side of a picture: a latent has one pixel for each 8."""
+    size = int(text)
+    if size < 64 or size % 8:
+        raise argparse.ArgumentTypeError(f"{text} is not a multiple of 8 from 64 on")
+    return size
+
+
+def step_count(text: str) -> int:
+    """Read a command line argument that is a number of steps."""
+    steps = int(text)
+    if steps < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1 step")
+    return steps
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{demo,test,serve,bench,rehearse}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     models = argparse.ArgumentParser(add_help=False)
     models.add_argument("--models", type=existing_folder, metavar="DIR", help="a folder of real models")
-    for_demo = commands.add_parser("demo", parents=[models], allow_abbrev=False)
+    device = argparse.ArgumentParser(add_help=False)
+    device.add_argument("--cpu", action="store_true", help="keep real models on the CPU; all others stay there anyway")
+    extent = argparse.ArgumentParser(add_help=False)
+    extent.add_argument("--size", type=picture_size, metavar="N", help="the side of the pictures, in pixels")
+    extent.add_argument("--steps", type=step_count, metavar="N", help="the steps of the schedule")
+    for_demo = commands.add_parser("demo", parents=[models, device, extent], allow_abbrev=False)
     for_demo.add_argument("--flow", choices=FLOWS, default=FLOWS[0])
     for_demo.add_argument("--output", type=lambda text: Path(text).resolve(), default=CHECKOUT / "output" / "demo")
-    for_serve = commands.add_parser("serve", parents=[models], allow_abbrev=False)
+    for_serve = commands.add_parser("serve", parents=[models, device], allow_abbrev=False)
     for_serve.add_argument("--port", type=int, default=8188)
-    commands.add_parser("test", parents=[models], allow_abbrev=False)
+    commands.add_parser("test", parents=[models, device, extent], allow_abbrev=False)
     for_bench = commands.add_parser("bench", parents=[models], allow_abbrev=False)
     for_bench.add_argument("name", choices=BENCHMARKS)
     commands.add_parser("rehearse", add_help=False, allow_abbrev=False)
+    for name in PROOFS:
+        commands.add_parser(name, add_help=False, allow_abbrev=False)  # --help is the package's own
     options, more = parser.parse_known_args(arguments)
 
     # Whatever ends us, `finally` must run, or a server stays behind.
@@ -133,7 +193,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
     try:
         if options.command == "test":
-            return test(options.models, more)
+            if (options.size or options.steps) and not options.models:
+                parser.error("test takes --size and --steps for the test of real models only: name them by --models")
+            return test(options.models, options.cpu, options.size, options.steps, more)
+        if options.command in PROOFS:
+            return prove(options.command, more)
         if options.command == "bench":
             return bench(options.models, options.name, more)
         if options.command == "rehearse":
@@ -141,8 +205,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if more:
             parser.error(f"unrecognized arguments: {' '.join(more)}")
         if options.command == "demo":
-            return demo(options.models, options.flow, options.output)
-        return serve(options.models, options.port)
+            return demo(options.models, options.cpu, options.flow, options.output, options.size, options.steps)
+        return serve(options.models, options.cpu, options.port)
     except SetupError as error:
         say(f"dev.py: {error}")
         return 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 import subprocess
 import sys
@@ -36,14 +37,22 @@ def free_port(wanted: int = 0) -> int:
         return probe.getsockname()[1]
 
 
+def accelerator(python: str | Path) -> bool:
+    """Whether PyTorch finds an accelerator here: CUDA, ROCm, MPS, XPU, ... Without one, ComfyUI must be told --cpu."""
+    code = "import sys, torch; sys.exit(0 if torch.accelerator.is_available() else 3)"
+    return subprocess.run([str(python), "-c", code], env=variables(), stdin=subprocess.DEVNULL).returncode == 0
+
+
 class Server:
-    """A ComfyUI on the CPU for the length of a `with` block; it reaches for no network and serves this machine only.
+    """A ComfyUI for the length of a `with` block; it reaches for no network and serves this machine only.
 
     base: its base directory, filled with what is missing. comfyui: the host's folder. models: a models folder.
     packs: custom nodes by folder name, linked into the base directory. python: the interpreter that has the packages.
-    port: any free one if 0. log: the file for its output, the console if None. `url` is its address.
+    port: any free one if 0. log: the file for its output, the console if None. cpu: forbid the accelerator, of which
+    there must be one otherwise. `url` is its address.
 
-    Entering raises SetupError, with the end of the log, if it dies or does not answer within `timeout` seconds.
+    Entering raises SetupError, with the end of the log, if it dies or does not answer within `timeout` seconds;
+    leaving does so if it died meanwhile.
     """
 
     def __init__(
@@ -56,13 +65,16 @@ class Server:
         port: int = 0,
         log: Path | None = None,
         timeout: float = 300,
+        cpu: bool = True,
     ):
         self.base, self.comfyui, self.packs, self.log, self.timeout = base, comfyui, packs, log, timeout
         self.port = free_port(port)
         self.url = f"http://127.0.0.1:{self.port}"
-        self.command = [python, "main.py", "--cpu", "--base-directory", base, "--models-directory", models]
+        self.command = [python, "main.py", "--base-directory", base, "--models-directory", models]
         self.command += ["--port", self.port, "--database-url", "sqlite:///:memory:"]
-        self.command += ["--disable-auto-launch", "--disable-api-nodes", "--use-pytorch-cross-attention"]
+        self.command += ["--disable-auto-launch", "--disable-api-nodes"]
+        # On an accelerator ComfyUI itself chooses the attention that suits it.
+        self.command += ["--cpu", "--use-pytorch-cross-attention"] if cpu else []
         self.process: subprocess.Popen | None = None
 
     def __enter__(self) -> Server:
@@ -90,8 +102,20 @@ class Server:
             raise
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, _, error: BaseException | None, __) -> None:
+        if error is None or (isinstance(error, Exception) and not isinstance(error, SetupError)):
+            self.check()
         stop(self.process)
+
+    def check(self, patience: float = 0) -> None:
+        """Raise SetupError, with the end of the log, if ComfyUI has failed: ended by itself, and not with status 0.
+
+        patience: seconds to wait for that. A client loses its connection before the system reports the death.
+        """
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(patience)
+        if self.process.poll():
+            raise SetupError(f"ComfyUI {_how_it_ended(self.process.returncode)}{self._tail()}")
 
     def _wait(self) -> None:
         start = time.monotonic()
@@ -99,7 +123,7 @@ class Server:
         while not self._answers():
             seconds = time.monotonic() - start
             if self.process.poll() is not None:
-                raise SetupError(f"ComfyUI ended with exit status {self.process.returncode}{self._tail()}")
+                raise SetupError(f"ComfyUI {_how_it_ended(self.process.returncode)}{self._tail()}")
             if seconds > self.timeout:
                 raise SetupError(f"ComfyUI has not answered for {self.timeout:.0f} s{self._tail()}")
             if bar:
@@ -119,3 +143,12 @@ class Server:
         if not self.log:
             return ""
         return f"; the end of {self.log}:\n" + self.log.read_text(encoding="utf-8", errors="replace")[-4000:]
+
+
+def _how_it_ended(status: int) -> str:
+    if status >= 0 or WINDOWS:
+        return f"ended with exit status {status}"
+    name = signal.Signals(-status).name
+    if name == "SIGKILL":
+        name += ". The system does that when memory runs out; a smaller picture (demo --size) takes less"
+    return f"was killed by {name}"

@@ -59,6 +59,7 @@ class Pen:
     def text(self, point, text: str, anchor: str, size: int = TEXT_SIZE) -> None:
         """Write at a point. anchor: Pillow's two letters, which say what part of the text stands there."""
         font = ImageFont.load_default(size * SCALE)
+        text = " ".join(text.split())  # Pillow places no text of several lines by an anchor
         self._draw.text(_scaled([point])[0], text, INK, font, anchor)
 
     def row(self, y: float, text: str) -> None:

@@ -4,9 +4,10 @@ import torch
 from tqdm.auto import tqdm
 
 from ..bimd import sample_bimd
-from .checks import check_mask, check_model_kind
+from .checks import check_finite, check_mask, check_model_kind
 from .entered import EnteredGuider, SamplerFunction
 from .regions import curve_values, read_curve, region_mask
+from .schedules import whole_sigmas
 
 FLOW = "the backward flow"
 
@@ -65,11 +66,12 @@ class BiMDSampler(SamplerFunction):
                 denoise_mask=None if entered.denoise_mask is None else mask_at,
                 device=entered.noise.device,
             )
+        check_finite(samples)
         model_sampling = entered.model.inner_model.model_sampling
-        return None, model_sampling.inverse_noise_scaling(entered.sigmas[-1], samples)
+        return None, model_sampling.inverse_noise_scaling(recording.sigmas[0], samples)
 
     def _check(self, entered: EnteredGuider) -> None:
-        recording, sigmas, noise = self.residual_noise, entered.sigmas, entered.noise
+        recording, sigmas, noise = self.residual_noise, whole_sigmas(entered.sigmas), entered.noise
         check_model_kind(recording.model_kind, entered.model.model_patcher, "residual_noise")
         schedule = recording.sigmas.flip(0).to(sigmas.device)
         if schedule.shape != sigmas.shape or not torch.allclose(schedule, sigmas.to(schedule), rtol=1e-5, atol=0):

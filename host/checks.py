@@ -2,6 +2,8 @@
 
 import torch
 
+from .messages import shown
+
 
 def check_has_steps(sigmas: torch.Tensor) -> None:
     """Raise ValueError if SIGMAS, (N + 1,), make no step at all."""
@@ -31,23 +33,34 @@ def check_sigmas(sigmas: torch.Tensor) -> None:
         )
 
 
-def check_at_least(name: str, value: int, least: int) -> None:
-    """Raise ValueError if the input `name` is below its least value: widgets enforce it, but links bypass widgets."""
-    if value < least:
-        raise ValueError(f"{name}: {value} is below {least}. Set it to {least} or more.")
+def check_latent_shape(name: str, samples: torch.Tensor, model_patcher) -> None:
+    """Raise ValueError unless the latents that came by the input `name` are of the shape that a MODEL works with.
 
-
-def check_latent(name: str, samples: torch.Tensor) -> None:
-    """Raise ValueError if the latent input `name` cannot be inverted. samples: a LATENT's tensor.
-
-    Nested latents (video with sound) are refused, and NaN or Inf.
+    samples: as in a LATENT; all zero, they stand for an empty picture, to which the host gives the channels it needs.
+    A single picture passes for a video of one frame.
     """
-    if samples.is_nested:
-        raise ValueError(f"{name}: joins several latents (such as video and sound). Invert one of them by itself.")
-    if not torch.isfinite(samples).all():
+    latent_format = model_patcher.get_model_object("latent_format")
+    channels, axes = latent_format.latent_channels, latent_format.latent_dimensions
+    fits = samples.ndim == axes + 2 or (axes == 3 and samples.ndim == 4)
+    if not fits or (samples.shape[1] != channels and samples.count_nonzero() > 0):
+        layout = ("B", channels, *("T", "H", "W")[-axes:])
         raise ValueError(
-            f"{name}: holds NaN or Inf, so the node that made this latent failed. A VAE in fp16 often does: start "
-            "ComfyUI with --fp32-vae or --bf16-vae."
+            f"{name}: holds latents of shape {tuple(samples.shape)}, and this model "
+            f"({type(model_patcher.model).__name__}) works with ({', '.join(map(str, layout))}). Another VAE made "
+            "them, or a node changed their shape: encode the picture with the VAE of the model's own checkpoint."
+        )
+
+
+def check_batch_index(name: str, latent: dict) -> None:
+    """Raise ValueError unless a LATENT's batch_index, by which the host seeds noise, numbers each of its pictures."""
+    numbers, pictures = latent.get("batch_index"), len(latent["samples"])
+    if numbers is None:
+        return
+    whole = isinstance(numbers, list | tuple) and all(isinstance(one, int) and one >= 0 for one in numbers)
+    if not whole or len(numbers) != pictures:
+        raise ValueError(
+            f"{name}: its batch_index, {shown(numbers)}, does not number its {pictures} pictures. A node before this "
+            "one changed the batch and left the numbers: use Get Latent From Batch."
         )
 
 

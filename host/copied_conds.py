@@ -36,9 +36,25 @@ def _copy_hooks(hooks, copies: dict):
 
 
 def _copy_control(control, copies: dict):
-    copied = copy.copy(control)
+    copied = _fresh_copy(control)
     if control.previous_controlnet is not None:
         copied.previous_controlnet = _copy_once(control.previous_controlnet, copies, _copy_control)
     if control.extra_hooks is not None:
         copied.extra_hooks = _copy_once(control.extra_hooks, copies, _copy_hooks)
+    return copied
+
+
+def _fresh_copy(control):
+    """A copy of a ControlNet by its own `copy`, which the host's apply nodes use: settings kept, caches empty.
+
+    A class without one, or with its parent's, is copied as it is. From both come what others have set on the instance,
+    such as functions in the place of its methods, and the clones on further GPUs, which would be made anew for each
+    sampling.
+    """
+    copied = control.copy() if hasattr(control, "copy") else None
+    if type(copied) is not type(control):
+        return copy.copy(control)
+    for name in vars(control).keys() - vars(copied).keys():
+        setattr(copied, name, getattr(control, name))
+    copied.multigpu_clones = control.multigpu_clones
     return copied

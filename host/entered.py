@@ -9,6 +9,8 @@ import comfy.utils
 import torch
 from torch import Tensor
 
+from .messages import sampled
+
 
 @dataclass(frozen=True)
 class EnteredGuider:
@@ -37,7 +39,7 @@ class EnteredGuider:
         """Let another SAMPLER sample in this guider: (B, C, H, W)."""
         return sampler.sample(
             self.model,
-            self.sigmas,
+            self.sigmas.clone(),  # the host's uni_pc writes into what it gets, which is a cached output on a CPU
             self.extra_args,
             self.callback,
             self.noise,
@@ -72,20 +74,24 @@ class SamplerFunction(comfy.samplers.Sampler):
         return samples
 
 
-def sample_from(guider, latent_image: Tensor, sampler, sigmas: Tensor, callback: Callable | None) -> Tensor:
+def sample_from(
+    guider, latent_image: Tensor, sampler, sigmas: Tensor, callback: Callable | None, source: str = "guider"
+) -> Tensor:
     """Sample in a GUIDER with no noise added: (B, C, H, W) in the host's latent space, as latent_image is.
 
-    sigmas: (N + 1,). callback: of `latent_preview.prepare_callback`.
+    sigmas: (N + 1,). callback: of `latent_preview.prepare_callback`. source: the input that the guider, or its model,
+    came from, for the message where it fails: see `sampled`.
     """
-    samples = guider.sample(
-        torch.zeros_like(latent_image),
-        latent_image,
-        sampler,
-        sigmas,
-        callback=callback,
-        disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
-        seed=0,
-    )
+    with sampled(source):
+        samples = guider.sample(
+            torch.zeros_like(latent_image),
+            latent_image,
+            sampler,
+            sigmas,
+            callback=callback,
+            disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
+            seed=0,
+        )
     return samples.to(comfy.model_management.intermediate_device())
 
 

@@ -1,5 +1,6 @@
-"""What a recording says of the picture on its way to the noise: the denoised estimate at each anchor."""
+"""What a recording says of the picture on its way to the noise: the denoised estimate at each anchor, and in pixels."""
 
+import torch
 from torch import Tensor
 
 from ..resinversion import Pivot, Recording
@@ -20,3 +21,20 @@ def denoised_estimates(recording: Pivot) -> Tensor:
     else:
         eps = recording.anchors.diff(dim=0) / sigmas.diff(dim=0)
     return recording.anchors[1:] - sigmas[1:] * eps
+
+
+def decoded(vae, samples: Tensor) -> Tensor:
+    """Latents (B, C, H, W) or a video's as a VAE decodes them: IMAGE (N, H, W, 3), a video's frames one by one.
+
+    Raises ValueError, naming the input vae, for one of another kind of latents, where it tells, and for NaN and Inf.
+    """
+    channels, axes = getattr(vae, "latent_channels", None), getattr(vae, "latent_dim", None)
+    if channels not in (None, samples.shape[1]) or (axes is not None and axes + 2 != samples.ndim):
+        raise ValueError(
+            f"vae: decodes latents of {channels} channels and {axes} dimensions, and these have {samples.shape[1]} and "
+            f"{samples.ndim - 2}. Connect the VAE of the model's own checkpoint."
+        )
+    images = vae.decode(samples)
+    if not torch.isfinite(images).all():
+        raise ValueError("vae: decoded NaN or Inf. In fp16 it may: start ComfyUI with --fp32-vae or --bf16-vae.")
+    return images.flatten(0, -4)

@@ -1,9 +1,9 @@
 """An inversion inside a guider's own sampling, and the guidance of its pivot."""
 
 import itertools
-import logging
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import comfy.model_management
@@ -15,11 +15,13 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ..resinversion import Pivot, Recording, record_residual_noise
-from .checks import check_finite, check_latent, check_sigmas
-from .control_family import check_control_family
+from .call_order import check_no_model_cache, may_keep_state
+from .checks import check_finite
 from .entered import EnteredGuider, SamplerFunction, sample_from
 from .recordings import ModelPivot, ModelRecording, of_model
-from .steps_per_call import check_steps_per_call
+from .schedules import checked_sigmas
+from .steps_per_call import check_shared_calls, check_steps_per_call
+from .wiring import check_wiring
 
 Report = Callable[[int, Tensor, Tensor], None]
 
@@ -67,37 +69,35 @@ class PivotGuidance:
         """Only what moves the pivot: a model for `ddim_inversion`."""
         return self(x, sigma)[1]
 
-    def warning(self) -> str | None:
-        """What to tell the user if the pivot had to be guided, else None."""
-        if not self.not_exposed:
-            return None
-        return "This guider does not expose its conditional prediction, so the pivot is guided."
+    def warnings(self) -> list[str]:
+        """What to tell the user: that the pivot had to be guided, or nothing."""
+        guided = "This guider does not expose its conditional prediction, so the pivot is guided."
+        return [guided] if self.not_exposed else []
 
 
 def invert(
     inversion: Callable[..., Pivot], model_calls: int, guider, sigmas: Tensor, latent_image: dict, pivot_guidance: str
-) -> tuple[ModelPivot | ModelRecording, dict, str | None]:
-    """Run an inversion in the guider. Returns (recording, LATENT of its noisy end, warning for the user or None).
+) -> tuple[ModelPivot | ModelRecording, dict, list[str]]:
+    """Run an inversion in the guider. Returns (recording, LATENT of its noisy end, what to tell the user).
 
     inversion: (guidance, x, sigmas, input_scale, device) -> a Pivot or a Recording; guidance is a PivotGuidance.
     model_calls: how many calls of the guider it makes. sigmas: (N + 1,), descending, as the scheduler gives them.
-    Raises ValueError for sigmas or latents that cannot be inverted, and what `run_inversion` does.
+    Raises ValueError for sigmas, latents or guiders that cannot be inverted, and what `run_inversion` does.
     """
-    check_sigmas(sigmas)
-    check_latent("latent_image", latent_image["samples"])
+    sigmas = checked_sigmas(sigmas)
+    check_no_model_cache(guider)
     samples = comfy.sample.fix_empty_latent_channels(guider.model_patcher, latent_image["samples"])
 
-    def run(entered: EnteredGuider, device: torch.device, report: Report) -> tuple[Pivot, str | None]:
+    def run(entered: EnteredGuider, device: torch.device, report: Report) -> tuple[Pivot, list[str]]:
         guidance = PivotGuidance(reported(entered, report), pivot_guidance)
         x = entered.latent_image
         scale = input_scale(guider.model_patcher, x.device)
         recording = inversion(guidance, x, entered.sigmas, input_scale=scale, device=device)
-        return recording, guidance.warning()
+        return recording, guidance.warnings()
 
-    recording, noisy, warning = run_inversion(guider, samples, sigmas.flip(0), run, model_calls)
-    if warning:
-        logging.warning("CustomEnhancer: %s", warning)
-    return of_model(recording, guider.model_patcher), {**latent_image, "samples": noisy}, warning
+    warnings = check_wiring(guider, "guider")
+    recording, noisy, more = run_inversion(guider, samples, sigmas.flip(0), run, model_calls)
+    return of_model(recording, guider.model_patcher), {**latent_image, "samples": noisy}, [*warnings, *more]
 
 
 def record_along(pivot: ModelPivot, guider, steps_per_call: int) -> ModelRecording:
@@ -111,7 +111,10 @@ def record_along(pivot: ModelPivot, guider, steps_per_call: int) -> ModelRecordi
         x = entered.latent_image
         check_steps_per_call(entered.model, pivot.sigmas, len(x), steps_per_call)
         predict = reported(entered, report).predict
-        return record_residual_noise(predict, pivot, x_device=x.device, steps_per_call=steps_per_call), None
+        recording = record_residual_noise(predict, pivot, x_device=x.device, steps_per_call=steps_per_call)
+        if steps_per_call > 1 and may_keep_state(guider):
+            check_shared_calls(entered.predict, recording, x.device)
+        return recording, None
 
     picture = guider.model_patcher.model.process_latent_out(pivot.anchors[0])
     calls = math.ceil(pivot.steps / steps_per_call)
@@ -160,9 +163,10 @@ def run_inversion(
     Returns (recording, x*_N as (B, C, H, W) in the host's latent space, the second value of `run`).
     Raises ValueError where the guider's model predicts NaN or Inf, or a control module does not suit it.
     """
-    check_control_family(guider, source if source == "guider" else None)
+    check_wiring(guider, source if source == "guider" else None)
 
     def run_with_progress(entered: EnteredGuider) -> tuple[tuple, Tensor]:
+        entered = replace(entered, sigmas=entered.sigmas.flip(0))
         with tqdm(total=total, disable=entered.disable_pbar) as progress:
 
             def report(n: int, x: Tensor, denoised: Tensor) -> None:
@@ -176,7 +180,8 @@ def run_inversion(
 
     sampler = SamplerFunction(run_with_progress)
     callback = latent_preview.prepare_callback(guider.model_patcher, total)
-    noisy = sample_from(guider, latent_image, sampler, sigmas, callback)
+    # The guider is told of the schedule as it will be in sampling: patches look up their step in it.
+    noisy = sample_from(guider, latent_image, sampler, sigmas.flip(0), callback, source)
     recording, more = sampler.result
     check_finite(recording.anchors, source)
     return recording, noisy, more

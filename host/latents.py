@@ -4,7 +4,6 @@ import comfy.sample
 import torch
 
 from ..resinversion import Pivot
-from .checks import check_latent
 from .inversion import noisy_latent
 
 
@@ -15,7 +14,6 @@ def noise_scaling(model):
 
 def model_latent(model, latent_image: dict) -> torch.Tensor:
     """The picture of a LATENT in a MODEL's own space, (B, C, H, W) float32."""
-    check_latent("latent_image", latent_image["samples"])
     samples = comfy.sample.fix_empty_latent_channels(model, latent_image["samples"])
     return model.get_model_object("latent_format").process_in(samples.float())
 

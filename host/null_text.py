@@ -10,11 +10,17 @@ import torch
 from torch import Tensor
 
 from ..baselines.null_text import NonFiniteError, NullText, null_text_inversion
+from ..resinversion import to_d
+from .call_order import check_no_keyframes, check_no_model_cache, may_keep_state
 from .checks import NON_FINITE_REMEDY
 from .entered import EnteredGuider
 from .gradients import checkpointed, load_for_gradients
-from .inversion import Report, input_scale, run_inversion
+from .inversion import Report, input_scale, reported, run_inversion
 from .null_text_guider import CFGPredictions, text_of
+
+# The mean distance of two pictures in latent units, in which a picture's variance is about 1, from which on they look
+# different: a model computing in half precision does not reach it by rounding.
+SEEN = 0.02
 
 
 def check_one_text(name: str, conditioning: list) -> None:
@@ -61,6 +67,8 @@ def invert_null_text(
     flow = comfy.samplers.CFGGuider(model)
     flow.set_conds(positive, negative)
     flow.set_cfg(cfg)
+    check_no_model_cache(flow, "model")
+    check_no_keyframes(flow)
     if inner_steps:
         load_for_gradients(flow)
     samples = comfy.sample.fix_empty_latent_channels(model, latent_image["samples"])
@@ -110,7 +118,43 @@ def invert_null_text(
         raise ValueError(
             f"model: its prediction, or the gradient through it, holds NaN or Inf. {NON_FINITE_REMEDY}"
         ) from error
+    except RuntimeError as error:
+        if "backward through the graph a second time" not in str(error):
+            raise
+        raise ValueError(
+            "model: something on it keeps its answers from call to call (as APG's momentum does), so null texts cannot "
+            "be optimised through it. Remove it, or use ResInversion, which allows for it."
+        ) from error
     return null_text, {**latent_image, "samples": noisy}
+
+
+def sampling_warnings(guider, null_text: NullText) -> list[str]:
+    """What to tell the user where sampling with the null texts ends elsewhere than their optimisation did.
+
+    Patches that keep state from call to call do so: the optimisation asks many times a step, sampling once. Only where
+    there may be such a patch is the picture sampled to find out, N guider calls. guider: of these null texts.
+    """
+    if not may_keep_state(guider):
+        return []
+
+    def run(entered: EnteredGuider, device: torch.device, report: Report) -> tuple[NullText, Tensor]:
+        predict = reported(entered, report).predict
+        x = null_text.anchors[-1].to(entered.latent_image)
+        sigmas, s_in = null_text.sigmas.to(x), x.new_ones([x.shape[0]])
+        for i in range(null_text.steps, 0, -1):
+            x = x + (sigmas[i - 1] - sigmas[i]) * to_d(x, sigmas[i], predict(x, sigmas[i] * s_in))
+        return null_text, x
+
+    picture = guider.model_patcher.model.process_latent_out(null_text.anchors[0])
+    _, _, sampled = run_inversion(guider, picture, null_text.sigmas.cpu(), run, null_text.steps, "model")
+    distance = (sampled - null_text.reconstruction.to(sampled)).abs().mean().item()
+    if distance <= SEEN:
+        return []
+    return [
+        f"Sampling with these null texts ends {distance:.2g} away from their reconstruction, on average: something on "
+        "the MODEL answers by what it was asked before (as APG's momentum does). Remove it, or use ResInversion, which "
+        "allows for it."
+    ]
 
 
 def report(null_text: NullText, cfg: float, inner_steps: int, start_from: str) -> str:

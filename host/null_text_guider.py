@@ -19,6 +19,8 @@ def text_of(conds: list[dict], batch: int, pooled_width: int) -> list[Tensor]:
     SDXL, and the pooled text, (batch, pooled_width), where pooled_width is not 0.
     """
     model_conds = conds[0]["model_conds"]
+    if "c_crossattn" not in model_conds:
+        raise ValueError("model: reads no text embedding that could be optimised. Connect an SDXL model.")
     parts = [model_conds["c_crossattn"].cond]
     if pooled_width:
         parts.append(model_conds["y"].cond[:, :pooled_width])  # sizes follow it

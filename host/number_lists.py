@@ -2,8 +2,11 @@
 
 from decimal import Decimal, InvalidOperation
 
+from .messages import shown
+
 MOST_VALUES = 100
 MOST_DIGITS = 20  # before the decimal point and after it; a seed has up to 20
+LONGEST = 50  # characters of a number
 SYNTAX = "Write numbers and ranges start:end:step, separated by commas: 0, 5, 10:30:10"
 
 
@@ -18,7 +21,7 @@ def parse_numbers(text: str, name: str = "values") -> list[Decimal]:
         values += _expand(piece, name)
         if len(values) > MOST_VALUES:
             raise ValueError(
-                f"{name}: with {piece!r} there are more than {MOST_VALUES} values. Use fewer, or larger steps."
+                f"{name}: with {shown(piece)} there are more than {MOST_VALUES} values. Use fewer, or larger steps."
             )
     if not values:
         raise ValueError(f"{name}: there are none. {SYNTAX}")
@@ -40,23 +43,26 @@ def _expand(piece: str, name: str) -> list[Decimal]:
     if len(numbers) == 1:
         return numbers
     if len(numbers) != 3:
-        raise ValueError(f"{name}: {piece!r} is not a range. {SYNTAX}")
+        raise ValueError(f"{name}: {shown(piece)} is not a range. {SYNTAX}")
     start, end, step = numbers
     if step == 0 or (end - start) / step < 0:
-        raise ValueError(f"{name}: the step of {piece!r} does not lead from {start} to {end}. Change its sign or size.")
+        raise ValueError(
+            f"{name}: the step of {shown(piece)} does not lead from {start} to {end}. Change its sign or size."
+        )
     steps = (end - start) / step
     if steps >= MOST_VALUES:
-        raise ValueError(f"{name}: {piece!r} is more than {MOST_VALUES} values. Use a larger step.")
+        raise ValueError(f"{name}: {shown(piece)} is more than {MOST_VALUES} values. Use a larger step.")
     return [start + n * step for n in range(int(steps) + 1)]
 
 
 def _number(text: str, piece: str, name: str) -> Decimal:
+    text = text.strip()
     try:
-        number = Decimal(text.strip())
+        number = Decimal(text)
     except InvalidOperation:
         number = Decimal("NaN")
-    if not number.is_finite() or abs(number.adjusted()) > MOST_DIGITS:
-        raise ValueError(f"{name}: {text.strip()!r} in {piece!r} is not a usable number. {SYNTAX}")
+    if not number.is_finite() or abs(number.adjusted()) > MOST_DIGITS or len(text) > LONGEST:
+        raise ValueError(f"{name}: {shown(text)} in {shown(piece)} is not a usable number. {SYNTAX}")
     return number
 
 

@@ -14,14 +14,22 @@ import safetensors
 import torch
 
 from ..resinversion import Pivot, Recording
+from .messages import shown
 from .recordings import ModelPivot, ModelRecording, of_kind
 
 VERSION = 1
+KEYS = {"sigmas", "anchors", "predictions"}
+LONGEST_KIND = 200  # characters of model_kind
 REMEDY = "Choose a file made by Save Residual Noise or Save Pivot, or save it again."
 
 
 def write_recording(recording: ModelPivot | ModelRecording, path: str, metadata: dict[str, str]) -> None:
-    """Write a ModelPivot or a ModelRecording; the file appears whole or not at all. metadata: more of it, all text."""
+    """Write a ModelPivot or a ModelRecording into a new file, which appears whole or not at all.
+
+    metadata: more of it, all text. Raises FileExistsError where there is such a file, or another writer is at it: of
+    any number of writers, in whatever processes, one gets the name. Raises OSError or SafetensorError where the file
+    cannot be written.
+    """
     tensors = {"sigmas": recording.sigmas, "anchors": recording.anchors}
     if isinstance(recording, Recording):
         tensors["predictions"] = recording.predictions
@@ -32,8 +40,13 @@ def write_recording(recording: ModelPivot | ModelRecording, path: str, metadata:
         "latent_shape": json.dumps(list(recording.anchors.shape[1:])),
     }
     unfinished = Path(f"{path}.unfinished")
+    unfinished.open("xb").close()  # who makes this file has the name
     try:
-        comfy.utils.save_torch_file({key: t.contiguous() for key, t in tensors.items()}, str(unfinished), metadata)
+        if os.path.lexists(path):
+            raise FileExistsError(path)
+        # Copied: safetensors refuses tensors that are parts of one.
+        copies = {key: tensor.clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()}
+        comfy.utils.save_torch_file(copies, str(unfinished), metadata)
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -48,14 +61,15 @@ def read_recording(path: str, name: str) -> ModelPivot | ModelRecording:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            _check_version(metadata.get("inversion_format_version"), path, name)
+            kept = KEYS & set(file.keys()) if metadata.get("inversion_format_version") == str(VERSION) else ()
             device = comfy.model_management.intermediate_device()
             # Copied: the tensors of an open file lie in that file, which then could not be replaced or deleted.
-            tensors = {key: file.get_tensor(key).to(device, copy=True) for key in file.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError) as error:
+            tensors = {key: file.get_tensor(key).to(device, copy=True) for key in kept}
+    except (safetensors.SafetensorError, OSError, UnicodeError, AttributeError) as error:  # the last: unknown dtypes
         raise ValueError(
             f"{name}: {path} cannot be read ({error}): it is damaged, cut short, or another kind of file. {REMEDY}"
         ) from error
+    _check_version(metadata.get("inversion_format_version"), path, name)
     fault = _fault(metadata, tensors)
     if fault:
         raise ValueError(f"{name}: {path} is damaged: {fault}. {REMEDY}")
@@ -69,8 +83,8 @@ def _check_version(version: str | None, path: str, name: str) -> None:
         raise ValueError(f"{name}: {path} is not a saved pivot or residual noise. {REMEDY}")
     if version != str(VERSION):
         raise ValueError(
-            f"{name}: {path} has format version {version}, and this CustomEnhancer reads version {VERSION}. Update "
-            "CustomEnhancer, or save the file again with this one."
+            f"{name}: {path} has format version {shown(version)}, and this CustomEnhancer reads version {VERSION}. "
+            "Update CustomEnhancer, or save the file again with this one."
         )
 
 
@@ -82,7 +96,11 @@ def _fault(metadata: dict[str, str], tensors: dict[str, torch.Tensor]) -> str | 
         return f"{', '.join(missing)} is missing"
     steps, shape = tensors["sigmas"].numel() - 1, tensors["anchors"].shape[1:]
     if metadata["latent_shape"] != json.dumps(list(shape)):
-        return f"anchors holds latents of shape {list(shape)}, not {metadata['latent_shape']}"
+        return f"anchors holds latents of shape {list(shape)}, not {shown(metadata['latent_shape'])}"
+    if len(shape) not in (3, 4, 5) or 0 in shape:
+        return f"anchors holds latents of shape {list(shape)}, which no picture has"
+    if len(metadata["model_kind"]) > LONGEST_KIND:
+        return f"model_kind has {len(metadata['model_kind'])} characters"
     shapes = {"sigmas": [steps + 1], "anchors": [steps + 1, *shape], "predictions": [steps, *shape]}
     for key, expected in shapes.items():
         tensor = tensors.get(key)

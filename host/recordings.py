@@ -23,7 +23,17 @@ class ModelRecording(Recording):
 
 
 def of_kind(recording: Pivot, kind: str) -> ModelPivot | ModelRecording:
-    """A Pivot or Recording with its model's kind."""
+    """A Pivot or Recording with its model's kind.
+
+    Raises ValueError unless its sigmas ascend from 0 and its anchors are finite.
+    """
+    if recording.sigmas[0] != 0 or not (recording.sigmas.diff() > 0).all():
+        raise ValueError("sigmas: not a schedule that ends at 0, so nothing could be sampled along what was recorded.")
+    if not torch.isfinite(recording.anchors).all():
+        raise ValueError(
+            "latent_image: its numbers are too large for this schedule, on which they become Inf. Connect a picture's "
+            "latent, as VAE Encode makes it."
+        )
     if isinstance(recording, Recording):
         return ModelRecording(recording.sigmas, recording.anchors, recording.predictions, kind)
     return ModelPivot(recording.sigmas, recording.anchors, kind)

@@ -1,13 +1,14 @@
 """Where and when a flow acts: a MASK brought to the latent's size, and a CURVE as one factor for each step."""
 
-import reprlib
-
 import comfy.sampler_helpers
 import numpy as np
 from comfy_api.input import CurveInput
 from torch import Tensor
 
 from .checks import check_mask
+from .messages import shown
+
+MOST_OF_A_CURVE = 1e6  # of a point's x and y, either way
 
 
 def region_mask(name: str, mask: Tensor | None, flow: str, latent: Tensor) -> Tensor | None:
@@ -37,18 +38,20 @@ def region_mask(name: str, mask: Tensor | None, flow: str, latent: Tensor) -> Te
 def read_curve(name: str, curve) -> CurveInput | None:
     """Read a CURVE input: a CurveInput, or its JSON as an API prompt may hold it; None is no curve.
 
-    name: of the input. Raises ValueError unless it has points, (x, y), all finite.
+    name: of the input. Raises ValueError unless it has points, (x, y), of common sizes.
     """
     if curve is None:
         return None
     try:
         read = CurveInput.from_raw(curve)
-    except (KeyError, TypeError, ValueError):  # no points, no list of pairs, no numbers
-        read = None
-    if read is None or not read.points or not np.isfinite(read.points).all():
+        usable = len(read.points) > 0 and (np.abs(read.points) <= MOST_OF_A_CURVE).all()
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):  # no points, no pairs, no numbers
+        usable = False
+    if not usable:
         raise ValueError(
-            f"{name}: {reprlib.repr(curve)} is not a curve. Connect a Curve Editor, or give one or more points with "
-            'finite x and y, such as {"points": [[0, 1], [1, 0.5]]}, or disconnect it.'
+            f"{name}: {shown(curve)} is not a curve. Connect a Curve Editor, or give one or more points whose x and y "
+            f"are at most {MOST_OF_A_CURVE:g}, such as "
+            '{"points": [[0, 1], [1, 0.5]]}, or disconnect it.'
         )
     return read
 

@@ -1,18 +1,24 @@
 """Saved recordings in the host's folders: their names, where they are, and the next free one."""
 
+import errno
 import hashlib
+import itertools
 import json
 import os
+import unicodedata
 from pathlib import Path
 
 import folder_paths
 from comfy.cli_args import args
 from comfy_api.latest import io, ui
+from safetensors import SafetensorError
 
 from .recording_files import write_recording
 from .recordings import ModelPivot, ModelRecording
 
 SUFFIX = ".inversion.safetensors"
+MOST_NAMES = 20  # of files, in a message
+UNUSABLE = ("Cc", "Cs")  # kinds of characters: control, and halves of a character, which UTF-8 cannot hold
 
 
 def saved_recordings() -> list[str]:
@@ -26,24 +32,67 @@ def _names_in(folder: str) -> list[str]:
 
 
 def save_recording(recording: ModelPivot | ModelRecording, filename_prefix: str, hidden) -> ui.SavedResult:
-    """Write a recording into the output folder under the next free number. Raises ValueError for any other folder.
+    """Write a recording into the output folder under the next free number; no file is ever written over.
 
-    hidden: the node's, whose prompt and workflow go into the file as into a saved picture.
+    hidden: the node's, whose prompt and workflow go into the file as into a saved picture. Raises ValueError, naming
+    filename_prefix, where that names no file below the output folder, or none that can be written.
     """
     output = folder_paths.get_output_directory()
-    if not folder_paths.is_within_directory(output, os.path.join(output, filename_prefix)):
-        raise ValueError(
-            f"filename_prefix: {filename_prefix} leads out of the output folder. Give a name, or a subfolder and a "
-            "name."
-        )
-    folder, filename, counter, subfolder, _ = folder_paths.get_save_image_path(filename_prefix, output)
-    file = f"{filename}_{counter:05}_{SUFFIX}"
+    _check_prefix(filename_prefix, output)
     metadata = {}
     if hidden is not None and not args.disable_metadata:
         metadata = {key: json.dumps(value) for key, value in (hidden.extra_pnginfo or {}).items()}
         metadata["prompt"] = json.dumps(hidden.prompt)
-    write_recording(recording, os.path.join(folder, file), metadata)
-    return ui.SavedResult(file, subfolder, io.FolderType.output)
+    try:
+        # The host counts wrongly from a prefix that ends in a slash, and from names that it does not compare as here.
+        folder, filename, counter, subfolder, _ = folder_paths.get_save_image_path(
+            os.path.normpath(filename_prefix), output
+        )
+        for number in itertools.count(counter):
+            file = f"{filename}_{number:05}_{SUFFIX}"
+            try:
+                write_recording(recording, os.path.join(folder, file), metadata)
+            except FileExistsError:
+                continue
+            return ui.SavedResult(file, subfolder, io.FolderType.output)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ValueError(_why_not_written(error, filename_prefix, output)) from error
+
+
+def _check_prefix(prefix: str, output: str) -> None:
+    """Raise ValueError unless a prefix names a file below the output folder, with characters that names can have."""
+    remedy = "Give a name, or a subfolder and a name."
+    forbidden = '<>:"|?*' if os.name == "nt" else ""
+    unusable = {
+        character for character in prefix if character in forbidden or unicodedata.category(character) in UNUSABLE
+    }
+    if unusable:
+        raise ValueError(
+            f"filename_prefix: {prefix!a} holds {', '.join(sorted(map(ascii, unusable)))}, which no file name can have "
+            f"here. {remedy}"
+        )
+    if not folder_paths.is_within_directory(output, os.path.join(output, prefix)):
+        raise ValueError(f"filename_prefix: {prefix} leads out of the output folder. {remedy}")
+    if os.path.basename(os.path.normpath(prefix)) in ("", os.curdir) or not prefix.strip():
+        raise ValueError(f"filename_prefix: {prefix!r} names no file. {remedy}")
+
+
+def _why_not_written(error: Exception, prefix: str, output: str) -> str:
+    """What a user can do about a file that the system would not write."""
+    said = f"filename_prefix: nothing was saved under {prefix} in {output}"
+    code = getattr(error, "errno", None)
+    if code == errno.ENAMETOOLONG:
+        return f"{said}: the name is too long for the file system. Give a shorter one."
+    if code in (errno.ENOTDIR, errno.EEXIST):
+        return f"{said}: a part of it that should be a folder is a file. Choose another name for the folder."
+    if code == errno.ENOSPC or "No space left" in str(error):
+        return f"{said}: the disk is full. Make room, or start ComfyUI with another --output-directory."
+    if code in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return (
+            f"{said}: ComfyUI may not write there ({os.strerror(code)}). Give the folder's owner and rights to "
+            "ComfyUI's user, choose another subfolder, or start ComfyUI with another --output-directory."
+        )
+    return f"{said} ({error}). Choose another name, or start ComfyUI with another --output-directory."
 
 
 def find_recording(name: str, input_name: str) -> str:
@@ -52,9 +101,12 @@ def find_recording(name: str, input_name: str) -> str:
         path = folder_paths.get_annotated_filepath(name)
         if os.path.isfile(path):
             return path
+    names = saved_recordings()
+    found = ", ".join(names[:MOST_NAMES]) or "none found"
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     raise FileNotFoundError(
         f"{input_name}: {name} is not there. Put the file into the input folder, or name one in the output folder, "
-        'followed by " [output]".'
+        f'followed by " [output]". Files to choose from: {found}{more}.'
     )
 
 

@@ -1,7 +1,13 @@
 """Two entered guiders that use one model: before each call it is made whole for the guider that is called."""
 
+from contextlib import ExitStack
+from itertools import chain
+
 import comfy.model_management
 import comfy.sampler_helpers
+
+from .kept_weights import KeptWeights
+from .patched_models import hand_over, leave_to_the_host, loaded_clone, same_weights, second_models, take_back
 
 
 class SharedModel:
@@ -11,67 +17,87 @@ class SharedModel:
     (forward) guider makes the host load its MODEL and detach the outer's, although the outer is still in use: it puts
     other weight and object patches in place, ejects the outer's injections and moves its patch objects to the offload
     device. `set_up_for` brings all of that back. Where the clones differ in weight or object patches the host itself
-    loads the other one, which is exact and takes what loading a LoRA takes; else the loaded weights serve both.
+    loads the other one, which is exact; what the patches make of the weights is computed once and kept, if memory
+    allows (KeptWeights). Else the loaded weights serve both.
 
-    pivot_guider, forward_guider: as their samplers get them, entered in this order.
-    pivot_hook_patches: the `hook_patches` of the pivot's MODEL before the forward guider was entered. Where both use
-    one MODEL object, entering drops what the outer guider registered there.
-    latent_shape: (B, C, H, W), from which the host estimates the memory that sampling takes.
+    A guider may have a second MODEL in use, as the host's DualModelGuider has; it is looked after likewise, unless it
+    is a clone of the guider's first, which the host runs in that one's weights.
+
+    Made when the pivot guider is entered, before the forward guider is; a context once that one is entered, too.
+
+    pivot_guider: as its sampler gets it. latent_shape: (B, C, H, W), from which the host estimates the memory that
+    sampling takes. kept_weights: a KeptWeights for this sampling.
     """
 
-    def __init__(self, pivot_guider, forward_guider, pivot_hook_patches: dict, latent_shape):
-        self._pivot_guider, self._forward_guider = pivot_guider, forward_guider
-        self._pivot, self._forward = pivot_guider.model_patcher, forward_guider.model_patcher
-        self._pivot_hook_patches = pivot_hook_patches
-        self._forward_hook_patches = self._forward.hook_patches
+    def __init__(self, pivot_guider, latent_shape, kept_weights: KeptWeights):
+        self._pivot_guider, self._forward_guider = pivot_guider, None
+        # Where both use one MODEL object, entering the forward guider drops what the pivot guider registered there.
+        self._pivot_hook_patches = pivot_guider.model_patcher.hook_patches
         self._latent_shape = latent_shape
+        self._kept_weights = kept_weights
+        self._second_models = {id(pivot_guider): second_models(pivot_guider)}
+
+    def expect(self, forward_patcher) -> None:
+        """Call before the forward guider, whose MODEL this is, is entered: that takes the pivot's weights out."""
+        self._keep_what_is_replaced_by(forward_patcher)
+
+    def joined_by(self, forward_guider) -> "SharedModel":
+        """Call when the forward guider has been entered, as its sampler gets it."""
+        self._forward_guider = forward_guider
+        self._second_models[id(forward_guider)] = second_models(forward_guider)
+        self._forward_hook_patches = forward_guider.model_patcher.hook_patches
+        return self
 
     def __enter__(self):
-        if self._pivot is self._forward:
-            self._pivot.hook_patches = {**self._pivot_hook_patches, **self._forward_hook_patches}
+        pivot, forward = self._pivot_guider.model_patcher, self._forward_guider.model_patcher
+        if pivot is forward:
+            pivot.hook_patches = {**self._pivot_hook_patches, **self._forward_hook_patches}
         return self
 
     def set_up_for(self, guider) -> None:
         """Give the model to one of the two guiders; nothing happens where that one has it already."""
-        patcher, others = guider.model_patcher, _other_models(guider)
-        clone, loaded = _loaded_clone(patcher), comfy.model_management.loaded_models()
+        patcher, others = guider.model_patcher, self._other_models(guider)
+        clone, loaded = loaded_clone(patcher), comfy.model_management.loaded_models()
         # The others may be gone, too: where memory is short, the host makes room for the other guider's.
-        if clone is not None and _same_weights(clone, patcher) and all(model in loaded for model in others):
-            self._hand_over(clone, patcher)
+        if clone is not None and same_weights(clone, patcher) and all(model in loaded for model in others):
+            hand_over(clone, patcher)
             return
-        _take_back(patcher.model.current_patcher)
-        self._load(guider)
-        patcher.model.current_patcher = patcher
+        models = [patcher, *self._second_models[id(guider)]]
+        for model in models:
+            take_back(model.model.current_patcher)
+            self._keep_what_is_replaced_by(model)
+        with ExitStack() as stack:
+            for model in models:
+                stack.enter_context(self._kept_weights.put_back(model))
+            self._load(guider)
+        for model in models:
+            model.model.current_patcher = model
 
     def __exit__(self, *exception):
-        if self._pivot is self._forward:
-            self._pivot.hook_patches = self._forward_hook_patches
-        elif self._pivot.is_clone(self._forward):
-            # One clone is loaded to the host, the others are detached; some patch objects may belong to several.
-            loaded = _loaded_clone(self._pivot)
-            if loaded is not None:
-                self._hand_over(loaded, loaded)
-            for patcher in (self._pivot, self._forward):
-                if patcher is not loaded:
-                    _move_patches(patcher, patcher.offload_device)
-            if loaded is not None:
-                _move_patches(loaded, loaded.load_device)
+        pivot, forward = self._pivot_guider.model_patcher, self._forward_guider.model_patcher
+        if pivot is forward:
+            pivot.hook_patches = self._forward_hook_patches
+        models = dict.fromkeys([pivot, forward, *chain.from_iterable(self._second_models.values())])
+        for model in models:
+            clones = [other for other in models if other.is_clone(model)]
+            if len(clones) > 1 and model is clones[0]:
+                leave_to_the_host(clones)
 
-    def _hand_over(self, loaded, patcher) -> None:
-        """Let `patcher` run in the weights that its clone `loaded` has loaded."""
-        active = patcher.model.current_patcher or loaded
-        if active is patcher:
-            return
-        _take_back(active)
-        _move_patches(patcher, patcher.load_device)
-        patcher.inject_model()
-        patcher.model.current_patcher = patcher
+    def _keep_what_is_replaced_by(self, patcher) -> None:
+        loaded = loaded_clone(patcher)
+        if loaded is not None and not same_weights(loaded, patcher):
+            self._kept_weights.keep(loaded)
+
+    def _other_models(self, guider) -> list:
+        """The MODELs a guider needs beside its own: in its attention patches, ControlNets and the like, its second."""
+        needed = [*guider.model_patcher.model_patches_models(), *getattr(guider, "loaded_models", [])]
+        return needed + [model for model in self._second_models[id(guider)] if model not in needed]
 
     def _load(self, guider) -> None:
         """Load what one guider needs, and what can be loaded beside it of the other's, as the host does."""
         other = self._forward_guider if guider is self._pivot_guider else self._pivot_guider
-        models = [guider.model_patcher, *_other_models(guider)]
-        beside = [other.model_patcher, *_other_models(other)]
+        models = [guider.model_patcher, *self._other_models(guider)]
+        beside = [other.model_patcher, *self._other_models(other)]
         models += [model for model in beside if not any(map(model.is_clone, models))]
         patcher, conds = guider.model_patcher, getattr(guider, "conds", {})  # only the host's guiders keep conds
         _, control_memory = comfy.sampler_helpers.get_additional_models(conds, patcher.model_dtype())
@@ -81,42 +107,3 @@ class SharedModel:
             memory_required=required + control_memory,
             minimum_memory_required=minimum + control_memory,
         )
-
-
-def _other_models(guider) -> list:
-    """The MODELs that a guider needs beside its own: those in its attention patches, ControlNets and their like."""
-    return [*guider.model_patcher.model_patches_models(), *getattr(guider, "loaded_models", [])]
-
-
-def _loaded_clone(patcher):
-    """The MODEL that the host has loaded into the model of `patcher`, or None."""
-    loaded = comfy.model_management.loaded_models()
-    return next((model for model in loaded if model is not None and model.is_clone(patcher)), None)
-
-
-def _same_weights(one, other) -> bool:
-    """Whether two clones patch weights and objects alike. Their uuids do not tell: registering hooks changes them."""
-    return one is other or all(
-        _same_items(getattr(one, patches), getattr(other, patches))
-        for patches in ("patches", "weight_wrapper_patches", "object_patches")
-    )
-
-
-def _same_items(one, other) -> bool:
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same_items(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same_items, one, other))
-    return one is other
-
-
-def _take_back(patcher) -> None:
-    """Undo what a MODEL that was called has put in place beyond weight and object patches: hooks and injections."""
-    if patcher is not None:
-        patcher.unpatch_hooks()
-        patcher.eject_model()
-
-
-def _move_patches(patcher, device) -> None:
-    patcher.model_patches_to(device)
-    patcher.model_patches_to(patcher.model_dtype())

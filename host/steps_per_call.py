@@ -1,13 +1,18 @@
 """Several steps of a schedule in one guider call: which conditioning holds for each row of such a batch."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import comfy.conds
 from torch import Tensor
 
+from ..resinversion import Recording
+from .call_order import answers_alike, spread_steps
 from .triple_flow_model import TripleFlowModel
 
 REMEDY = "Set steps_per_call to 1."
+# By how much, as a fraction of the greatest prediction, a row of a batch may differ from itself alone: half precision
+# sums in another order.
+ALIKE_IN_A_BATCH = 1e-2
 
 
 def check_steps_per_call(guider, sigmas: Tensor, batch: int, steps_per_call: int) -> None:
@@ -41,6 +46,18 @@ def check_steps_per_call(guider, sigmas: Tensor, batch: int, steps_per_call: int
                 raise ValueError(
                     f"steps_per_call: the guider's conditioning has hook keyframes, which count the calls. {REMEDY}"
                 )
+
+
+def check_shared_calls(predict: Callable, recording: Recording, device) -> None:
+    """Raise ValueError if single steps answer otherwise than they did in shared calls. Costs three calls.
+
+    predict, recording, device: as for `answers_alike`.
+    """
+    if not answers_alike(predict, recording, spread_steps(recording.steps), device, ALIKE_IN_A_BATCH):
+        raise ValueError(
+            "steps_per_call: something on the guider's MODEL depends on each step's sigma, or on the calls before, so "
+            f"steps cannot share a call. {REMEDY}"
+        )
 
 
 def _row_counts(cond: dict) -> Iterator[int]:

@@ -5,26 +5,28 @@ import logging
 from dataclasses import replace
 
 from ..bimd import forward_scales
-from .checks import check_at_least, check_flow_kinds, check_has_steps, check_latent_formats, check_mask
-from .control_family import check_control_family
+from .checks import check_finite, check_flow_kinds, check_has_steps, check_latent_formats, check_mask
 from .copied_conds import copy_conds
 from .entered import EnteredGuider, SamplerFunction
+from .kept_weights import KeptWeights
 from .regions import curve_values, read_curve, region_mask
 from .shared_model import SharedModel
 from .stock_samplers import check_sampler
 from .triple_flow_model import TripleFlowModel
+from .wiring import check_wiring
 
 FLOW = "the forward flow"
 
 
-def copy_flow(flow):
+def copy_flow(flow, kept_weights: KeptWeights):
     """Copy a GUIDER, so that the state of a sampling, in the guider and in its conditioning, is the copy's own.
 
-    One guider may be wired into both flows, and two guiders may share hooks and ControlNets.
+    One guider may be wired into both flows, and two guiders may share hooks and ControlNets. kept_weights: what this
+    sampling keeps, for guiders of two flows among the flows, too.
     """
     copied = copy.copy(flow)
     if isinstance(flow, TripleFlowGuider):
-        copied.pivot_flow, copied.forward_flow = copy_flow(flow.pivot_flow), copy_flow(flow.forward_flow)
+        copied.kept_weights = kept_weights
     elif hasattr(flow, "original_conds"):
         copied.original_conds = copy_conds(flow.original_conds)
     return copied
@@ -36,18 +38,20 @@ class TripleFlowGuider:
     pivot_flow, forward_flow: GUIDERs of the same latent space. start_step: MSS, steps counted from the noisiest.
     forward_scale: 1 is the paper's method. Where it is 0 throughout, only the pivot flow is entered.
     forward_mask: MASK (M, H, W), where the forward flow acts. forward_curve: CURVE, what forward_scale is multiplied by
-    from the first step to the last.
+    from the first step to the last. warnings: what to tell the user of how the flows are wired.
+    kept_weights: as a flow of another such guider, what that one keeps.
     """
+
+    kept_weights = None
 
     def __init__(
         self, pivot_flow, forward_flow, start_step: int, forward_scale: float, forward_mask=None, forward_curve=None
     ):
         check_flow_kinds(pivot_flow.model_patcher, forward_flow.model_patcher)
         check_latent_formats(pivot_flow.model_patcher, forward_flow.model_patcher)
-        check_at_least("start_step", start_step, 0)
         check_mask("forward_mask", forward_mask, FLOW)
-        check_control_family(pivot_flow, "pivot_flow")
-        check_control_family(forward_flow, "forward_flow")
+        self.warnings = check_wiring(pivot_flow, "pivot_flow")
+        self.warnings += check_wiring(forward_flow, "forward_flow", forward=True)
         self.pivot_flow = pivot_flow
         self.forward_flow = forward_flow
         self.start_step = start_step
@@ -75,23 +79,27 @@ class TripleFlowGuider:
         disable_pbar=False,
         seed=None,
     ):
-        """Sample with both flows entered; arguments and result as of the host's CFGGuider.sample."""
+        """Sample with both flows entered; arguments and result as of the host's CFGGuider.sample.
+
+        Raises ValueError where the graph does not fit, or a flow's model predicted NaN or Inf.
+        """
         check_has_steps(sigmas)
-        check_sampler(sampler, noise)
+        check_sampler(sampler, noise, sigmas, self.model_patcher)
         steps = len(sigmas) - 1
         scales = self.scales(steps)
         mask = region_mask("forward_mask", self.forward_mask, FLOW, noise)
-        pivot_flow, forward_flow = copy_flow(self.pivot_flow), copy_flow(self.forward_flow)
+        kept_weights = self.kept_weights or KeptWeights()
+        pivot_flow, forward_flow = (copy_flow(flow, kept_weights) for flow in (self.pivot_flow, self.forward_flow))
 
         def sample_pivot_flow(pivot: EnteredGuider):
             return None, replace(pivot, model=TripleFlowModel(pivot, None, scales)).sample(sampler)
 
         def enter_forward_flow(pivot: EnteredGuider):
-            pivot_hook_patches = pivot.model.model_patcher.hook_patches
+            shared_model = SharedModel(pivot.model, pivot.noise.shape, kept_weights)
 
             def sample_both_flows(forward: EnteredGuider):
                 placed_mask = None if mask is None else mask.to(pivot.noise.device)
-                with SharedModel(pivot.model, forward.model, pivot_hook_patches, pivot.noise.shape) as shared_model:
+                with shared_model.joined_by(forward.model):
                     if scales[0] == 0:  # a sampler may ask the model about sigmas before it calls it
                         shared_model.set_up_for(pivot.model)
                     model = TripleFlowModel(pivot, forward, scales, placed_mask, shared_model)
@@ -100,6 +108,7 @@ class TripleFlowGuider:
 
             # The forward guider gets what this guider got: each guider maps latents to its model's space by itself.
             both = SamplerFunction(sample_both_flows)
+            shared_model.expect(forward_flow.model_patcher)
             forward_flow.sample(noise, latent_image, both, sigmas, denoise_mask, None, disable_pbar, seed)
             return None, both.result
 
@@ -108,9 +117,12 @@ class TripleFlowGuider:
         else:
             self._warn_that_forward_never_acts(steps)
             run = sample_pivot_flow
-        return pivot_flow.sample(
+        samples = pivot_flow.sample(
             noise, latent_image, SamplerFunction(run), sigmas, denoise_mask, callback, disable_pbar, seed
         )
+        if not samples.is_nested:
+            check_finite(samples)
+        return samples
 
     def _warn_that_forward_never_acts(self, steps: int) -> None:
         if not self.forward_scale:  # that was the user's choice

@@ -51,7 +51,10 @@ class TripleFlowModel(GuiderProxy):
                 advance_keyframes(self._forward.model, x, sigma, self._forward.extra_args["model_options"])
         elif samplers_own:
             model_options = {**model_options, "sampler_post_cfg_function": self._inherited_post_cfg}
-        return self._flows(x, sigma, model_options=model_options, samplers_own=samplers_own, seed=seed)
+        denoised = self._flows(x, sigma, model_options=model_options, samplers_own=samplers_own, seed=seed)
+        if self.pivot_denoised is None:
+            advance_keyframes(self._pivot.model, x, sigma, model_options)
+        return denoised
 
     def advance_keyframes(self, x, sigma, model_options):
         """See the function of that name."""

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from .bimd_sampler import BiMDSampler
 from .checks import check_finite, check_model_kind
-from .control_family import check_control_family
 from .entered import EnteredGuider, SamplerFunction, sample_from
 from .recordings import ModelRecording
+from .wiring import check_wiring
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def walk_back(guider, residual_noise, backward_scales) -> tuple[list[Walk], Tens
     the recording is of another kind of model, a control module does not suit it, or the model predicts NaN or Inf.
     """
     check_model_kind(residual_noise.model_kind, guider.model_patcher, "residual_noise")
-    check_control_family(guider, "guider")
+    check_wiring(guider, "guider")
     picture = guider.model_patcher.model.process_latent_out(residual_noise.anchors[0])
     total = len(backward_scales) * residual_noise.steps
     show = latent_preview.prepare_callback(guider.model_patcher, total)

@@ -4,6 +4,9 @@ from collections.abc import Iterable
 
 import comfy.model_base
 
+MOST_NAMES = 20  # of files, in a message
+MOST_NUMBERS = 20  # of pictures, in a message
+
 
 def no_face(name: str, where: str, remedy: str, index: int = 0) -> ValueError:
     """The error for a face that was looked for and not found.
@@ -33,9 +36,23 @@ def which_face(index: int) -> str:
     return f"no face number {index}, counted from 0," if index else "no face"
 
 
+def which_pictures(numbers: list[int]) -> str:
+    """Some pictures of a batch for a message: "picture 3", or "pictures 0, 3". numbers: from 0, at least one."""
+    named = ", ".join(map(str, numbers[:MOST_NUMBERS]))
+    more = f" and {len(numbers) - MOST_NUMBERS} more" if len(numbers) > MOST_NUMBERS else ""
+    return f"pictures {named}{more}" if len(numbers) > 1 else f"picture {named}"
+
+
 def file_not_found(name: str, file: str, places: Iterable, remedy: str) -> FileNotFoundError:
     """The error for a model file that is in none of the places. name: the input that chose it."""
     return FileNotFoundError(f"{name}: {file} is not in {' or '.join(map(str, places))}. {remedy}")
+
+
+def names_found(found: Iterable[str]) -> str:
+    """Names of files for a message: the first MOST_NAMES of them, and how many more there are."""
+    names = list(found)
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"{', '.join(names[:MOST_NAMES]) or 'none found'}{more}"
 
 
 def cannot_load(name: str, files: str, error: Exception, remedy: str, otherwise: str = "") -> ValueError:

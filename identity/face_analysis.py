@@ -10,12 +10,14 @@ import io
 import logging
 from pathlib import Path
 
+import comfy.model_management
 import numpy as np
 import torch
 
-from .errors import cannot_load, no_face_in_any, which_face
+from .errors import cannot_load, no_face_in_any, which_face, which_pictures
 from .insightface_files import find_face_pack
 from .onnx_runtime import choose_providers, face_package, report_idle_provider
+from .pictures import each_picture
 
 FACE_ORDERS = {
     "left-right": lambda face: face.bbox[0],
@@ -25,6 +27,9 @@ FACE_ORDERS = {
     "large-small": lambda face: -_area(face),
     "small-large": lambda face: _area(face),
 }
+
+LEAST_SIDE = 8  # pixels of a picture's shorter side
+MOST_OBLONG = 64  # times as long as wide
 
 # The recogniser of each face pack. Embeddings of one mean nothing to models that were trained with another's.
 RECOGNISERS = {"buffalo_l": "w600k_r50", "antelopev2": "glintr100"}
@@ -92,8 +97,35 @@ def find_recogniser(face_analysis, pack: str = "buffalo_l"):
 
 
 def detect_faces(face_analysis, picture: torch.Tensor) -> list:
-    """Find the Faces in one picture: (H, W, C), RGB in 0..1, any further channels ignored. Best score first."""
-    return face_analysis.get(to_bgr(picture))
+    """Find the Faces in one picture: (H, W, C), RGB in 0..1, any further channels ignored. Best score first.
+
+    There are none in a picture too small or too narrow to show one, which OpenCV could not scale for the detector.
+    Raises ValueError where the analysis fails, or gives what are no Faces.
+    """
+    shorter, longer = sorted(picture.shape[:2])
+    if shorter < LEAST_SIDE or longer > MOST_OBLONG * shorter:
+        return []
+    try:
+        faces = list(face_analysis.get(to_bgr(picture)))
+    except Exception as error:  # ONNX Runtime's and other packs' are of many types
+        if isinstance(error, MemoryError) or comfy.model_management.is_oom(error):
+            raise
+        reason = f"{type(error).__name__}: {error}"
+        raise ValueError(f"face_analysis: it failed on a picture ({reason}). Connect Load Face Analysis.") from error
+    for face in faces:
+        check_part(face, "bbox", axes=1)
+    return faces
+
+
+def check_part(face, part: str, axes: int) -> None:
+    """Raise ValueError unless a face that another pack's analysis may have found has a part, an array of so many axes.
+
+    part: the attribute's name: bbox or embedding, of one axis, kps, of two.
+    """
+    if np.ndim(getattr(face, part, None)) != axes:
+        raise ValueError(
+            f"face_analysis: gives faces without {part} as InsightFace's have it. Connect Load Face Analysis."
+        )
 
 
 def find_face(face_analysis, picture: torch.Tensor, order: str = "large-small", index: int = 0):
@@ -115,16 +147,15 @@ def embed_faces(
     float32. One warning names the pictures that are left out. Raises ValueError if no picture shows a face.
     """
     embeddings = {}
-    for number, picture in enumerate(images):
+    for number, picture in each_picture(images):
         if face := find_face(face_analysis, picture, order, index):
+            check_part(face, "embedding", axes=1)
             embeddings[number] = torch.from_numpy(np.float32(face.embedding))
     if not embeddings:
         raise no_face_in_any(name, len(images), index)
-    if left_out := [str(number) for number in range(len(images)) if number not in embeddings]:
-        pictures, are = ("pictures", "are") if len(left_out) > 1 else ("picture", "is")
-        logging.warning(
-            "%s: %s found in %s %s, which %s left out.", name, which_face(index), pictures, ", ".join(left_out), are
-        )
+    if left_out := [number for number in range(len(images)) if number not in embeddings]:
+        are, pictures = "are" if len(left_out) > 1 else "is", which_pictures(left_out)
+        logging.warning("%s: %s found in %s, which %s left out.", name, which_face(index), pictures, are)
     return list(embeddings), torch.stack(list(embeddings.values()))
 
 

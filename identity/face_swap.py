@@ -6,15 +6,19 @@ Model file (inswapper_128.onnx): inputs `target` (1, 3, 128, 128) RGB in 0..1 an
 
 import contextlib
 import io
+import logging
 
 import numpy as np
 import torch
 
-from .errors import cannot_load, no_face_in_any, no_face_in_picture
+from .errors import cannot_load, no_face_in_any, no_face_in_picture, which_pictures
 from .face_analysis import check_recogniser, detect_faces, sort_faces, to_bgr
 from .insightface_files import find_face_swapper
 from .onnx_runtime import choose_providers, face_package, report_idle_provider
 from .pictures import each_picture
+
+# What target_faces says for every face of a picture.
+ALL = "all"
 
 
 def load_face_swapper(model_name: str, provider: str = "auto"):
@@ -57,63 +61,97 @@ def swap_batch(
     """`swap_faces` for a batch: faces of each picture get the identities of faces of the reference person's picture.
 
     images, reference: (N, H, W, C), RGB in 0..1; of reference, the first picture that shows a face is used.
-    face_analysis: a FACEANALYSIS of buffalo_l. target_faces, reference_faces: see `parse_indices`; one reference face
-    for all targets or one for each. target_order, reference_order: in which of FACE_ORDERS they are counted. no_face:
-    "pass_through" keeps a picture without a face as it is. Returns the new pictures and the masks, (N, H, W).
+    face_analysis: a FACEANALYSIS of buffalo_l. target_faces: "all", or see `parse_indices`. reference_faces: see there;
+    one for all targets, or one for each, in order. target_order, reference_order: in which of FACE_ORDERS they are
+    counted. no_face: "pass_through" swaps what a picture has, which may be nothing, and one warning names the pictures
+    in which something was missing. Returns the new pictures and the masks, (N, H, W), one for each of images.
     Raises ValueError, naming the input, where faces are missing or the indices do not fit.
     """
     check_recogniser(face_analysis, "buffalo_l", "the face swapper")
-    target_indices = parse_indices("target_faces", target_faces)
+    targets = (
+        None if target_faces.strip().lower() == ALL else parse_indices("target_faces", target_faces, f", or {ALL}")
+    )
     source_indices = parse_indices("reference_faces", reference_faces)
-    if len(source_indices) not in (1, len(target_indices)):
+    if targets and len(source_indices) not in (1, len(targets)):
         raise ValueError(
-            f"reference_faces: {len(source_indices)} indices for {len(target_indices)} in target_faces. "
+            f"reference_faces: {len(source_indices)} indices for {len(targets)} in target_faces. "
             "Give one for all, or one for each."
         )
     found = sort_faces(_first_faces(face_analysis, reference), reference_order)
     sources = pick_faces("reference_faces", "reference", found, source_indices)
-    if len(sources) == 1:
-        sources = sources * len(target_indices)
 
-    swapped, masks = [], []
+    swapped, masks = images.clone(), torch.zeros(images.shape[:3], device=images.device)
+    without_face, without_source = [], []
     for number, picture in each_picture(images):
         faces = sort_faces(detect_faces(face_analysis, picture), target_order)
-        if faces:
-            targets = pick_faces("target_faces", f"picture {number} of image", faces, target_indices)
-            picture, mask = swap_faces(picture, targets, sources, face_swapper)
-        elif no_face == "pass_through":
-            mask = torch.zeros(picture.shape[:2], device=picture.device)
-        else:
-            raise no_face_in_picture("image", number, "leaves it unchanged")
-        swapped.append(picture)
-        masks.append(mask)
-    return torch.stack(swapped), torch.stack(masks)
+        wanted = list(range(len(faces))) if targets is None else targets
+        chosen = sources * len(wanted) if len(sources) == 1 else sources
+        if no_face == "error":
+            _check_faces(number, faces, wanted, chosen)
+        pairs = [(faces[index], source) for index, source in zip(wanted, chosen, strict=False) if index < len(faces)]
+        if not faces or max(wanted) >= len(faces):
+            without_face.append(number)
+        elif len(pairs) < len(wanted):
+            without_source.append(number)
+        if pairs:
+            swapped[number], masks[number] = swap_faces(picture, *zip(*pairs, strict=True), face_swapper)
+    if without_face:
+        logging.warning(
+            "target_faces: %r, of which %s of image did not show all. The faces found were swapped.",
+            target_faces, which_pictures(without_face),
+        )  # fmt: skip
+    if without_source:
+        logging.warning(
+            "reference_faces: %r, which are fewer than the faces in %s of image. The other faces were left unchanged.",
+            reference_faces, which_pictures(without_source),
+        )  # fmt: skip
+    return swapped, masks
+
+
+def _check_faces(number: int, faces: list, wanted: list[int], sources: list) -> None:
+    """Raise ValueError unless picture `number` shows every wanted face and each of them has a source."""
+    if not faces:
+        raise no_face_in_picture("image", number, "leaves it unchanged")
+    passing = "or set no_face to pass_through, which swaps the faces that are there"
+    pick_faces("target_faces", f"picture {number} of image", faces, wanted, passing)
+    if len(sources) < len(wanted):
+        raise ValueError(
+            f"reference_faces: {len(sources)} indices for the {len(wanted)} faces in picture {number} of image. Give "
+            "one for all, or one for each, or set no_face to pass_through, which leaves the other faces unchanged."
+        )
 
 
 def _first_faces(face_analysis, reference: torch.Tensor) -> list:
     """The faces of the first picture that shows any."""
-    for picture in reference:
+    for _, picture in each_picture(reference):
         if faces := detect_faces(face_analysis, picture):
             return faces
     raise no_face_in_any("reference", len(reference))
 
 
-def parse_indices(name: str, text: str) -> list[int]:
-    """Read the input called `name`: face indices from 0, separated by commas. Raises ValueError for anything else."""
+def parse_indices(name: str, text: str, otherwise: str = "") -> list[int]:
+    """Read the input called `name`: face indices from 0, separated by commas. Raises ValueError for anything else.
+
+    otherwise: what else may stand there, for the message.
+    """
     indices = [part.strip() for part in text.split(",")]
     if not all(index.isdecimal() for index in indices):
         raise ValueError(
-            f"{name}: {text!r} is not a list of face indices. Write numbers from 0, separated by commas, such as 0,2."
+            f"{name}: {text!r} is not a list of face indices. Write numbers from 0, separated by commas, such as 0,2"
+            f"{otherwise}."
         )
     return [int(index) for index in indices]
 
 
-def pick_faces(name: str, where: str, faces: list, indices: list[int]) -> list:
-    """The faces of these indices. Raises ValueError, naming the input and `where` it looked, if one is out of range."""
+def pick_faces(name: str, where: str, faces: list, indices: list[int], otherwise: str = "") -> list:
+    """The faces of these indices. Raises ValueError, naming the input and `where` it looked, if one is out of range.
+
+    otherwise: what else can be done about it, for the message.
+    """
     if max(indices) >= len(faces):
+        remedy = ", ".join(filter(None, [f"Choose 0 to {len(faces) - 1}", otherwise]))
         raise ValueError(
-            f"{name}: index {max(indices)} is out of range: {where} has {len(faces)} face(s), counted "
-            f"from 0. Choose 0 to {len(faces) - 1}."
+            f"{name}: index {max(indices)} is out of range: {where} has {len(faces)} face(s), counted from 0. {remedy}."
         )
     return [faces[index] for index in indices]
 
@@ -141,7 +179,7 @@ def _paste(picture: np.ndarray, face: np.ndarray, matrix: np.ndarray) -> tuple[n
     Returns the picture and the mask (H, W). In float32, unlike InsightFace's own paste, so that every pixel outside the
     mask keeps all its bits.
     """
-    import cv2
+    cv2 = face_package("cv2")
 
     height, width = picture.shape[:2]
     to_picture = cv2.invertAffineTransform(matrix)
@@ -155,7 +193,7 @@ def _soft_mask(coverage: np.ndarray) -> np.ndarray:
 
     A tenth of the footprint's size is eroded (its border shows little of the face), a twentieth is the blur's radius.
     """
-    import cv2
+    cv2 = face_package("cv2")
 
     inside = (coverage > 20 / 255).astype(np.float32)
     rows, columns = np.nonzero(inside)

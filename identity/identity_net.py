@@ -1,12 +1,10 @@
 """InstantID's IdentityNet: an SDXL ControlNet that reads a face's tokens where other ControlNets read the text."""
 
-import copy
-
 import comfy.cldm.cldm
 import torch
 from comfy.controlnet import ControlBase
 
-from .instantid_attention import KEY, attention_layers
+from .instantid_attention import attention_layers
 
 
 class IdentityNet(ControlBase):
@@ -23,18 +21,10 @@ class IdentityNet(ControlBase):
         self.extra_hooks = inner.extra_hooks
 
     def get_control(self, x_noisy, t, cond, batched_number, transformer_options):
-        """What the host adds to the network, from this ControlNet and those before it. Arguments: the host's.
-
-        Raises ValueError if the MODEL is not patched with face attention.
-        """
+        """What the host adds to the network, from this ControlNet and those before it. Arguments: the host's."""
         earlier = None
         if self.previous_controlnet is not None:
             earlier = self.previous_controlnet.get_control(x_noisy, t, cond, batched_number, transformer_options)
-        if KEY not in transformer_options:
-            raise ValueError(
-                "positive: carries a face of InstantID, but the guider's model is not patched for it. Connect the "
-                "model output of InstantID Forward Flow to the guider."
-            )
         tokens = torch.cat([face.tokens.expand(face.batch_size, -1, -1) for face in cond[self.face_key]])
         own_cond = {**cond, "crossattn_controlnet": tokens}
         control = self.inner.get_control(x_noisy, t, own_cond, batched_number, transformer_options)
@@ -61,11 +51,6 @@ class IdentityNet(ControlBase):
     def copy(self) -> "IdentityNet":
         """Another with the same settings and weights, and no previous ControlNet."""
         return IdentityNet(self.inner.copy(), self.face_key)
-
-    def __copy__(self) -> "IdentityNet":
-        """Another that shares no state that sampling prepares, as copy.copy makes of other ControlNets."""
-        own = IdentityNet(copy.copy(self.inner), self.face_key)
-        return own.set_previous_controlnet(self.previous_controlnet)
 
     def deepclone_multigpu(self, load_device, autoregister=False) -> "IdentityNet":
         """Another with its weights on another device."""
@@ -104,8 +89,8 @@ def check_identity_net(control_net, model, token_width: int) -> None:
     what it was trained for distinguishes the two.
     """
     remedy = (
-        "Load diffusion_pytorch_model.safetensors of InstantX/InstantID's ControlNetModel folder with Load ControlNet "
-        "Model."
+        "Load instantid_identity_net.safetensors with Load ControlNet Model: that is "
+        "diffusion_pytorch_model.safetensors of InstantX/InstantID's ControlNetModel folder, renamed or not."
     )
     network = getattr(control_net, "control_model", None)
     if not isinstance(network, comfy.cldm.cldm.ControlNet):

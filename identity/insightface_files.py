@@ -5,12 +5,12 @@ zip file often leaves them), any other .onnx for face swappers.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import folder_paths
 
-from .errors import file_not_found
+from .errors import file_not_found, names_found
 
 FOLDER = "insightface"
 MODEL_ZOO = "github.com/deepinsight/insightface/releases/tag/model-zoo"
@@ -35,7 +35,7 @@ def find_face_pack(pack: str) -> Path:
     packs = face_packs()
     if pack not in packs:
         places = [Path(folder, "models", pack) for folder in folder_paths.get_folder_paths(FOLDER)]
-        remedy = f"Unpack {pack}.zip from {MODEL_ZOO} there, {_or_choose(packs)}"
+        remedy = f"Unpack {pack}.zip from {MODEL_ZOO} there, or choose one of: {names_found(packs)}."
         raise file_not_found("pack", f"the face pack {pack!r} (.onnx files)", places, remedy)
     return packs[pack]
 
@@ -53,13 +53,9 @@ def find_face_swapper(model_name: str) -> Path:
     """The file of a face swapper. Raises FileNotFoundError if there is none of that name."""
     swappers = face_swappers()
     if model_name not in swappers:
-        remedy = f"Put inswapper_128.onnx there, {_or_choose(swappers)}"
+        remedy = f"Put inswapper_128.onnx there, or choose one of: {names_found(swappers)}."
         raise file_not_found("model_name", model_name, folder_paths.get_folder_paths(FOLDER), remedy)
     return swappers[model_name]
-
-
-def _or_choose(found: Iterable[str]) -> str:
-    return f"or choose one of: {', '.join(found) or 'none found'}."
 
 
 def _onnx_files() -> Iterator[tuple[Path, Path]]:

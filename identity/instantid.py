@@ -6,13 +6,14 @@ from functools import partial
 
 import comfy.model_management
 import comfy.model_patcher
+import comfy.supported_models
 import folder_paths
 import torch
 
 from .errors import wrong_file
 from .face_analysis import check_embedding_width
 from .instantid_adapter import InstantIDAdapter
-from .tensor_files import find_tensor_file, load_module, part, read_tensor_file, weight_fault
+from .tensor_files import find_tensor_file, load_module, loaded, part, read_tensor_file, weight_fault
 
 FOLDER = "instantid"
 INPUT = "instantid_name"
@@ -48,17 +49,33 @@ def find_instantid(name: str) -> str:
 def load_instantid(path: str) -> InstantID:
     """Load an adapter file: a dict of `image_proj` and `ip_adapter` (.bin), or the two as prefixes (.safetensors).
 
-    Weights keep the file's dtype, computing is float32. Raises ValueError, naming the input instantid_name, for a file
-    that is damaged, holds code or is something else, such as an IP-Adapter of another kind.
+    Weights keep the file's dtype, except for those of the attention's keys and values: see `attention_dtype`. Computing
+    is float32. Raises ValueError, naming the input instantid_name, for a file that is damaged, holds code or is
+    something else, such as an IP-Adapter of another kind.
     """
     contents = read_tensor_file(path, INPUT, REMEDY)
     parts = {name: part(contents, name) for name in ("image_proj", "ip_adapter")}
+    parts["ip_adapter"] = {key: tensor.to(attention_dtype(tensor.dtype)) for key, tensor in parts["ip_adapter"].items()}
     make = partial(InstantIDAdapter, *parts.values())
     weights = {f"{name}.{key}": tensor for name, tensors in parts.items() for key, tensor in tensors.items()}
     missing = next((f"it has no {name}" for name, tensors in parts.items() if not tensors), "")
     if fault := missing or weight_fault(make, weights) or _width_fault(parts["image_proj"]):
         raise wrong_file(INPUT, path, "InstantID's adapter", fault, EXPECTED, contents, REMEDY)
     return InstantID(load_module(make, weights))
+
+
+def attention_dtype(dtype: torch.dtype) -> torch.dtype:
+    """In what the host keeps weights of SDXL's attention that a file has in `dtype`; never in a wider type.
+
+    Keys and values meet the network in the type that it computes in, so what is more precise in their weights is lost
+    there, at twice the memory: four fifths of InstantID's file are such weights. The tokens, which IdentityNet reads as
+    well, come from weights that stay as they are.
+    """
+    device = comfy.model_management.get_torch_device()
+    supported = comfy.supported_models.SDXL.supported_inference_dtypes
+    kept = comfy.model_management.unet_dtype(device, supported_dtypes=supported, weight_dtype=dtype)
+    computing = comfy.model_management.unet_manual_cast(kept, device, supported) or kept
+    return computing if computing.itemsize < dtype.itemsize else dtype
 
 
 def _width_fault(image_proj: dict[str, torch.Tensor]) -> str:
@@ -79,9 +96,9 @@ def encode_faces(instantid: InstantID, embeddings: torch.Tensor) -> list[tuple[t
     """
     adapter = instantid.patcher.model
     check_embedding_width(embeddings, adapter.embedding_width, "InstantID", "antelopev2")
-    comfy.model_management.load_model_gpu(instantid.patcher)
     mean = embeddings.mean(dim=0)
     both = torch.stack([mean, torch.zeros_like(mean)]).to(instantid.patcher.load_device)
     device = comfy.model_management.intermediate_device()
-    tokens, keys_values = (encoded.to(device) for encoded in adapter(both))
+    with loaded(instantid.patcher):
+        tokens, keys_values = (encoded.to(device) for encoded in adapter(both))
     return [(tokens[n : n + 1], keys_values[n]) for n in range(2)]

@@ -25,21 +25,20 @@ class InstantIDAdapter(torch.nn.Module):
         self.embedding_width = image_proj["proj_in.weight"].shape[1]
         self.token_width = image_proj["proj_out.weight"].shape[0]
         numbers = sorted({int(key.split(".")[0]) for key in ip_adapter})
-        widths = [ip_adapter[f"{number}.to_k_ip.weight"].shape for number in numbers]
-        dtype = image_proj["proj_in.weight"].dtype
+        keys = [ip_adapter[f"{number}.to_k_ip.weight"] for number in numbers]
         self.ip_adapter = torch.nn.ModuleDict(
             {
                 str(number): torch.nn.ModuleDict(
                     {
-                        name: operations.Linear(context, width, bias=False, dtype=dtype, device=device)
+                        name: operations.Linear(*reversed(key.shape), bias=False, dtype=key.dtype, device=device)
                         for name in ("to_k_ip", "to_v_ip")
                     }
                 )
-                for number, (width, context) in zip(numbers, widths, strict=True)
+                for number, key in zip(numbers, keys, strict=True)
             }
         )
         # One per attention layer, in the file's order.
-        self.widths = [width for width, _ in widths]
+        self.widths = [key.shape[0] for key in keys]
 
     def forward(self, embedding: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """From raw face embeddings (B, 512), float32, to what the attention layers read.

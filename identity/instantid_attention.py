@@ -1,22 +1,27 @@
 """InstantID's decoupled attention in the host: besides the text, every attention layer attends to a face's tokens.
 
 The face travels with the CONDITIONING, in the host's `model_conds`, so the host takes care of batches, areas, masks,
-timestep ranges and whichever way a guider calls its conditionings. A MODEL is patched once, the same way for any face,
-and for a CONDITIONING without a face it predicts what it predicted before, to the bit. Keys and values do not depend on
-the picture: they are computed once, and no weight of the adapter is needed while sampling.
+timestep ranges and whichever way a guider calls its conditionings. A MODEL is patched once, the same way for any face.
+Layers are replaced only in the calls that a face acts in: without one, the network runs as if it had not been patched.
+Keys and values do not depend on the picture: they are computed once, and no weight of the adapter is needed while
+sampling.
 """
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
 import comfy.utils
 import torch
-from comfy.ldm.modules.attention import SpatialTransformer, optimized_attention
+from comfy.ldm.modules.attention import SpatialTransformer
 from comfy.patcher_extension import WrappersMP
 
 # Prefix of the names of faces among the network's arguments, and name of this module's entry in transformer_options.
 KEY = "customenhancer_instantid"
+
+# Whether the MODEL that is preparing a call of its network has face attention.
+_attending = ContextVar(f"{KEY}_attending", default=False)
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class Face:
     tokens: (1, T, 2048). keys_values: (2, T, sum of the layers' widths). scale: weight of the attention to it.
     start_percent, end_percent: when it acts, 0 to 1. mask: where, (M, H, W), 0 to 1, or None for everywhere; M is 1 or
     the batch size. batch_size, area (height, width, y, x in latent pixels, or None): of one call, set by the host.
+    attended: whether the MODEL that prepares that call attends to faces.
     """
 
     tokens: torch.Tensor
@@ -36,22 +42,41 @@ class Face:
     mask: torch.Tensor | None
     batch_size: int = 1
     area: tuple[int, ...] | None = None
+    attended: bool = False
 
     def process_cond(self, batch_size: int, area, **_) -> "Face":
         """The face for one call of the network."""
-        return replace(self, batch_size=batch_size, area=area and tuple(area))
+        return replace(self, batch_size=batch_size, area=area and tuple(area), attended=_attending.get())
 
     def can_concat(self, other) -> bool:
         """Whether both may share one call."""
         return isinstance(other, Face)
 
     def concat(self, others: list["Face"]) -> tuple["Face", ...]:
-        """What the network receives: the faces of its batch, in order."""
+        """What the network receives: the faces of its batch, in order.
+
+        Raises ValueError if the MODEL does not attend to faces: its network would ignore them without a word.
+        """
+        if not self.attended:
+            raise _not_patched()
         return (self, *others)
+
+    def missing_in(self, model) -> str:
+        """Raises ValueError if a MODEL does not attend to faces; "" if it does."""
+        if KEY not in model.wrappers.get(WrappersMP.CALC_COND_BATCH, {}):
+            raise _not_patched()
+        return ""
 
     def size(self) -> list[int]:
         """The shape, for the host's estimate of memory."""
         return list(self.keys_values.shape)
+
+
+def _not_patched() -> ValueError:
+    return ValueError(
+        "positive: carries a face of InstantID, but the model that samples it is not patched for faces, so the face "
+        "would have no effect. Connect the model output of InstantID Forward Flow to the guider or KSampler."
+    )
 
 
 def face_key() -> str:
@@ -73,7 +98,10 @@ def attention_layers(model) -> Iterator[tuple[tuple[str, int, int], torch.nn.Mod
     Yields (block name, number, index of the transformer block), which is how the host names the place of a replacement,
     and the module. The middle block's number is 0.
     """
-    network = model.model.diffusion_model
+    return _layers(model.model.diffusion_model)
+
+
+def _layers(network: torch.nn.Module) -> Iterator[tuple[tuple[str, int, int], torch.nn.Module]]:
     groups = {"input": network.input_blocks, "output": network.output_blocks, "middle": [network.middle_block or ()]}
     for name, blocks in groups.items():
         for number, block in enumerate(blocks):
@@ -85,11 +113,9 @@ def attention_layers(model) -> Iterator[tuple[tuple[str, int, int], torch.nn.Mod
 def add_decoupled_attention(model, widths: list[int]):
     """A MODEL whose attention layers attend to the Faces of its CONDITIONING. The one that came in is not changed.
 
-    widths: of the adapter's layers. Where another pack has replaced a layer, that replacement is called and added to.
-    Raises ValueError if model's layers are not those of the adapter.
+    widths: of the adapter's layers. Raises ValueError if model's layers are not those of the adapter.
     """
-    layers = list(attention_layers(model))
-    expected = [attention.to_k.out_features for _, attention in layers]
+    expected = [attention.to_k.out_features for _, attention in attention_layers(model)]
     if widths != expected:
         raise ValueError(
             f"instantid: made for {_described(widths)}, and model has {_described(expected)}. Connect the MODEL of an "
@@ -98,13 +124,7 @@ def add_decoupled_attention(model, widths: list[int]):
     if KEY in model.wrappers.get(WrappersMP.CALC_COND_BATCH, {}):
         return model
     patched = model.clone()
-    replaced = patched.model_options["transformer_options"].get("patches_replace", {}).get("attn2", {})
-    stop = 0
-    for (name, number, index), attention in layers:
-        start, stop = stop, stop + attention.to_k.out_features
-        earlier = replaced.get((name, number, index)) or replaced.get((name, number))
-        patched.set_model_attn2_replace(DecoupledAttention(slice(start, stop), earlier), name, number, index)
-    patched.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, KEY, _record_context)
+    patched.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, KEY, ContextRecorder())
     patched.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, KEY, _hand_over_faces)
     return patched
 
@@ -113,43 +133,127 @@ def _described(widths: list[int]) -> str:
     return f"{len(widths)} attention layers of widths {sorted(set(widths))}"
 
 
+@dataclass(frozen=True)
+class FaceContext:
+    """This module's entry in transformer_options. shape: of the whole latent. percent_to_sigma: of the model in use."""
+
+    shape: tuple[int, ...]
+    percent_to_sigma: Callable[[float], float]
+
+
+class ContextRecorder:
+    """Wraps the host's calc_cond_batch: records what a single call of the network can no longer tell."""
+
+    def __call__(self, executor, model, conds, x_in, timestep, model_options):
+        """Arguments and result: of calc_cond_batch."""
+        noted = FaceContext(tuple(x_in.shape), model.model_sampling.percent_to_sigma)
+        transformer_options = {**model_options.get("transformer_options", {}), KEY: noted}
+        before = _attending.set(True)
+        try:
+            return executor(model, conds, x_in, timestep, {**model_options, "transformer_options": transformer_options})
+        finally:
+            _attending.reset(before)
+
+    def missing_from(self, conds: Iterable[dict]) -> str:
+        """What to tell the user if no face is in the conds of a flow that is to draw one; "" if there is one."""
+        if any(isinstance(entry, Face) for cond in conds for entry in cond.get("model_conds", {}).values()):
+            return ""
+        return (
+            "its model comes from InstantID Forward Flow, but its conditioning carries no face, so it draws no "
+            "likeness. Connect the positive and negative outputs of that node to its guider."
+        )
+
+
+def _hand_over_faces(executor, x, timesteps, context, y, control, transformer_options, **kwargs):
+    """Wraps the network: takes the Faces out of its arguments, and has its attention layers attend to them."""
+    batches = [kwargs.pop(key) for key in list(kwargs) if key.startswith(KEY)]
+    if batches:
+        noted, sigma = transformer_options[KEY], transformer_options["sigmas"][0].item()
+        faces = [
+            ActiveFace(face, rows, noted.shape, x)
+            for batch in batches
+            for face, rows in zip(batch, _rows(batch), strict=True)
+            if face.scale != 0 and _acts(face, sigma, noted.percent_to_sigma)
+        ]
+        if faces:
+            replaced = transformer_options.get("patches_replace", {})
+            attn2 = _replacements(executor.class_obj, faces, replaced.get("attn2", {}))
+            transformer_options = {**transformer_options, "patches_replace": {**replaced, "attn2": attn2}}
+    return executor(x, timesteps, context, y, control, transformer_options, **kwargs)
+
+
+def _rows(batch: tuple[Face, ...]) -> Iterator[slice]:
+    stop = 0
+    for face in batch:
+        start, stop = stop, stop + face.batch_size
+        yield slice(start, stop)
+
+
+def _acts(face: Face, sigma: float, percent_to_sigma) -> bool:
+    """Whether sigma lies in the face's range, both ends included, as for the host's ControlNets."""
+    return percent_to_sigma(face.end_percent) <= sigma <= percent_to_sigma(face.start_percent)
+
+
+def _replacements(network: torch.nn.Module, faces: list["ActiveFace"], earlier: dict) -> dict:
+    """The host's attn2 replacements for one call. earlier: those of other packs, which are called and added to."""
+    attn2, stop = dict(earlier), 0
+    for place, layer in _layers(network):
+        start, stop = stop, stop + layer.to_k.out_features
+        theirs = earlier.get(place) or earlier.get(place[:2])
+        attn2[place] = DecoupledAttention(layer, slice(start, stop), faces, theirs)
+    return attn2
+
+
 class DecoupledAttention:
     """A replacement for one cross-attention, before its `to_out` (InstantID's eq. 3, from IP-Adapter).
 
-    columns: the layer's part of a Face's keys and values. earlier: the replacement that was there before, or None.
+    layer: the network's module. columns: the layer's part of a Face's keys and values. faces: those that act.
+    earlier: the replacement that was there before, or None.
     """
 
-    def __init__(self, columns: slice, earlier: Callable | None):
+    def __init__(
+        self, layer: torch.nn.Module, columns: slice, faces: list["ActiveFace"], earlier: Callable | None = None
+    ):
+        self.layer = layer
         self.columns = columns
+        self.faces = faces
         self.earlier = earlier
 
     def __call__(self, q, k, v, extra_options):
         """q: (B, S, width). k, v: (B, 77, width), of the text. Returns (B, S, width)."""
-        attend = self.earlier or _attend
-        attended = attend(q, k, v, extra_options)
-        for face in extra_options.get(KEY, FaceContext()).faces:
-            attended = face.add_to(attended, q, self.columns, extra_options)
+        if self.earlier is None:
+            attended = attend(self.layer, q, k, v, extra_options)
+        else:
+            attended = self.earlier(q, k, v, extra_options)
+        for face in self.faces:
+            attended = face.add_to(attended, q, self.layer, self.columns, extra_options)
         return attended
 
 
-def _attend(q, k, v, extra_options):
-    """What the layer does unless it is replaced."""
-    return optimized_attention(
-        q, k, v, extra_options["n_heads"], attn_precision=extra_options["attn_precision"],
-        transformer_options=extra_options,
-    )  # fmt: skip
+class _BetweenProjections:
+    """A cross-attention module whose projections hand on what they get; all else is the module's own."""
+
+    def __init__(self, layer: torch.nn.Module):
+        self._layer = layer
+
+    def __getattr__(self, name):
+        return getattr(self._layer, name)
+
+    @staticmethod
+    def _hand_on(x):
+        return x
+
+    to_q = to_k = to_v = to_out = _hand_on
 
 
-@dataclass(frozen=True)
-class FaceContext:
-    """This module's entry in transformer_options.
+def attend(layer: torch.nn.Module, q, k, v, transformer_options: dict):
+    """What a cross-attention makes of projected q, k and v, (B, S, width) and (B, T, width), before its `to_out`.
 
-    shape: of the whole latent. percent_to_sigma: of the model in use. faces: those that act in the current call.
+    By the module's own `forward`, so that whatever the host hands to its attention function, such as the heads, the
+    precision or, in newer versions, a preferred implementation, is handed over here as well.
     """
-
-    shape: tuple[int, ...] = ()
-    percent_to_sigma: Callable[[float], float] | None = None
-    faces: tuple["ActiveFace", ...] = ()
+    between = _BetweenProjections(layer)
+    return type(layer).forward(between, q, context=k, value=v, transformer_options=transformer_options)
 
 
 class ActiveFace:
@@ -162,14 +266,11 @@ class ActiveFace:
         self._mask = None if face.mask is None else _crop(face.mask.to(like), shape, face)
         self._gains = {}
 
-    def add_to(self, attended: torch.Tensor, q: torch.Tensor, columns: slice, extra_options) -> torch.Tensor:
-        """`attended` plus, in this face's rows, `scale` times the attention to it."""
+    def add_to(self, attended: torch.Tensor, q: torch.Tensor, layer, columns: slice, extra_options) -> torch.Tensor:
+        """`attended` plus, in this face's rows, `scale` times the layer's attention to it."""
         own = q[self.rows]
         keys, values = (part[:, columns].expand(len(own), -1, -1) for part in (self.keys, self.values))
-        heads, precision = extra_options["n_heads"], extra_options["attn_precision"]
-        added = self.scale * optimized_attention(
-            own, keys, values, heads, attn_precision=precision, transformer_options=extra_options
-        )
+        added = self.scale * attend(layer, own, keys, values, extra_options)
         if self._mask is not None:
             added = added * self._gain(tuple(extra_options["activations_shape"][-2:]))
         before, after = attended[: self.rows.start], attended[self.rows.stop :]
@@ -191,38 +292,3 @@ def _crop(mask: torch.Tensor, shape, face: Face) -> torch.Tensor:
         height, width, y, x = face.area
         resized = resized[..., y : y + height, x : x + width]
     return comfy.utils.repeat_to_batch_size(resized, face.batch_size)
-
-
-def _record_context(executor, model, conds, x_in, timestep, model_options):
-    """Wraps the host's calc_cond_batch: records what a single call of the network can no longer tell."""
-    faces = FaceContext(tuple(x_in.shape), model.model_sampling.percent_to_sigma)
-    transformer_options = {**model_options.get("transformer_options", {}), KEY: faces}
-    return executor(model, conds, x_in, timestep, {**model_options, "transformer_options": transformer_options})
-
-
-def _hand_over_faces(executor, x, timesteps, context, y, control, transformer_options, **kwargs):
-    """Wraps the network: moves the Faces from its arguments to where its attention layers find them."""
-    batches = [kwargs.pop(key) for key in list(kwargs) if key.startswith(KEY)]
-    noted = transformer_options.get(KEY)
-    if batches and noted:
-        sigma = transformer_options["sigmas"][0].item()
-        faces = tuple(
-            ActiveFace(face, rows, noted.shape, x)
-            for batch in batches
-            for face, rows in zip(batch, _rows(batch), strict=True)
-            if face.scale != 0 and _acts(face, sigma, noted.percent_to_sigma)
-        )
-        transformer_options = {**transformer_options, KEY: replace(noted, faces=faces)}
-    return executor(x, timesteps, context, y, control, transformer_options, **kwargs)
-
-
-def _rows(batch: tuple[Face, ...]) -> Iterator[slice]:
-    stop = 0
-    for face in batch:
-        start, stop = stop, stop + face.batch_size
-        yield slice(start, stop)
-
-
-def _acts(face: Face, sigma: float, percent_to_sigma) -> bool:
-    """Whether sigma lies in the face's range, both ends included, as for the host's ControlNets."""
-    return percent_to_sigma(face.end_percent) <= sigma <= percent_to_sigma(face.start_percent)

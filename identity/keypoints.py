@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from .errors import no_face
-from .face_analysis import find_face
+from .face_analysis import check_part, find_face
+from .onnx_runtime import face_package
+from .pictures import each_picture
 
 LONGER_SIDE = 1280
 # Of the points in the order of Face.kps (eyes, nose, mouth corners). A stick has the colour of its outer end.
@@ -33,7 +35,7 @@ def draw_keypoints(points: np.ndarray, height: int, width: int) -> torch.Tensor:
 
     Returns a picture of the same proportions, (H, W, 3), RGB in 0..1, with 1280 pixels on its longer side.
     """
-    import cv2
+    cv2 = face_package("cv2")
 
     scale = LONGER_SIDE / max(height, width)
     canvas = np.zeros((round(height * scale), round(width * scale), 3), np.uint8)
@@ -58,21 +60,25 @@ def keypoints_of(name: str, images: torch.Tensor, face_analysis, order: str, ind
     images: (N, H, W, C), RGB in 0..1. order, index: which face counts, see FACE_ORDERS. Returns (N, h, w, 3).
     Raises ValueError, naming the input `name`, for a picture that shows no such face and is not a key-point picture.
     """
-    drawn = []
-    for number, picture in enumerate(images):
+    drawn = None  # The whole batch, made with the first one: each takes 20 MB, and a second copy would double that.
+    for number, picture in each_picture(images):
         if face := find_face(face_analysis, picture, order, index):
-            drawn.append(draw_keypoints(face.kps, *picture.shape[:2]))
+            check_part(face, "kps", axes=2)
+            keypoints = draw_keypoints(face.kps, *picture.shape[:2])
         elif _is_drawn(picture):
-            drawn.append(picture[..., :3])
+            keypoints = picture[..., :3]
         else:
             where = f"picture {number}, and it is not a key-point picture (five coloured points on black) either"
             raise no_face(name, where, "Use a photograph with a clear face, or connect a key-point picture.", index)
-    sizes = {tuple(picture.shape) for picture in drawn}
-    if len(sizes) > 1:
-        raise ValueError(
-            f"{name}: mixes photographs and key-point pictures of other sizes, {sorted(sizes)}. Connect only one kind."
-        )
-    return torch.stack(drawn)
+        if drawn is None:
+            drawn = keypoints.new_empty((len(images), *keypoints.shape))
+        elif keypoints.shape != drawn.shape[1:]:
+            sizes = sorted((tuple(keypoints.shape), tuple(drawn.shape[1:])))
+            raise ValueError(
+                f"{name}: mixes photographs and key-point pictures of other sizes, {sizes}. Connect only one kind."
+            )
+        drawn[number] = keypoints
+    return drawn
 
 
 def _is_drawn(picture: torch.Tensor) -> bool:

@@ -1,10 +1,17 @@
-"""ONNX Runtime and InsightFace, both optional: which provider runs the face models, and how to install or repair it."""
+"""ONNX Runtime, InsightFace and OpenCV, all optional: which provider runs the face models; how to install or repair it.
 
+Importing this room switches ONNX Runtime's telemetry off, before any node imports ONNX Runtime.
+"""
+
+import contextlib
 import functools
 import importlib
+import importlib.metadata
 import importlib.util
 import logging
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -16,6 +23,13 @@ PROVIDERS = {"CUDA": CUDA, "DirectML": "DmlExecutionProvider", "CoreML": "CoreML
 PROVIDER_CHOICES = ["auto", *PROVIDERS]
 
 REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements.txt"
+
+# The distributions of OpenCV that need a desktop's libraries; for each there is a headless one that does not.
+OPENCV = ("opencv-contrib-python", "opencv-python")
+
+# ONNX Runtime reads this when it is first imported. Otherwise it leaves a device id and a database in the user's home,
+# and reports to its makers. As prestartup_script.py does for packs that are imported before this one.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def choose_providers(choice: str = "auto") -> list[str]:
@@ -50,19 +64,16 @@ def report_idle_provider(session, providers: list[str]) -> None:
 
 
 def face_package(module: str):
-    """Import a module of one of the two optional packages when it is used, such as "onnxruntime" or "insightface.app".
+    """Import a module of an optional package when it is used, such as "onnxruntime", "insightface.app" or "cv2".
 
     Returns the package, as the import statement does. Raises ImportError, which says what failed and which command
-    installs the packages.
+    installs or repairs the packages.
     """
     try:
         importlib.import_module(module)
         return importlib.import_module(module.partition(".")[0])
     except ImportError as error:
-        raise ImportError(
-            f"The face nodes need the Python packages insightface and onnxruntime, but importing them failed: {error}. "
-            f"Stop ComfyUI, run this, and start it again: {_install_command('-r', str(REQUIREMENTS))}"
-        ) from error
+        raise ImportError(_explain_import_error(error)) from error
 
 
 def repair_command() -> str:
@@ -74,6 +85,47 @@ def repair_command() -> str:
     # 1.26 is the last release built for CUDA 12; later ones need CUDA 13.
     package = "onnxruntime-gpu==1.26.0" if torch.version.cuda.startswith("12.") else "onnxruntime-gpu"
     return _install_command("--no-deps", package, again=True)
+
+
+def _explain_import_error(error: ImportError) -> str:
+    """What is wrong with the optional packages, and a command that changes it."""
+    causes = list(_causes(error))
+    opencv = _installed_opencv()
+    if opencv and any((cause.name or "").split(".")[0] == "cv2" for cause in causes):
+        name, version = opencv
+        # All distributions of OpenCV write the same folder: the headless one's files replace the others, which stay
+        # registered. If they were uninstalled, what requires them (InsightFace does) would bring their files back.
+        headless = name if name.endswith("-headless") else f"{name}-headless"
+        return (
+            f"The face nodes need OpenCV, but importing the installed {name} {version} failed: {error}. "
+            f"On servers and in containers it lacks a desktop's system libraries, which {headless} does not need. "
+            "Stop ComfyUI, run this, and start it again: "
+            + _install_command("--no-deps", f"{headless}=={version}", again=True)
+        )
+    if any(isinstance(cause, ModuleNotFoundError) for cause in causes):
+        command = _install_command("-r", str(REQUIREMENTS))
+    else:  # what is installed is broken: plain installing finds it there and does nothing
+        command = _install_command("--no-deps", "-r", str(REQUIREMENTS), again=True)
+    return (
+        f"The face nodes need the Python packages insightface and onnxruntime, but importing them failed: {error}. "
+        f"Stop ComfyUI, run this, and start it again: {command}"
+    )
+
+
+def _causes(error: BaseException | None) -> Iterator[ImportError]:
+    """The import errors that led to `error`, which is the first."""
+    while error is not None:
+        if isinstance(error, ImportError):
+            yield error
+        error = error.__cause__ or error.__context__
+
+
+def _installed_opencv() -> tuple[str, str] | None:
+    """Name and version of the registered distribution of OpenCV that has most in it, or None."""
+    for name in (*OPENCV, *(f"{name}-headless" for name in OPENCV)):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return name, importlib.metadata.version(name)
+    return None
 
 
 @functools.cache

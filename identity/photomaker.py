@@ -1,19 +1,18 @@
-"""PhotoMaker V1 and V2 (TencentARC/PhotoMaker): files, LoRA on a MODEL, identity in a prompt's CONDITIONING."""
+"""PhotoMaker V1 and V2 (TencentARC/PhotoMaker): its files, and a person's identity in a prompt's CONDITIONING."""
 
 from dataclasses import dataclass
 from functools import partial
 
-import comfy.clip_vision
-import comfy.model_management
+import comfy.clip_model
 import comfy.model_patcher
-import comfy.sd
 import torch
 
-from .errors import check_sdxl, wrong_file
+from .errors import wrong_file
 from .face_analysis import check_embedding_width, check_recogniser, embed_faces
 from .photomaker_encoder import PERCEIVER, PhotoMakerEncoder, PhotoMakerV2Encoder, encoder_class
 from .photomaker_prompt import ENCODER_WIDTHS, prepare_prompt
-from .tensor_files import find_tensor_file, load_module, part, read_tensor_file, weight_fault
+from .pictures import centre, each_picture
+from .tensor_files import find_tensor_file, load_module, loaded, part, read_tensor_file, weight_fault
 
 INPUT = "photomaker_name"
 EXPECTED = (
@@ -66,27 +65,6 @@ def _split(contents: dict) -> tuple[dict[str, torch.Tensor], dict[str, torch.Ten
     return encoder, lora
 
 
-def apply_lora(model, photomaker: PhotoMaker, strength: float):
-    """A MODEL with the file's LoRA on it; at strength 0 the very MODEL that came in, which is never changed.
-
-    Raises ValueError if model is not SDXL or no tensor of the LoRA fits a layer of it.
-    """
-    check_sdxl(model, "PhotoMaker")
-    if strength == 0:
-        return model
-    patched, _ = comfy.sd.load_lora_for_models(model, None, photomaker.lora, strength, 0)
-    if _patch_count(patched) == _patch_count(model):
-        raise ValueError(
-            "model: no tensor of the PhotoMaker file's LoRA fits it. Connect a MODEL with SDXL's own layers, or "
-            "set lora_strength to 0."
-        )
-    return patched
-
-
-def _patch_count(model) -> int:
-    return sum(map(len, model.patches.values()))
-
-
 @torch.no_grad()
 def encode_prompt(photomaker: PhotoMaker, clip, images: torch.Tensor, text: str, trigger: str, face_analysis=None):
     """Encode one prompt with the identity of some pictures, and without.
@@ -98,8 +76,6 @@ def encode_prompt(photomaker: PhotoMaker, clip, images: torch.Tensor, text: str,
     without the trigger, pooled output included, exactly as CLIPTextEncode gives it.
     Raises ValueError for a prompt, CLIP, number of pictures or face analysis that does not fit.
     """
-    if images.shape[0] == 0:
-        raise ValueError("reference_images: no pictures. Connect at least one picture of the person.")
     encoder, device = photomaker.patcher.model, photomaker.patcher.load_device
     faces = ()
     if isinstance(encoder, PhotoMakerV2Encoder):
@@ -108,12 +84,23 @@ def encode_prompt(photomaker: PhotoMaker, clip, images: torch.Tensor, text: str,
     prompt = prepare_prompt(clip, text, trigger, copies=images.shape[0] * encoder.tokens_per_image)
     customization_free = clip.encode_from_tokens_scheduled(prompt.customization_free)
     plain = clip.encode_from_tokens_scheduled(prompt.identity)
+    if not all(torch.isfinite(cond).all() for cond, _ in (*customization_free, *plain)):
+        raise ValueError(
+            "text: its embedding holds NaN or Inf. Check the weights in it, such as (red hat:1.2), or run the text "
+            "encoders in fp32 (--fp32-text-enc)."
+        )
 
-    comfy.model_management.load_model_gpu(photomaker.patcher)
-    pixels = comfy.clip_vision.clip_preprocess(images.to(device), size=encoder.image_size).float()
-    identity = encoder(pixels, *faces)
-    positive = [[_fuse(encoder, cond, identity, prompt.positions), dict(extras)] for cond, extras in plain]
+    with loaded(photomaker.patcher):
+        # In one batch, as PhotoMaker does: in several, the last bits would differ.
+        pixels = torch.cat([_pixels(picture, encoder.image_size, device) for _, picture in each_picture(images)])
+        identity = encoder(pixels, *faces)
+        positive = [[_fuse(encoder, cond, identity, prompt.positions), dict(extras)] for cond, extras in plain]
     return positive, customization_free
+
+
+def _pixels(picture: torch.Tensor, size: int, device) -> torch.Tensor:
+    """One picture, (H, W, C), as CLIP takes it: (1, 3, size, size), in float32 whatever the picture is in."""
+    return comfy.clip_model.clip_preprocess(centre(picture[None]).to(device, torch.float32), size=size)
 
 
 def _embed(face_analysis, images: torch.Tensor, width: int) -> tuple[list[int], torch.Tensor]:

@@ -7,6 +7,7 @@ come from the file: the published one is a ViT-L/14, but a file of the same layo
 from math import isqrt
 
 import comfy.clip_model
+import comfy.model_management
 import torch
 
 from .perceiver import PerceiverResampler
@@ -47,6 +48,10 @@ class FuseModule(torch.nn.Module):
         return self.layer_norm(self.mlp2(fused) + fused)
 
 
+def _stop_if_interrupted(*_) -> None:
+    comfy.model_management.throw_exception_if_processing_interrupted()
+
+
 class PhotoMakerEncoder(torch.nn.Module):
     """V1. Turns pictures into identity tokens (`forward`) and fuses those into a prompt's class tokens (`fuse_module`).
 
@@ -81,6 +86,8 @@ class PhotoMakerEncoder(torch.nn.Module):
         }
         factory = {"dtype": dtype, "device": device}
         self.vision_model = comfy.clip_model.CLIPVision(config, dtype, device, operations)
+        for layer in self.vision_model.encoder.layers:  # all pictures go through each at once, which may take long
+            layer.register_forward_pre_hook(_stop_if_interrupted)
         self.visual_projection = operations.Linear(hidden, projected, bias=False, **factory)
         self.visual_projection_2 = operations.Linear(hidden, self.width - projected, bias=False, **factory)
         self.fuse_module = FuseModule(self.width, dtype, device, operations)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .errors import no_face_in_picture
-from .face_analysis import embed_faces, find_face, find_recogniser
+from .face_analysis import check_part, embed_faces, find_face, find_recogniser
 from .pictures import each_picture
 
 
@@ -67,6 +67,7 @@ def similarity(
     face = find_face(face_analysis, picture, order, index)
     if face is None:
         return None
+    check_part(face, "embedding", axes=1)
     return F.cosine_similarity(torch.as_tensor(face.embedding).to(person), person, dim=0).item()
 
 

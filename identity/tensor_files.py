@@ -1,7 +1,8 @@
 """Files of named tensors, such as PhotoMaker's and InstantID's: found, read without executing anything, loaded."""
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import comfy.model_management
 import comfy.model_patcher
@@ -10,7 +11,7 @@ import comfy.utils
 import folder_paths
 import torch
 
-from .errors import file_not_found
+from .errors import file_not_found, names_found
 
 # Makes a module whose sizes come from a file, for a device and with torch.nn or the host's twin of it.
 MakeModule = Callable[[object, object], torch.nn.Module]
@@ -23,6 +24,7 @@ def find_tensor_file(folder: str, file: str, name: str, remedy: str) -> str:
     """
     path = folder_paths.get_full_path(folder, file)
     if path is None:
+        remedy = f"{remedy} Files to choose from: {names_found(folder_paths.get_filename_list(folder))}."
         raise file_not_found(name, file, folder_paths.get_folder_paths(folder), remedy)
     return path
 
@@ -57,13 +59,15 @@ def part(contents: dict, name: str) -> dict[str, torch.Tensor]:
 def misfits(make: MakeModule, weights: dict[str, torch.Tensor]) -> list[str]:
     """Names of the weights that are missing, surplus or of another shape than in the module that `make` makes.
 
-    Raises what `make` raises.
+    A file must hold the module's parameters. What else a module keeps, such as buffers, it makes itself, and the host's
+    own modules keep more in newer versions: that may be missing. Raises what `make` raises.
     """
     with torch.device("meta"):
         module = make("meta", torch.nn)
-    expected = {key: tensor.shape for key, tensor in module.state_dict().items()}
+    needed = {key for key, _ in module.named_parameters()}
+    expected = {key: tensor.shape for key, tensor in module.state_dict().items() if torch.is_tensor(tensor)}
     found = {key: tensor.shape for key, tensor in weights.items()}
-    return sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
+    return sorted(key for key in needed | found.keys() if expected.get(key) != found.get(key))
 
 
 def weight_fault(make: MakeModule, weights: dict[str, torch.Tensor]) -> str:
@@ -80,12 +84,28 @@ def weight_fault(make: MakeModule, weights: dict[str, torch.Tensor]) -> str:
 def load_module(make: MakeModule, weights: dict[str, torch.Tensor]) -> comfy.model_patcher.ModelPatcher:
     """The module that `make` makes with these weights, in a ModelPatcher, so that the host manages its memory.
 
-    The weights keep their dtype; the host's operations compute in that of their input.
+    The weights, without `weight_fault`, keep their dtype; the host's operations compute in that of their input.
     """
     offload_device = comfy.model_management.text_encoder_offload_device()
     module = make(offload_device, comfy.ops.manual_cast).eval()
     patcher = comfy.model_patcher.CoreModelPatcher(
         module, load_device=comfy.model_management.text_encoder_device(), offload_device=offload_device
     )
-    module.load_state_dict(weights, assign=patcher.is_dynamic())
+    module.load_state_dict(weights, strict=False, assign=patcher.is_dynamic())  # buffers may be missing: `misfits`
     return patcher
+
+
+@contextmanager
+def loaded(patcher: comfy.model_patcher.ModelPatcher) -> Iterator[None]:
+    """Have the host load a model for as long as the context lasts, and unload it, and no other, right after.
+
+    For an encoder whose result is all that sampling needs: otherwise it would hold its memory until another model wants
+    it, and a model that is loaded in the meantime would get less.
+    """
+    comfy.model_management.load_model_gpu(patcher)
+    try:
+        yield
+    finally:
+        others = [each for each in comfy.model_management.current_loaded_models if each.model is not patcher]
+        # More than there is, as the host asks when it unloads everything; it spares those that it is to keep.
+        comfy.model_management.free_memory(1e30, patcher.load_device, keep_loaded=others)

@@ -3,15 +3,19 @@
 import logging
 import math
 
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from ..baselines.noise_regularisation import check_can_regularise
 from ..baselines.renoise import renoise_inversion
-from ..host.checks import check_at_least, check_latent, check_sigmas
+from ..host.checked_node import CheckedNode
 from ..host.inversion import PivotGuidance, invert
 from ..host.latents import noise_scaling
-from ..host.null_text import invert_null_text, optimised_pooled_width, report, starting_text
+from ..host.null_text import invert_null_text, optimised_pooled_width, report, sampling_warnings, starting_text
 from ..host.null_text_guider import NullTextGuider
+from ..host.previews import told
+from ..host.schedules import checked_sigmas
+from ..host.text_checks import check_text
+from ..host.wiring import check_wiring
 from .inputs import (
     INVERSION,
     INVERSION_INPUTS,
@@ -23,7 +27,7 @@ from .inputs import (
 )
 
 
-class ReNoiseInversionNode(io.ComfyNode):
+class ReNoiseInversionNode(CheckedNode):
     """`renoise_inversion` as a node."""
 
     @classmethod
@@ -89,9 +93,7 @@ class ReNoiseInversionNode(io.ComfyNode):
         regularisation_steps=0,
         noise_seed=0,
     ):
-        check_at_least("iterations", iterations, 0)
-        check_at_least("regularisation_steps", regularisation_steps, 0)
-        if not 1 <= average <= iterations + 1:
+        if average > iterations + 1:
             raise ValueError(
                 f"average: {average} is not between 1 and {iterations + 1}, the number of estimates per step with "
                 f"iterations {iterations}. Lower average or raise iterations."
@@ -118,11 +120,11 @@ class ReNoiseInversionNode(io.ComfyNode):
             )
 
         model_calls = (iterations + 1 + (regularisation_steps > 0)) * (len(sigmas) - 1)
-        pivot, latent, warning = invert(inversion, model_calls, guider, sigmas, latent_image, pivot_guidance)
-        return io.NodeOutput(pivot, latent, ui=warning and ui.PreviewText(warning))
+        pivot, latent, warnings = invert(inversion, model_calls, guider, sigmas, latent_image, pivot_guidance)
+        return io.NodeOutput(pivot, latent, ui=told(warnings))
 
 
-class NullTextInversionNode(io.ComfyNode):
+class NullTextInversionNode(CheckedNode):
     """`invert_null_text` as a node."""
 
     @classmethod
@@ -177,12 +179,12 @@ class NullTextInversionNode(io.ComfyNode):
                 io.Float.Input(
                     "early_stop",
                     default=1e-5,
-                    min=0.0,
+                    min=-1.0,
                     max=1.0,
                     step=0.000001,
                     optional=True,
                     tooltip="A step stops optimising once its loss is below this threshold, which rises by 0.00002 per "
-                    "step. Lower: closer to the picture, but slower.",
+                    "step. Lower: closer to the picture, but slower. -1: never stop early.",
                 ),
                 io.Combo.Input(
                     "pooled",
@@ -225,13 +227,11 @@ class NullTextInversionNode(io.ComfyNode):
         pooled="frozen",
         start_from="negative",
     ):
-        check_sigmas(sigmas)
-        check_latent("latent_image", latent_image["samples"])
+        sigmas = checked_sigmas(sigmas)
+        check_text("positive", model, positive)
+        check_text("negative", model, negative)
         start = starting_text(positive, negative, start_from)
         pooled_width = optimised_pooled_width(start, start_from, pooled)
-        check_at_least("inner_steps", inner_steps, 0)
-        if learning_rate <= 0:
-            raise ValueError(f"learning_rate: {learning_rate:g} is not above 0. The original method uses 0.01.")
         if math.isclose(cfg, 1.0):  # as the host tells it
             inner_steps = 0
         null_text, latent = invert_null_text(
@@ -246,10 +246,11 @@ class NullTextInversionNode(io.ComfyNode):
             learning_rate=learning_rate,
             early_stop=early_stop,
         )
+        guider = NullTextGuider(model, positive, start, cfg, null_text)
         text = report(null_text, cfg, inner_steps, start_from)
         logging.info("CustomEnhancer: %s", text)
-        guider = NullTextGuider(model, positive, start, cfg, null_text)
-        return io.NodeOutput(guider, latent, ui=ui.PreviewText(text))
+        warnings = sampling_warnings(guider, null_text) + check_wiring(guider, None)
+        return io.NodeOutput(guider, latent, ui=told(warnings, text))
 
 
 NODES = [ReNoiseInversionNode, NullTextInversionNode]

@@ -2,6 +2,7 @@
 
 from comfy_api.latest import io, ui
 
+from ..host.checked_node import CheckedNode
 from ..host.checks import missing_file
 from ..identity.face_analysis import load_face_analysis
 from ..identity.face_swap import load_face_swapper, swap_batch
@@ -24,7 +25,7 @@ def _provider_input() -> io.Combo.Input:
     )
 
 
-class FaceAnalysisLoaderNode(io.ComfyNode):
+class FaceAnalysisLoaderNode(CheckedNode):
     """`load_face_analysis` as a node."""
 
     @classmethod
@@ -62,7 +63,7 @@ class FaceAnalysisLoaderNode(io.ComfyNode):
         return io.NodeOutput(load_face_analysis(pack, provider))
 
 
-class FaceSwapperLoaderNode(io.ComfyNode):
+class FaceSwapperLoaderNode(CheckedNode):
     """`load_face_swapper` as a node."""
 
     @classmethod
@@ -93,7 +94,7 @@ class FaceSwapperLoaderNode(io.ComfyNode):
         return io.NodeOutput(load_face_swapper(model_name, provider))
 
 
-class FaceSwapNode(io.ComfyNode):
+class FaceSwapNode(CheckedNode):
     """`swap_batch` as a node."""
 
     @classmethod
@@ -117,20 +118,21 @@ class FaceSwapNode(io.ComfyNode):
                     "target_faces",
                     default="0",
                     optional=True,
-                    tooltip="Which faces of image to replace: numbers from 0 in target_order, separated by commas.",
+                    tooltip="Which faces of image to replace: numbers from 0 in target_order, separated by commas, or "
+                    "all.",
                 ),
                 face_order_input("target_order", "image", "left-right"),
                 io.String.Input(
                     "reference_faces",
                     default="0",
                     optional=True,
-                    tooltip="Which faces of reference to use: one number for all targets, or one for each, separated "
-                    "by commas.",
+                    tooltip="Which faces of reference to use: one number for all targets, or one for each in order, "
+                    "separated by commas.",
                 ),
                 face_order_input("reference_order", "reference", "left-right"),
                 no_face_input(
-                    "What to do with a picture in which no face is found: stop with an error, or pass it through "
-                    "unchanged."
+                    "What to do with a picture that does not show all of target_faces: stop with an error, or swap "
+                    "those that it shows and pass on the rest of it unchanged. The log then names such pictures."
                 ),
             ],
             outputs=[
@@ -161,7 +163,7 @@ class FaceSwapNode(io.ComfyNode):
         return io.NodeOutput(*swap_batch(image, reference, face_analysis, face_swapper, *targets, *references, no_face))
 
 
-class FaceKeypointsNode(io.ComfyNode):
+class FaceKeypointsNode(CheckedNode):
     """`keypoints_of` as a node."""
 
     @classmethod
@@ -196,7 +198,7 @@ class FaceKeypointsNode(io.ComfyNode):
     @classmethod
     def execute(cls, image, face_analysis, image_order="large-small", image_face=0):
         keypoints = keypoints_of("image", image, face_analysis, image_order, image_face)
-        return io.NodeOutput(keypoints, ui=ui.PreviewImage(keypoints, cls=cls))
+        return io.NodeOutput(keypoints, ui=ui.PreviewImage(keypoints.float(), cls=cls))
 
 
 NODES = [FaceAnalysisLoaderNode, FaceSwapperLoaderNode, FaceSwapNode, FaceKeypointsNode]

@@ -4,12 +4,15 @@ from comfy_api.latest import io
 from comfy_extras.nodes_custom_sampler import DisableNoise, SamplerCustomAdvanced
 
 from ..host.bimd_sampler import BiMDSampler
+from ..host.checked_node import CheckedNode
 from ..host.flow_norms import flow_watcher
+from ..host.messages import sampled
+from ..host.previews import told
 from ..host.triple_flow_guider import TripleFlowGuider
 from .inputs import FLOWS, FlowNormsSocket, ResidualNoiseSocket, curve_input
 
 
-class BiMDSamplerNode(io.ComfyNode):
+class BiMDSamplerNode(CheckedNode):
     """`BiMDSampler` as a node."""
 
     @classmethod
@@ -54,7 +57,7 @@ class BiMDSamplerNode(io.ComfyNode):
         return io.NodeOutput(BiMDSampler(residual_noise, backward_scale, backward_mask, backward_curve))
 
 
-class TripleFlowGuiderNode(io.ComfyNode):
+class TripleFlowGuiderNode(CheckedNode):
     """`TripleFlowGuider` as a node."""
 
     @classmethod
@@ -107,12 +110,11 @@ class TripleFlowGuiderNode(io.ComfyNode):
 
     @classmethod
     def execute(cls, pivot_flow, forward_flow, start_step=10, forward_scale=1.0, forward_mask=None, forward_curve=None):
-        return io.NodeOutput(
-            TripleFlowGuider(pivot_flow, forward_flow, start_step, forward_scale, forward_mask, forward_curve)
-        )
+        guider = TripleFlowGuider(pivot_flow, forward_flow, start_step, forward_scale, forward_mask, forward_curve)
+        return io.NodeOutput(guider, ui=told(guider.warnings))
 
 
-class TripleFlowSampleNode(io.ComfyNode):
+class TripleFlowSampleNode(CheckedNode):
     """`TripleFlowGuider` and `BiMDSampler` in the host's SamplerCustomAdvanced."""
 
     @classmethod
@@ -163,10 +165,11 @@ class TripleFlowSampleNode(io.ComfyNode):
         guider = TripleFlowGuider(pivot_flow, forward_flow, start_step, forward_scale, forward_mask, forward_curve)
         sampler = flow_watcher(BiMDSampler(residual_noise, backward_scale, backward_mask, backward_curve))
         noise, sigmas = DisableNoise.execute().result[0], residual_noise.sigmas.flip(0).cpu()
-        latent = SamplerCustomAdvanced.execute(noise, guider, sampler, sigmas, latent_image).result[0]
+        with sampled("pivot_flow and forward_flow"):
+            latent = SamplerCustomAdvanced.execute(noise, guider, sampler, sigmas, latent_image).result[0]
         estimates, flow_norms = sampler.result
         trajectory = guider.model_patcher.model.process_latent_out(estimates)
-        return io.NodeOutput(latent, {"samples": trajectory}, flow_norms)
+        return io.NodeOutput(latent, {"samples": trajectory}, flow_norms, ui=told(guider.warnings))
 
 
 NODES = [TripleFlowGuiderNode, BiMDSamplerNode, TripleFlowSampleNode]

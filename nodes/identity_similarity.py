@@ -4,12 +4,13 @@ import torch
 from comfy_api.latest import io
 
 from ..drawing.captions import caption, caption_height
+from ..host.checked_node import CheckedNode
 from ..host.previews import image_with_text
 from ..identity.similarity import batch_similarity, embed_person
 from .inputs import FACE, FaceAnalysisSocket, face_inputs, no_face_input
 
 
-class IdentitySimilarityNode(io.ComfyNode):
+class IdentitySimilarityNode(CheckedNode):
     """`batch_similarity` as a node."""
 
     @classmethod

@@ -2,7 +2,12 @@
 
 from comfy_api.latest import io
 
+from ..host.flow_norms import FlowNorms
+from ..host.input_checks import instance_of, offers, own_socket
+from ..host.recordings import ModelPivot, ModelRecording
 from ..identity.face_analysis import FACE_ORDERS
+from ..identity.instantid import InstantID
+from ..identity.photomaker import PhotoMaker
 
 INVERSION = "CustomEnhancer/inversion"
 FLOWS = "CustomEnhancer/bimd"
@@ -10,14 +15,18 @@ FACE = "CustomEnhancer/face"
 IDENTITY = "CustomEnhancer/identity"
 SWEEP = "CustomEnhancer/sweep"
 
-PivotSocket = io.Custom("CE_PIVOT")
-ResidualNoiseSocket = io.Custom("CE_RESIDUAL_NOISE")
-FlowNormsSocket = io.Custom("CE_FLOW_NORMS")
+PivotSocket = own_socket("CE_PIVOT", instance_of(ModelPivot), "Connect an inversion, or Load Pivot.")
+ResidualNoiseSocket = own_socket(
+    "CE_RESIDUAL_NOISE",
+    instance_of(ModelRecording),
+    "Connect ResInversion, Record Residual Noise or Load Residual Noise.",
+)
+FlowNormsSocket = own_socket("CE_FLOW_NORMS", instance_of(FlowNorms), "Connect Triple-Flow Sample.")
 # The name that other identity packs use for an InsightFace FaceAnalysis, so that their nodes and ours connect.
-FaceAnalysisSocket = io.Custom("FACEANALYSIS")
-FaceSwapperSocket = io.Custom("CE_FACE_SWAPPER")
-PhotoMakerSocket = io.Custom("CE_PHOTOMAKER")
-InstantIDSocket = io.Custom("CE_INSTANTID")
+FaceAnalysisSocket = own_socket("FACEANALYSIS", offers("get", models=offers("get")), "Connect Load Face Analysis.")
+FaceSwapperSocket = own_socket("CE_FACE_SWAPPER", offers("get", "emap"), "Connect Load Face Swapper.")
+PhotoMakerSocket = own_socket("CE_PHOTOMAKER", instance_of(PhotoMaker), "Connect Load PhotoMaker.")
+InstantIDSocket = own_socket("CE_INSTANTID", instance_of(InstantID), "Connect Load InstantID.")
 
 SIGMAS_INPUT = io.Sigmas.Input(
     "sigmas",

@@ -3,13 +3,14 @@
 import folder_paths
 from comfy_api.latest import io
 
+from ..host.checked_node import CheckedNode
 from ..host.checks import check_mask, check_range, missing_file
 from ..identity.instantid import find_instantid, load_instantid
 from ..identity.instantid_flow import ChosenFace, Influence, check_instantid, personalise, read_person
 from .inputs import IDENTITY, FaceAnalysisSocket, InstantIDSocket, face_inputs
 
 
-class InstantIDLoaderNode(io.ComfyNode):
+class InstantIDLoaderNode(CheckedNode):
     """`load_instantid` as a node."""
 
     @classmethod
@@ -58,7 +59,7 @@ def _percent_inputs(part: str, what: str) -> list[io.Float.Input]:
     ]
 
 
-class InstantIDForwardFlowNode(io.ComfyNode):
+class InstantIDForwardFlowNode(CheckedNode):
     """`personalise` as a node."""
 
     @classmethod
@@ -82,8 +83,9 @@ class InstantIDForwardFlowNode(io.ComfyNode):
                 InstantIDSocket.Input("instantid", tooltip="From Load InstantID."),
                 io.ControlNet.Input(
                     "control_net",
-                    tooltip="InstantID's IdentityNet, from Load ControlNet Model: diffusion_pytorch_model.safetensors "
-                    "from the ControlNetModel folder of InstantX/InstantID.",
+                    tooltip="InstantID's IdentityNet, from Load ControlNet Model: instantid_identity_net.safetensors, "
+                    "which is diffusion_pytorch_model.safetensors from the ControlNetModel folder of "
+                    "InstantX/InstantID, renamed or not.",
                 ),
                 FaceAnalysisSocket.Input("face_analysis", tooltip="From Load Face Analysis, pack antelopev2."),
                 io.Image.Input(

@@ -1,12 +1,13 @@
 """Inversion nodes: a picture's latent to a pivot and its residual noise."""
 
-from functools import partial
+from comfy_api.latest import io
 
-from comfy_api.latest import io, ui
-
-from ..host.checks import check_at_least, check_finite, check_model_kind
+from ..host.checked_node import CheckedNode
 from ..host.inversion import PivotGuidance, invert, record_along
-from ..resinversion import EVALUATE_AT, ddim_inversion, res_inversion
+from ..host.previews import told
+from ..host.res_inversion import invert_exactly
+from ..host.wiring import check_wiring
+from ..resinversion import EVALUATE_AT, ddim_inversion
 from .inputs import INVERSION, INVERSION_INPUTS, PIVOT_GUIDANCE_INPUT, PivotSocket, ResidualNoiseSocket
 
 EVALUATE_AT_INPUT = io.Combo.Input(
@@ -20,7 +21,7 @@ EVALUATE_AT_INPUT = io.Combo.Input(
 )
 
 
-class DDIMInversionNode(io.ComfyNode):
+class DDIMInversionNode(CheckedNode):
     """`ddim_inversion` as a node."""
 
     @classmethod
@@ -43,11 +44,11 @@ class DDIMInversionNode(io.ComfyNode):
         def inversion(guidance: PivotGuidance, x, sigmas, **options):
             return ddim_inversion(guidance.pivot, x, sigmas, evaluate_at=evaluate_at, **options)
 
-        pivot, latent, warning = invert(inversion, len(sigmas) - 1, guider, sigmas, latent_image, pivot_guidance)
-        return io.NodeOutput(pivot, latent, ui=warning and ui.PreviewText(warning))
+        pivot, latent, warnings = invert(inversion, len(sigmas) - 1, guider, sigmas, latent_image, pivot_guidance)
+        return io.NodeOutput(pivot, latent, ui=told(warnings))
 
 
-class ResInversionNode(io.ComfyNode):
+class ResInversionNode(CheckedNode):
     """`res_inversion` as a node."""
 
     @classmethod
@@ -69,20 +70,11 @@ class ResInversionNode(io.ComfyNode):
 
     @classmethod
     def execute(cls, guider, sigmas, latent_image, pivot_guidance="conditional", evaluate_at="current"):
-        steps = len(sigmas) - 1
-        residual_noise, latent, warning = invert(
-            partial(res_inversion, evaluate_at=evaluate_at),
-            2 * steps if evaluate_at == "target" else steps + 1,
-            guider,
-            sigmas,
-            latent_image,
-            pivot_guidance,
-        )
-        check_finite(residual_noise.predictions)
-        return io.NodeOutput(residual_noise, latent, ui=warning and ui.PreviewText(warning))
+        residual_noise, latent, warnings = invert_exactly(guider, sigmas, latent_image, pivot_guidance, evaluate_at)
+        return io.NodeOutput(residual_noise, latent, ui=told(warnings))
 
 
-class RecordResidualNoiseNode(io.ComfyNode):
+class RecordResidualNoiseNode(CheckedNode):
     """`record_residual_noise` as a node."""
 
     @classmethod
@@ -117,9 +109,8 @@ class RecordResidualNoiseNode(io.ComfyNode):
 
     @classmethod
     def execute(cls, guider, pivot, steps_per_call=1):
-        check_at_least("steps_per_call", steps_per_call, 1)
-        check_model_kind(pivot.model_kind, guider.model_patcher, "pivot")
-        return io.NodeOutput(record_along(pivot, guider, steps_per_call))
+        warnings = check_wiring(guider, "guider")
+        return io.NodeOutput(record_along(pivot, guider, steps_per_call), ui=told(warnings))
 
 
 NODES = [DDIMInversionNode, ResInversionNode, RecordResidualNoiseNode]

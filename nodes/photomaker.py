@@ -3,12 +3,14 @@
 import folder_paths
 from comfy_api.latest import io
 
+from ..host.checked_node import CheckedNode
 from ..host.checks import missing_file
-from ..identity.photomaker import apply_lora, encode_prompt, find_photomaker, load_photomaker
+from ..identity.photomaker import encode_prompt, find_photomaker, load_photomaker
+from ..identity.photomaker_lora import apply_lora, need_lora
 from .inputs import IDENTITY, FaceAnalysisSocket, PhotoMakerSocket
 
 
-class PhotoMakerLoaderNode(io.ComfyNode):
+class PhotoMakerLoaderNode(CheckedNode):
     """`load_photomaker` as a node."""
 
     @classmethod
@@ -43,7 +45,7 @@ class PhotoMakerLoaderNode(io.ComfyNode):
         return io.NodeOutput(load_photomaker(find_photomaker(photomaker_name)))
 
 
-class PhotoMakerForwardFlowNode(io.ComfyNode):
+class PhotoMakerForwardFlowNode(CheckedNode):
     """`apply_lora` and `encode_prompt` as a node."""
 
     @classmethod
@@ -110,8 +112,8 @@ class PhotoMakerForwardFlowNode(io.ComfyNode):
         cls, model, clip, photomaker, reference_images, text, trigger="img", lora_strength=1.0, face_analysis=None
     ):
         personalised = apply_lora(model, photomaker, lora_strength)
-        prompts = encode_prompt(photomaker, clip, reference_images, text, trigger, face_analysis)
-        return io.NodeOutput(personalised, *prompts)
+        positive, free = encode_prompt(photomaker, clip, reference_images, text, trigger, face_analysis)
+        return io.NodeOutput(personalised, need_lora(positive, photomaker, lora_strength), free)
 
 
 NODES = [PhotoMakerLoaderNode, PhotoMakerForwardFlowNode]

@@ -5,17 +5,21 @@ from comfy_api.latest import io
 from comfy_extras.nodes_custom_sampler import SamplerCustomAdvanced
 
 from ..baselines.noise_pivot import noise_pivot, shift_pivot
-from ..host.checks import check_latent, check_model_kind, check_sigmas
-from ..host.control_family import check_control_family
+from ..host.checked_node import CheckedNode
+from ..host.checks import check_batch_index
 from ..host.latents import model_latent, noise_scaling, noisy_end
+from ..host.messages import sampled
+from ..host.previews import told
 from ..host.recordings import of_model
+from ..host.schedules import checked_sigmas
 from ..host.trajectory import trajectory_recorder
+from ..host.wiring import check_wiring
 from .inputs import INVERSION, PivotSocket, seed_input
 
 NOISY_END = io.Latent.Output(display_name="latent", tooltip="The noisy end of the pivot, to sample from.")
 
 
-class NoisePivotNode(io.ComfyNode):
+class NoisePivotNode(CheckedNode):
     """`noise_pivot` as a node."""
 
     @classmethod
@@ -48,7 +52,7 @@ class NoisePivotNode(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, sigmas, latent_image, noise_seed=0):
-        check_sigmas(sigmas)
+        sigmas = checked_sigmas(sigmas)
         pivot = noise_pivot(
             model_latent(model, latent_image),
             sigmas.flip(0),
@@ -59,7 +63,7 @@ class NoisePivotNode(io.ComfyNode):
         return io.NodeOutput(of_model(pivot, model), noisy_end(model, pivot, latent_image))
 
 
-class RecordTrajectoryNode(io.ComfyNode):
+class RecordTrajectoryNode(CheckedNode):
     """The host's SamplerCustomAdvanced with a `trajectory_recorder`."""
 
     @classmethod
@@ -92,15 +96,16 @@ class RecordTrajectoryNode(io.ComfyNode):
 
     @classmethod
     def execute(cls, noise, guider, sampler, sigmas, latent_image):
-        check_sigmas(sigmas)
-        check_latent("latent_image", latent_image["samples"])
-        check_control_family(guider, "guider")
+        sigmas = checked_sigmas(sigmas)
+        check_batch_index("latent_image", latent_image)
+        warnings = check_wiring(guider, "guider")
         recorder = trajectory_recorder(sampler)
-        sampled = SamplerCustomAdvanced.execute(noise, guider, recorder, sigmas, latent_image)
-        return io.NodeOutput(sampled[0], recorder.result)
+        with sampled("guider"):
+            (scene, *_) = SamplerCustomAdvanced.execute(noise, guider, recorder, sigmas, latent_image).result
+        return io.NodeOutput(scene, recorder.result, ui=told(warnings))
 
 
-class ShiftPivotNode(io.ComfyNode):
+class ShiftPivotNode(CheckedNode):
     """`shift_pivot` as a node."""
 
     @classmethod
@@ -129,7 +134,6 @@ class ShiftPivotNode(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, pivot, latent_image):
-        check_model_kind(pivot.model_kind, model, "pivot")
         picture = model_latent(model, latent_image)
         if picture.shape != pivot.anchors.shape[1:]:
             raise ValueError(

@@ -4,6 +4,7 @@ from functools import partial
 
 from comfy_api.latest import io
 
+from ..host.checked_node import CheckedNode
 from ..host.checks import missing_file
 from ..host.recording_files import read_recording
 from ..host.recordings import ModelPivot, empty_latent
@@ -60,7 +61,7 @@ def load_schema(node_id: str, display_name: str, description: str, socket, name:
     )
 
 
-class SaveResidualNoiseNode(io.ComfyNode):
+class SaveResidualNoiseNode(CheckedNode):
     """`save_recording` of a residual noise as a node."""
 
     @classmethod
@@ -81,7 +82,7 @@ class SaveResidualNoiseNode(io.ComfyNode):
         )
 
 
-class SavePivotNode(io.ComfyNode):
+class SavePivotNode(CheckedNode):
     """`save_recording` of a pivot as a node."""
 
     @classmethod
@@ -100,7 +101,7 @@ class SavePivotNode(io.ComfyNode):
         return io.NodeOutput(pivot, ui={"recordings": [save_recording(pivot, filename_prefix, cls.hidden)]})
 
 
-class LoadResidualNoiseNode(io.ComfyNode):
+class LoadResidualNoiseNode(CheckedNode):
     """`read_recording` of a residual noise as a node."""
 
     @classmethod
@@ -134,7 +135,7 @@ class LoadResidualNoiseNode(io.ComfyNode):
         return io.NodeOutput(residual_noise, empty_latent(residual_noise))
 
 
-class LoadPivotNode(io.ComfyNode):
+class LoadPivotNode(CheckedNode):
     """`read_recording` of a pivot as a node."""
 
     @classmethod

@@ -4,12 +4,14 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..drawing.plots import as_image, draw_steps
-from ..host.checks import check_at_least, check_finite, check_model_kind
-from ..host.estimates import denoised_estimates
+from ..host.checked_node import CheckedNode
+from ..host.checks import check_finite
+from ..host.estimates import decoded, denoised_estimates
 from ..host.flow_norms import explain_rings
 from ..host.number_lists import chosen_steps, spread_steps, validate_numbers
 from ..host.previews import image_with_text
 from ..host.walk_back import summary, table, walk_back
+from ..host.wiring import check_wiring
 from ..resinversion import residual_noise as eq3_residual_noise
 from .inputs import FLOWS, INVERSION, FlowNormsSocket, PivotSocket, ResidualNoiseSocket
 
@@ -20,7 +22,7 @@ PIVOT, BACKWARD, FORWARD = (
 )
 
 
-class InversionReportNode(io.ComfyNode):
+class InversionReportNode(CheckedNode):
     """`walk_back` as a node that shows what it measured."""
 
     @classmethod
@@ -67,7 +69,8 @@ class InversionReportNode(io.ComfyNode):
             scales["plain sampling"] = 0.0
         walks, samples = walk_back(guider, residual_noise, list(scales.values()))
         lines = [summary(name.capitalize(), walk) for name, walk in zip(scales, walks, strict=True)]
-        shown = "\n".join([*lines, "Errors are absolute, in the model's latent units."])
+        lines.append("Errors are absolute, in the model's latent units.")
+        shown = "\n".join([*lines, *check_wiring(guider, "guider")])
 
         residuals = eq3_residual_noise(residual_noise).flip(0).flatten(1)
         columns = {f"{name}, max error": walk.errors for name, walk in zip(scales, walks, strict=True)}
@@ -83,7 +86,7 @@ class InversionReportNode(io.ComfyNode):
         return io.NodeOutput({"samples": samples}, image, report, ui=image_with_text(image, shown, cls))
 
 
-class PivotPreviewNode(io.ComfyNode):
+class PivotPreviewNode(CheckedNode):
     """`denoised_estimates` as pictures."""
 
     @classmethod
@@ -135,15 +138,13 @@ class PivotPreviewNode(io.ComfyNode):
 
     @classmethod
     def execute(cls, pivot, model, vae, count=6, steps=""):
-        check_at_least("count", count, 2)
-        check_model_kind(pivot.model_kind, model, "pivot")
         shown = chosen_steps(steps, pivot.steps) if steps.strip() else spread_steps(pivot.steps, count)
         estimates = denoised_estimates(pivot).flip(0)[shown].flatten(0, 1)
-        images = vae.decode(model.get_model_object("latent_format").process_out(estimates))
+        images = decoded(vae, model.get_model_object("latent_format").process_out(estimates))
         return io.NodeOutput(images, ui=ui.PreviewImage(images, cls=cls))
 
 
-class FlowInspectorNode(io.ComfyNode):
+class FlowInspectorNode(CheckedNode):
     """A FlowNorms as a picture."""
 
     @classmethod

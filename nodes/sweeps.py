@@ -1,18 +1,16 @@
 """Sweep nodes: a setting in many values, and what came of each in one picture."""
 
-import math
-
 from comfy_api.latest import io, ui
 from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..drawing.contact_sheet import LONGEST, draw_sheet
 from ..drawing.plots import as_image, draw_values
-from ..host.checks import check_at_least
+from ..host.checked_node import CheckedNode
 from ..host.number_lists import MOST_VALUES, parse_numbers, validate_numbers
 from .inputs import SWEEP
 
 
-class SweepValuesNode(io.ComfyNode):
+class SweepValuesNode(CheckedNode):
     """`parse_numbers` as a node."""
 
     @classmethod
@@ -62,7 +60,7 @@ class SweepValuesNode(io.ComfyNode):
         return io.NodeOutput([float(number) for number in numbers], ints, labels)
 
 
-class ContactSheetNode(io.ComfyNode):
+class ContactSheetNode(CheckedNode):
     """`draw_sheet` as a node that gathers a list."""
 
     @classmethod
@@ -100,10 +98,6 @@ class ContactSheetNode(io.ComfyNode):
     @classmethod
     def execute(cls, images, labels=None, columns=(4,)):
         pictures = [picture for batch in images for picture in batch]
-        if not pictures:
-            raise ValueError(
-                "images: there are none. Connect the pictures of a sweep, such as the output of VAE Decode."
-            )
         if labels and len(labels) != len(images):
             raise ValueError(
                 f"labels: {len(labels)} for {len(images)} items in images. Connect labels and pictures of the same "
@@ -111,12 +105,11 @@ class ContactSheetNode(io.ComfyNode):
             )
         if labels:
             labels = [label for label, batch in zip(labels, images, strict=True) for _ in batch]
-        check_at_least("columns", columns[0], 1)
         sheet = draw_sheet(pictures, labels, columns[0])[None]
         return io.NodeOutput(sheet, ui=ui.PreviewImage(sheet, cls=cls))
 
 
-class SimilarityPlotNode(io.ComfyNode):
+class SimilarityPlotNode(CheckedNode):
     """`draw_values` as a node that gathers two lists."""
 
     @classmethod
@@ -154,9 +147,6 @@ class SimilarityPlotNode(io.ComfyNode):
                 f"similarities: {len(similarities)} for {len(values)} in values. Connect both to the same sweep, so "
                 "that there is one for each."
             )
-        for name, numbers in (("values", values), ("similarities", similarities)):
-            if not all(map(math.isfinite, numbers)):
-                raise ValueError(f"{name}: holds NaN or Inf, which cannot be plotted. Check where it comes from.")
         points = list(zip(values, similarities, strict=True))
         plot = draw_values(f"Identity similarity by {value_name[0]}", value_name[0], "similarity", points)
         image = as_image(plot)

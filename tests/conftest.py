@@ -42,7 +42,7 @@ from helpers.real_server import start_server  # noqa: E402  it needs what was lo
 # The order of the rooms: first what others build on, so that the cause of a failure shows before what follows of it;
 # what needs a server comes late, and the longest of that first, so that two processes end at about the same time.
 ROOMS = ("resinversion", "bimd", "baselines", "host", "drawing", "identity", "nodes", "devtools", "lab")
-SLOW = ("test_browser.py", "test_server.py", "test_workflow_server.py")
+SLOW = ("test_browser.py", "test_server.py", "test_fuzz_server.py", "test_workflow_server.py")
 
 
 def rank(path: Path) -> tuple[int, int]:

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 import skimage.data
-from helpers.host_client import Host, PromptError, find
+from helpers.host_client import Host, HostGone, PromptError, find, find_title
+from helpers.plan import plan
 from PIL import Image, ImageDraw, ImageFont
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -35,7 +36,7 @@ FLOWS = {
     "instantid": "customenhancer_instantid.json",
     "lora": "customenhancer_a_lora.json",
 }
-SIZE = 256
+STAND_IN_SIZE = 256
 # The stand-in for each model file that a workflow names.
 STAND_INS = {
     "sd_xl_base_1.0.safetensors": "tiny_sdxl.safetensors",
@@ -47,6 +48,8 @@ STAND_INS = {
     "controlnet-canny-sdxl-1.0.safetensors": "tiny_identity_net.safetensors",
     "my_person.safetensors": "tiny_lora.safetensors",
 }
+# The name under which a file is downloaded that the workflows know by another.
+DOWNLOADED_AS = {"instantid_identity_net.safetensors": "diffusion_pytorch_model.safetensors"}
 # The flows for which the pocket world has models: the node that holds the prompt, and what follows the person's word.
 POCKET_FLOWS = {"photomaker-v2": ("Prompt and identity", " img"), "instantid": ("Prompt", "")}
 POCKET_SIZE = 128
@@ -73,7 +76,7 @@ LABELS = {
 
 def stand_in_models(prompt: dict) -> None:
     """Choose the tiny stand-ins, and a picture size that suits them, in the nodes that load model files."""
-    choose_models(prompt, STAND_INS, SIZE)
+    choose_models(prompt, STAND_INS, STAND_IN_SIZE)
 
 
 def choose_models(prompt: dict, files: dict[str, str], size: int) -> None:
@@ -82,7 +85,36 @@ def choose_models(prompt: dict, files: dict[str, str], size: int) -> None:
         for name, value in node["inputs"].items():
             if isinstance(value, str):
                 node["inputs"][name] = files.get(value, value)
+    set_size(prompt, size)
+
+
+def choose_installed(prompt: dict, controlnets: Path) -> None:
+    """Where a file of DOWNLOADED_AS is not in the folder `controlnets` by its own name, take what there is of it.
+
+    That is its own name in a subfolder, or the name of its download, first as near to the top as possible.
+    """
+    for node in prompt.values():
+        for name, value in node["inputs"].items():
+            if isinstance(value, str) and value in DOWNLOADED_AS:
+                names = value, DOWNLOADED_AS[value]
+                found = [path.relative_to(controlnets) for each in names for path in controlnets.rglob(each)]
+                if found:
+                    node["inputs"][name] = str(min(found, key=lambda path: (names.index(path.name), len(path.parts))))
+
+
+def set_size(prompt: dict, size: int) -> None:
+    """Set the side of a workflow's pictures, in pixels."""
     prompt[find_title(prompt, "Picture size")]["inputs"].update(width=size, height=size)
+
+
+def set_steps(prompt: dict, steps: int) -> None:
+    """Set the number of steps of a workflow; the starting step keeps its place in the schedule."""
+    schedule = prompt[find(prompt, "BasicScheduler")]
+    guider = prompt[find(prompt, "CE_TripleFlowGuider")]["inputs"]
+    before = schedule["inputs"]["steps"]
+    guider["start_step"] = round(guider["start_step"] * steps / before)
+    schedule["inputs"]["steps"] = steps
+    schedule["_meta"]["title"] = schedule["_meta"]["title"].replace(f"{before} steps", f"{steps} steps")
 
 
 def pocket_world(prompt: dict, flow: str) -> Image.Image:
@@ -150,12 +182,6 @@ def add_branches(prompt: dict) -> dict[str, str]:
     }
 
 
-def find_title(prompt: dict, title: str) -> str:
-    """The id of the one node with a title."""
-    (node_id,) = [node_id for node_id, node in prompt.items() if node["_meta"]["title"] == title]
-    return node_id
-
-
 def latent(host: Host, outputs: dict, node_id: str) -> np.ndarray:
     """The latent that a SaveLatent node wrote."""
     return safetensors.numpy.load(host.get("/view", **outputs[node_id]["latents"][0]))["latent_tensor"]
@@ -182,15 +208,30 @@ def show_progress(title: str, value: int, maximum: int) -> None:
     sys.stderr.flush()
 
 
-def run_demo(host: Host, flow: str, real_models: bool, pocket: bool = False) -> tuple[dict[str, Image.Image], dict]:
+def run_demo(
+    host: Host,
+    flow: str,
+    models: Path | None = None,
+    pocket: bool = False,
+    size: int | None = None,
+    steps: int | None = None,
+) -> tuple[dict[str, Image.Image], dict]:
     """Run the workflow of one of FLOWS with its branches. Returns the pictures by name, and the report.
 
-    pocket: on the pocket world's models and one of its people.
+    models: the folder of real models that the host uses in place of tiny ones. pocket: it has the pocket world's; one
+    of its people is the reference. size, steps: in place of those that suit the models.
     """
-    prompt = load_workflow(FLOWS[flow], real_models or pocket)
+    prompt = load_workflow(FLOWS[flow], bool(models) or pocket)
+    if models:
+        choose_installed(prompt, models / "controlnet")
     reference = pocket_world(prompt, flow) if pocket else Image.fromarray(skimage.data.astronaut())
+    if size:
+        set_size(prompt, size)
+    if steps:
+        set_steps(prompt, steps)
     prompt[find(prompt, "LoadImage")]["inputs"]["image"] = host.upload("demo_reference.png", reference)
     outputs = add_branches(prompt)
+    sys.stderr.write(f"{flow}: {plan(host, prompt, models)}\n")
 
     started = time.perf_counter()
     run = host.run(prompt, show_progress, timeout=3600)
@@ -204,9 +245,11 @@ def run_demo(host: Host, flow: str, real_models: bool, pocket: bool = False) -> 
         "bimd": find_title(prompt, "Sample the three flows"),
     }
     error = latent(host, run.outputs, "reconstructed_latent") - latent(host, run.outputs, "inverted_latent")
-    system = host.get_json("/system_stats")["system"]
+    stats = host.get_json("/system_stats")
+    system = stats["system"]
     report = {
         "flow": flow,
+        "size": prompt[find_title(prompt, "Picture size")]["inputs"]["width"],
         "steps": prompt[find(prompt, "BasicScheduler")]["inputs"]["steps"],
         "guider_calls": {name: counts[node_id]["guider_calls"] for name, node_id in nodes.items()},
         "reconstruction_max_abs_error": float(np.abs(error).max()),
@@ -219,7 +262,8 @@ def run_demo(host: Host, flow: str, real_models: bool, pocket: bool = False) -> 
             "python": platform.python_version(),
             "torch": system["pytorch_version"],
         },
-        "models": "real" if real_models else "the pocket world's" if pocket else "tiny stand-ins with random weights",
+        "device": stats["devices"][0]["name"],
+        "models": "real" if models else "the pocket world's" if pocket else "tiny stand-ins with random weights",
     }
     pictures = {name: host.picture(run.outputs[node_id]["images"][0]) for name, node_id in outputs.items()}
     return {"reference": reference, **pictures}, report
@@ -232,8 +276,9 @@ def print_table(report: dict) -> None:
         print(f"{name:14}{calls:14}{report['seconds'][name]:10.2f}")
     print(f"{'pipeline':14}{sum(report['guider_calls'].values()):14}{report['seconds']['total']:10.2f}")
     error = report["reconstruction_max_abs_error"]
-    print(f"{report['flow']}, steps {report['steps']}, reconstruction max abs error {error:.2g}")
-    print(", ".join(f"{name} {version}" for name, version in report["versions"].items()), f"({report['models']})")
+    print(f"{report['flow']}, size {report['size']}, steps {report['steps']}, reconstruction max abs error {error:.2g}")
+    print(", ".join(f"{name} {version}" for name, version in report["versions"].items()), f"on {report['device']}")
+    print(f"models: {report['models']}")
 
 
 def main() -> None:
@@ -243,13 +288,16 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder for the pictures and report.json")
     parser.add_argument("--flow", choices=FLOWS, required=True, help="the forward flow")
     models = parser.add_mutually_exclusive_group()
-    models.add_argument("--models", help="the real models folder that the server uses in place of tiny ones")
+    models.add_argument("--models", type=Path, help="the real models folder that the server uses in place of tiny ones")
     models.add_argument("--pocket", action="store_true", help="the server has the pocket world's")
+    parser.add_argument("--size", type=int, help="the side of the pictures, in pixels")
+    parser.add_argument("--steps", type=int, help="the steps of the schedule")
     arguments = parser.parse_args()
 
+    host, choices = Host(arguments.server), (arguments.models, arguments.pocket, arguments.size, arguments.steps)
     try:
-        pictures, report = run_demo(Host(arguments.server), arguments.flow, bool(arguments.models), arguments.pocket)
-    except PromptError as error:
+        pictures, report = run_demo(host, arguments.flow, *choices)
+    except (PromptError, HostGone) as error:
         sys.exit(f"\n{error}")
     arguments.output.mkdir(parents=True, exist_ok=True)
     for name in LABELS.keys() - {"reference"}:

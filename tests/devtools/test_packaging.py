@@ -7,6 +7,7 @@ import sys
 import pytest
 from comfy_config.config_parser import extract_node_configuration
 from helpers.paths import CHECKOUT, HOST
+from helpers.published import cloned_files, published_files
 from packaging.requirements import Requirement
 
 LOCKED = [Requirement(line) for line in (CHECKOUT / "requirements-dev.lock").read_text().splitlines()]
@@ -16,6 +17,27 @@ def test_every_locked_package_is_pinned_and_no_index_is_named():
     text = (CHECKOUT / "requirements-dev.lock").read_text()
     assert "://" not in text and "--" not in text
     assert all(len(one.specifier) == 1 and next(iter(one.specifier)).operator == "==" for one in LOCKED)
+
+
+def test_the_lock_file_leaves_out_what_is_excluded():
+    lines = (CHECKOUT / "devtools" / "excluded.txt").read_text().splitlines()
+    excluded = {line.split("#")[0].strip() for line in lines} - {""}
+    assert excluded == {"opencv-python"} and not excluded & {one.name for one in LOCKED}
+    assert "--excludes devtools/excluded.txt" in (CHECKOUT / "requirements-dev.txt").read_text()
+
+
+@pytest.mark.parametrize("files", [cloned_files, published_files])
+def test_nothing_that_is_for_development_changes_what_users_install(files):
+    """uv reads the first two from the folder it runs in, and the managers of packs run it in the pack's."""
+    assert not {"uv.toml", ".python-version", ".python-versions", "uv.lock", "pip.conf", "setup.cfg"} & files()
+    assert "tool.uv" not in (CHECKOUT / "pyproject.toml").read_text()
+
+
+def test_the_registrys_archive_holds_the_pack_and_nothing_of_its_development():
+    files = published_files()
+    assert {"__init__.py", "prestartup_script.py", "pyproject.toml", "requirements.txt", "LICENSE"} <= files
+    assert {file for file in cloned_files() if file.startswith(("web/", "workflows/", "identity/", "nodes/"))} <= files
+    assert not {file for file in files if file.startswith((".", "dev", "lab/", "tests/", "requirements-dev"))}
 
 
 @pytest.mark.parametrize(

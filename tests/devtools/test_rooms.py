@@ -65,6 +65,12 @@ def test_no_optional_package_is_imported_at_the_top_of_a_file(room):
         assert not names & OPTIONAL, file
 
 
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_face_packages_are_imported_by_the_one_helper_that_explains_what_is_missing(room):
+    for file in files(room):
+        assert not {"insightface", "onnxruntime", "cv2"} & {module for module, _ in imports(file)}, file
+
+
 def test_only_the_entry_point_and_tests_import_nodes():
     others = [file for room in (*ROOMS, "lab", "devtools") if room != "nodes" for file in files(room)]
     for file in others:
@@ -74,7 +80,7 @@ def test_only_the_entry_point_and_tests_import_nodes():
 
 def node_classes(file):
     classes = [node for node in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)]
-    return [node for node in classes if any(ast.unparse(base) == "io.ComfyNode" for base in node.bases)]
+    return [node for node in classes if any(ast.unparse(base) == "CheckedNode" for base in node.bases)]
 
 
 def test_every_file_of_nodes_but_the_shared_inputs_holds_a_node():

@@ -11,6 +11,7 @@ CFG = 5.0
 class CountedGuider(samplers.CFGGuider):
     """The host's CFGGuider, with its calls counted."""
 
+    __module__ = samplers.__name__  # to count changes no answer: to the pack it is the host's own
     calls = 0
 
     def predict_noise(self, *args, **kwargs):
@@ -48,6 +49,8 @@ def guided(x, sigma, positive, negative=NOTHING, cfg=CFG):
 
 class AskedGuider(samplers.CFGGuider):
     """The host's CFGGuider on a Gaussian, that keeps x and sigma of each call in `asked`, also of its copies."""
+
+    __module__ = samplers.__name__  # to keep them changes no answer: to the pack it is the host's own
 
     def __init__(self, model, gaussian):
         super().__init__(model)

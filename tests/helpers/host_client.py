@@ -1,5 +1,7 @@
 """A client of a running ComfyUI: submits API prompts over HTTP and follows them over the websocket."""
 
+import contextlib
+import http.client
 import io
 import json
 import time
@@ -19,6 +21,21 @@ class PromptError(Exception):
     def __init__(self, message: str, details: dict):
         super().__init__(message)
         self.details = details
+
+
+class HostGone(ConnectionError):
+    """The host cannot be reached any more, or has closed the connection."""
+
+
+@contextlib.contextmanager
+def reaching(url: str):
+    """Raise HostGone in place of what the libraries raise when the host at `url` dies."""
+    try:
+        yield
+    except urllib.error.HTTPError:
+        raise  # an answer
+    except (OSError, http.client.HTTPException, websocket.WebSocketException) as error:
+        raise HostGone(f"the connection to ComfyUI at {url} is lost: {error}") from error
 
 
 @dataclass
@@ -41,7 +58,8 @@ class Host:
 
     def get(self, path: str, **query) -> bytes:
         """The body of a GET request."""
-        with self._open(f"{self.url}{path}?{urllib.parse.urlencode(query)}", timeout=60) as response:
+        address = f"{self.url}{path}?{urllib.parse.urlencode(query)}"
+        with reaching(self.url), self._open(address, timeout=60) as response:
             return response.read()
 
     def get_json(self, path: str, **query):
@@ -60,7 +78,7 @@ class Host:
         ).encode() + body.getvalue() + f"\r\n--{boundary}--\r\n".encode()  # fmt: skip
         headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
         request = urllib.request.Request(f"{self.url}/upload/image", data, headers)
-        with self._open(request, timeout=60) as response:
+        with reaching(self.url), self._open(request, timeout=60) as response:
             return json.load(response)["name"]
 
     def picture(self, image: dict) -> Image.Image:
@@ -70,16 +88,17 @@ class Host:
     def run(self, prompt: dict, on_progress=lambda title, value, maximum: None, timeout: float = 600) -> Run:
         """Submit an API prompt and wait for it. on_progress(node title, value, maximum) is called on the way.
 
-        Raises PromptError where the host refuses the prompt or any part of it, or a node fails.
+        Raises PromptError where the host refuses the prompt or any part of it, or a node fails, and HostGone where the
+        host dies, or says nothing for `timeout` seconds.
         """
-        socket = websocket.create_connection(
-            f"{self.url.replace('http', 'ws', 1)}/ws?clientId={self.client_id}", timeout=timeout, http_no_proxy=["*"]
-        )
-        try:
-            run = Run(self._submit(prompt))
-            self._follow(socket, run, prompt, on_progress)
-        finally:
-            socket.close()
+        address = f"{self.url.replace('http', 'ws', 1)}/ws?clientId={self.client_id}"
+        with reaching(self.url):
+            socket = websocket.create_connection(address, timeout=timeout, http_no_proxy=["*"])
+            try:
+                run = Run(self._submit(prompt))
+                self._follow(socket, run, prompt, on_progress)
+            finally:
+                socket.close()
         run.outputs = self.get_json(f"/history/{run.prompt_id}")[run.prompt_id]["outputs"]
         return run
 
@@ -130,4 +149,10 @@ class Host:
 def find(prompt: dict, class_type: str) -> str:
     """The id of the one node of a class in an API prompt."""
     (node_id,) = [node_id for node_id, node in prompt.items() if node["class_type"] == class_type]
+    return node_id
+
+
+def find_title(prompt: dict, title: str) -> str:
+    """The id of the one node with a title."""
+    (node_id,) = [node_id for node_id, node in prompt.items() if node["_meta"]["title"] == title]
     return node_id

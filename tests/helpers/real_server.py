@@ -9,11 +9,11 @@ from devtools.server import Server
 from helpers.paths import HOST, THIRD_PARTY_PACK
 
 
-def start_server(base: Path, models: Path | None = None, **more_packs: Path) -> Server:
+def start_server(base: Path, models: Path | None = None, cpu: bool = True, **more_packs: Path) -> Server:
     """A server with this pack, the test support and a third party's pack, on the stand-in models or others.
 
-    more_packs: further packs by the name of their folder.
+    cpu: no accelerator. more_packs: further packs by the name of their folder.
     """
     packs = {**dev.PACKS, "third_party_pack": THIRD_PARTY_PACK, **more_packs}
     models = models or standins(Path(sys.executable), HOST)
-    return Server(base, comfyui=HOST, models=models, packs=packs, log=base / "comfyui.log")
+    return Server(base, comfyui=HOST, models=models, packs=packs, log=base / "comfyui.log", cpu=cpu)

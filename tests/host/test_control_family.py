@@ -111,7 +111,7 @@ def test_modules_and_networks_unknown_to_the_host_are_accepted(network):
     model = network()
     known = control_net() if network is gaussian_model else None
     for module in filter(None, (Foreign(), known)):
-        positive = [[PROMPT[0][0], {"control": module}]]
+        positive = [[PROMPT[0][0], {**PROMPT[0][1], "control": module}]]
         controlled = text_guider(model, positive)
         assert TripleFlowGuiderNode.execute(text_guider(model), controlled).result[0].forward_flow is controlled
 

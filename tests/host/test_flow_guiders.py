@@ -52,7 +52,8 @@ class TestKinds:
         pivot, forward = self.flows(pivot_kind, forward_kind, forward_patch, logged)
         sigmas = schedule(pivot.model_patcher)
         residual_noise, noisy = invert(pivot, sigmas, picture(batch=2))
-        assert len(log) == 21
+        # What another pack's guider answers may depend on the calls before, so three steps are asked again.
+        assert len(log) == (24 if pivot_kind == "third-party" else 21)
         log.clear()
         sample(triple_flow(pivot, forward, forward_scale=forward_scale), bimd(residual_noise), sigmas, noisy)
         asked = list(log)

@@ -1,12 +1,11 @@
 """LoRA hooks on the conditioning of two flows: each call has its own flow's hooks, on one MODEL or on clones."""
 
-import comfy.controlnet
 import comfy.hooks
 import comfy.samplers
 import pytest
 import torch
+from comfy_extras.nodes_curve import CurveEditor
 from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete
-from customenhancer.host.copied_conds import copy_conds
 from customenhancer.nodes.inversion import DDIMInversionNode, RecordResidualNoiseNode
 from helpers.sampling import bimd, invert, picture, sample, schedule, triple_flow
 from helpers.weighted_flows import FORWARD_MEAN, PIVOT_MEAN, logged_flow, lora_hooks, with_lora
@@ -185,23 +184,25 @@ def test_conds_with_the_same_hooks_still_run_in_one_batch():
     assert batches == [2 * len(picture(batch=2)["samples"])] * 20
 
 
-def test_own_conds_are_copies_that_share_what_the_originals_share():
-    first, second = (comfy.controlnet.ControlBase() for _ in range(2))
-    second.set_previous_controlnet(first)
-    group, extra = lora_hooks(1, *KEYFRAMES), lora_hooks(2, *KEYFRAMES)
-    first.extra_hooks = extra
-    original = {
-        "positive": [{"control": second, "hooks": group, "uuid": 1}, {"hooks": group}],
-        "negative": [{"control": second, "hooks": None}, {"control": first}],
-    }
-    own = copy_conds(original)
-    (one, other), (negative, last) = own["positive"], own["negative"]
-    assert one["control"] is negative["control"] and one["control"].previous_controlnet is last["control"]
-    assert one["hooks"] is other["hooks"] and one["uuid"] == 1 and negative["hooks"] is None
-    copies = [one["control"], last["control"], one["hooks"], last["control"].extra_hooks]
-    for mine, theirs in zip(copies, (second, first, group, extra), strict=True):
-        assert mine is not theirs and type(mine) is type(theirs)
-    for mine, theirs in zip((one["hooks"], last["control"].extra_hooks), (group, extra), strict=True):
-        assert mine.hooks == theirs.hooks and mine.hooks[0].hook_keyframe is not theirs.hooks[0].hook_keyframe
-        assert len(mine.hooks[0].hook_keyframe.keyframes) == len(KEYFRAMES)
-    assert second.previous_controlnet is first and first.extra_hooks is extra
+def test_the_pivot_flows_keyframes_go_on_while_the_forward_flow_alone_is_asked():
+    """A curve that falls below 1 asks the pivot flow again: at the keyframe that it would have reached by itself."""
+    logged, log = call_log()
+    group = lora_hooks(1, *KEYFRAMES)
+
+    def flows():
+        model = weighted_model()
+        return [
+            flow(logged, "pivot", model, PIVOT_MEAN, group),
+            flow(logged, "forward", model.clone(), FORWARD_MEAN, None),
+        ]
+
+    pivot, forward = flows()
+    sigmas = schedule(pivot.model_patcher)
+    residual_noise, noisy = invert(pivot, sigmas, picture(batch=2))
+    log.clear()
+    falling = CurveEditor.execute({"points": [(0.0, 1.0), (0.7, 1.0), (1.0, 0.2)], "interpolation": "linear"}).result[0]
+    sample(triple_flow(pivot, forward, start_step=4, forward_curve=falling), bimd(residual_noise), sigmas, noisy)
+    asked = list(log)
+    denoised = [answer for who, _, _, answer in asked if who == "pivot"]
+    assert 4 < len(denoised) < 20
+    assert all(map(torch.equal, denoised, asked_alone(flows()[0], sigmas, asked, "pivot")))

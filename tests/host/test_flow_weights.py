@@ -7,6 +7,7 @@ import pytest
 import torch
 from comfy.model_patcher import ModelPatcher
 from comfy.patcher_extension import PatcherInjection
+from comfy_extras.nodes_custom_sampler import RandomNoise
 from comfy_extras.nodes_model_advanced import ModelSamplingContinuousEDM, ModelSamplingDiscrete, RescaleCFG
 from helpers.sampling import bimd, invert, picture, sample, schedule, triple_flow
 from helpers.weighted_flows import FORWARD_MEAN, PIVOT_MEAN, logged_flow, with_lora
@@ -213,8 +214,8 @@ def test_a_sampler_that_asks_for_the_model_sampling_gets_that_of_the_flow_that_a
         found.append(model.inner_model.inner_model.model_sampling)
         return x
 
-    sampler = comfy.samplers.KSAMPLER(ask)
-    sample(triple_flow(pivot, forward, start_step=start_step), sampler, schedule(model), picture(batch=2))
+    sampler, noise = comfy.samplers.KSAMPLER(ask), RandomNoise.execute(1).result[0]
+    sample(triple_flow(pivot, forward, start_step=start_step), sampler, schedule(model), picture(batch=2), noise)
     first = (pivot, forward)[start_step == 0]
     assert found == [first.model_patcher.get_model_object("model_sampling")]
 

@@ -61,14 +61,14 @@ def test_seventy_of_seventy_layers_run_at_sdxls_real_size(monkeypatch, measured)
     model = add_decoupled_attention(real, widths)
     ran = []
 
-    def recorded(self, attended, q, columns, extra_options):
+    def recorded(self, attended, q, layer, columns, extra_options):
         ran.append(((*extra_options["block"], extra_options["block_index"]), q.shape[-1], columns))
-        return add_to(self, attended, q, columns, extra_options)
+        return add_to(self, attended, q, layer, columns, extra_options)
 
     add_to = instantid_attention.ActiveFace.add_to
     monkeypatch.setattr(instantid_attention.ActiveFace, "add_to", recorded)
-    for module in (instantid_attention, attention):  # the CPU's own choice asks how much memory there is
-        monkeypatch.setattr(module, "optimized_attention", attention.attention_pytorch)
+    # The CPU's own choice asks how much memory there is.
+    monkeypatch.setattr(attention, "optimized_attention", attention.attention_pytorch)
     x = torch.empty(1, 4, 16, 16, device="meta")
     options = {**model.model_options["transformer_options"], "wrappers": model.wrappers, "sigmas": torch.ones(1)}
     options[KEY] = FaceContext(tuple(x.shape), lambda percent: 1e9 if percent <= 0 else 0.0)
@@ -131,10 +131,10 @@ def test_one_block_equals_diffusers_decoupled_attention(scale, measured):
         Face(tokens[n : n + 1], torch.stack([tokens[n] @ key.T, tokens[n] @ value.T]), scale, 0.0, 1.0, None)
         for n in range(2)
     ]
-    faces = tuple(instantid_attention.ActiveFace(who, slice(n, n + 1), (2, 4, 5, 6), x) for n, who in enumerate(parts))
-    replacement = instantid_attention.DecoupledAttention(slice(0, width), None)
-    options = {"n_heads": heads, "attn_precision": None, KEY: FaceContext(faces=faces)}
-    attended = replacement(x @ weights["to_q"].T, context @ weights["to_k"].T, context @ weights["to_v"].T, options)
+    faces = [instantid_attention.ActiveFace(who, slice(n, n + 1), (2, 4, 5, 6), x) for n, who in enumerate(parts)]
+    layer = attention.CrossAttention(width, 2048, heads, 64)
+    replacement = instantid_attention.DecoupledAttention(layer, slice(0, width), faces)
+    attended = replacement(x @ weights["to_q"].T, context @ weights["to_k"].T, context @ weights["to_v"].T, {})
     ours = attended @ out.T
     measured(f"InstantID attention block at scale {scale}, against diffusers", (ours - expected).abs().max())
     torch.testing.assert_close(ours, expected, rtol=0, atol=1e-4)
@@ -203,8 +203,8 @@ class TestMask:
         added = []
         add_to = instantid_attention.ActiveFace.add_to
 
-        def recorded(self, attended, q, columns, extra_options):
-            result = add_to(self, attended, q, columns, extra_options)
+        def recorded(self, attended, q, layer, columns, extra_options):
+            result = add_to(self, attended, q, layer, columns, extra_options)
             height, width = extra_options["activations_shape"][-2:]
             change = (result - attended)[self.rows].abs().amax(-1).reshape(-1, height, width)
             added.append(change[0] > 0)
@@ -318,7 +318,8 @@ class TestOtherPacks:
     """What another pack put on a layer is called and added to, in the MODEL that came in and nowhere else."""
 
     @pytest.mark.parametrize("index", [None, 0])
-    def test_a_replacement_is_chained(self, model, index):
+    @pytest.mark.parametrize("theirs_first", [True, False])
+    def test_a_replacement_is_chained(self, model, index, theirs_first):
         called = []
 
         def theirs(q, k, v, extra_options):
@@ -327,7 +328,11 @@ class TestOtherPacks:
 
         upstream = model.clone()
         upstream.set_model_attn2_replace(theirs, "middle", 0, index)
-        ours = add_decoupled_attention(upstream, WIDTHS)
+        if theirs_first:
+            ours = add_decoupled_attention(upstream, WIDTHS)
+        else:
+            ours = add_decoupled_attention(model, WIDTHS).clone()
+            ours.set_model_attn2_replace(theirs, "middle", 0, index)
         alone = predict(upstream, text(1))
         assert called == [("middle", 0)] * (10 if index is None else 1)
         assert torch.equal(predict(ours, text(1)), alone)

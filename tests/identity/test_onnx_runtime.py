@@ -1,14 +1,18 @@
 """Which ONNX Runtime provider is chosen, and the one line that helps a user whose GPU stays idle."""
 
+import importlib.metadata
+import importlib.util
 import logging
 import sys
 import types
 
+import numpy as np
 import onnxruntime
 import pytest
 import torch
-from customenhancer.identity import onnx_runtime
-from customenhancer.identity.onnx_runtime import PROVIDER_CHOICES, choose_providers, report_idle_provider
+from customenhancer.identity import face_swap, onnx_runtime
+from customenhancer.identity.keypoints import draw_keypoints
+from customenhancer.identity.onnx_runtime import PROVIDER_CHOICES, choose_providers, face_package, report_idle_provider
 from packaging.requirements import Requirement
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
@@ -111,6 +115,89 @@ def test_a_missing_onnxruntime_is_named_with_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ImportError, match="onnxruntime.*install.*requirements.txt"):
         choose_providers()
+
+
+def break_import(monkeypatch, broken, error, distributions=()):
+    """Let the import of one module fail as it does on a user's machine, with these distributions registered."""
+    genuine = importlib.import_module
+
+    def import_module(name, *package):
+        if name.partition(".")[0] in broken:
+            raise error
+        return genuine(name, *package)
+
+    def version(name):
+        if name not in distributions:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return distributions[name]
+
+    monkeypatch.setattr(importlib, "import_module", import_module)
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)  # pip is there
+
+
+NO_LIBGL = ImportError("libGL.so.1: cannot open shared object file: No such file or directory", name="cv2")
+
+
+@pytest.mark.parametrize("module", ["cv2", "insightface.app"])
+@pytest.mark.parametrize(
+    ("distributions", "repair"),
+    [
+        ({"opencv-python": "4.10.0.84"}, "opencv-python-headless==4.10.0.84"),
+        ({"opencv-python": "5.0.0.93", "opencv-python-headless": "4.10.0.84"}, "opencv-python-headless==5.0.0.93"),
+        ({"opencv-python": "1.2", "opencv-contrib-python": "4.11.0.86"}, "opencv-contrib-python-headless==4.11.0.86"),
+        ({"opencv-python-headless": "4.10.0.84"}, "opencv-python-headless==4.10.0.84"),
+    ],
+)
+def test_opencv_without_its_system_library_is_repaired_by_the_headless_one(monkeypatch, module, distributions, repair):
+    break_import(monkeypatch, ("cv2", "insightface"), NO_LIBGL, distributions)
+    with pytest.raises(ImportError, match="OpenCV.*libGL.so.1") as raised:
+        face_package(module)
+    assert str(raised.value).endswith(f"{sys.executable} -m pip install --force-reinstall --no-deps {repair}")
+    assert "requirements" not in str(raised.value)
+
+
+def test_opencv_whose_files_are_gone_is_not_left_to_a_command_that_finds_it_installed(monkeypatch):
+    """As after `pip uninstall opencv-python-headless`, which takes the shared files with it."""
+    gone = ModuleNotFoundError("No module named 'cv2'", name="cv2")
+    break_import(monkeypatch, ("cv2",), gone, {"opencv-python": "5.0.0.93"})
+    with pytest.raises(ImportError, match="--force-reinstall --no-deps opencv-python-headless==5.0.0.93$"):
+        face_package("cv2")
+
+
+def test_opencv_that_was_never_installed_comes_with_the_requirements(monkeypatch):
+    break_import(monkeypatch, ("cv2",), ModuleNotFoundError("No module named 'cv2'", name="cv2"))
+    with pytest.raises(ImportError, match="No module named 'cv2'.* install -r .*requirements.txt$"):
+        face_package("cv2")
+
+
+def test_a_missing_package_behind_another_error_comes_with_the_requirements(monkeypatch):
+    """InsightFace raises a plain ImportError from the one that names ONNX Runtime."""
+    error = ImportError("InsightFace requires ONNX Runtime")
+    error.__cause__ = ModuleNotFoundError("No module named 'onnxruntime'", name="onnxruntime")
+    break_import(monkeypatch, ("insightface",), error, {"opencv-python": "5.0.0.93"})
+    with pytest.raises(ImportError, match="requires ONNX Runtime.* install -r .*requirements.txt$"):
+        face_package("insightface.app")
+
+
+def test_a_broken_package_is_installed_again(monkeypatch):
+    """`install -r` would find it installed, and change nothing."""
+    error = ImportError("DLL load failed while importing onnxruntime_pybind11_state", name="onnxruntime")
+    break_import(monkeypatch, ("onnxruntime",), error, {"opencv-python": "5.0.0.93"})
+    with pytest.raises(ImportError, match="DLL load failed.* --force-reinstall --no-deps -r .*requirements.txt$"):
+        choose_providers()
+
+
+def test_whatever_draws_or_pastes_with_opencv_gives_that_error(monkeypatch):
+    break_import(monkeypatch, ("cv2",), NO_LIBGL, {"opencv-python": "5.0.0.93"})
+    picture = np.zeros((64, 64, 3), np.float32)
+    for use in (
+        lambda: draw_keypoints(np.arange(10).reshape(5, 2), 64, 64),
+        lambda: face_swap._paste(picture, picture, np.eye(2, 3)),
+        lambda: face_swap._soft_mask(picture[..., 0]),
+    ):
+        with pytest.raises(ImportError, match="opencv-python-headless==5.0.0.93$"):
+            use()
 
 
 def test_every_choice_gives_providers_that_this_machine_offers():

@@ -133,4 +133,4 @@ def test_progress_is_told_and_an_interrupt_stops_the_run(analysis, monkeypatch):
     monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_HOOK", interrupt_before_the_last)
     with pytest.raises(comfy.model_management.InterruptProcessingException):
         similarity(batch(*[data.astronaut()] * 3), batch(data.astronaut()), analysis)
-    assert steps == [(1, 3)]
+    assert steps == [(1, 1), (1, 3)]  # the reference, then the pictures

@@ -1,6 +1,5 @@
 """InstantID Forward Flow as a node: what it makes of its inputs, IdentityNet among ControlNets, what it refuses."""
 
-import copy
 from types import SimpleNamespace
 
 import comfy.cldm.cldm
@@ -8,6 +7,7 @@ import comfy.controlnet
 import comfy.t2i_adapter.adapter
 import pytest
 import torch
+from customenhancer.host.copied_conds import copy_conds
 from customenhancer.identity.face_analysis import embed_faces
 from customenhancer.identity.identity_net import IdentityNet
 from customenhancer.nodes.instantid import InstantIDForwardFlowNode
@@ -140,8 +140,10 @@ class TestIdentityNet:
     def test_a_copy_for_another_flow_keeps_the_chain_and_shares_no_state_of_sampling(self, run_instantid):
         """Two guiders may be entered with it at once, each with a model of its own."""
         control = run_instantid()[1][0][1]["control"].set_previous_controlnet(sdxl_control_net(seed=9))
-        own = copy.copy(control)
-        assert own.previous_controlnet is control.previous_controlnet and own.inner is not control.inner
+        own = copy_conds({"positive": [{"control": control}]})["positive"][0]["control"]
+        earlier = control.previous_controlnet
+        assert own.previous_controlnet is not earlier and own.inner is not control.inner
+        assert own.previous_controlnet.control_model is earlier.control_model
         own.pre_run(SimpleNamespace(model_sampling="theirs"), lambda percent: percent)
         assert own.inner.model_sampling_current == "theirs" and control.inner.model_sampling_current is None
         assert own.get_models() == control.get_models()

@@ -102,7 +102,7 @@ class TestOnAGaussian:
         model = gaussian_model()
         with pytest.raises(ValueError, match=r"^model: it predicted NaN or Inf"):
             NullTextInversionNode.execute(
-                model, conditioning(float("nan"), 1.0), conditioning(0, 1), schedule(model), picture(), inner_steps=0
+                model, conditioning(3e38, 1.0), conditioning(0, 1), schedule(model), picture(), inner_steps=0
             )
 
     @pytest.mark.parametrize("cfg", [0.0, 3.0, 7.5])
@@ -227,7 +227,7 @@ class TestBadInput:
         model = gaussian_model()
         one = conditioning(0.0, 1.0)
         halves = [ConditioningSetTimestepRange().set_range(one, *ends)[0] for ends in ((0, 0.5), (0.5, 1))]
-        for number, negative in ((0, []), (0, [[None, {}]]), (2, ConditioningCombine().combine(*halves)[0])):
+        for number, negative in ((0, [[None, {}]]), (2, ConditioningCombine().combine(*halves)[0])):
             with pytest.raises(ValueError, match=f"^negative: holds {number} texts, .* Connect one CLIP Text Encode"):
                 NullTextInversionNode.execute(model, one, negative, schedule(model), picture())
 
@@ -242,17 +242,11 @@ class TestBadInput:
         with pytest.raises(ValueError, match=r"^positive: holds 2 texts, .* Connect one CLIP Text Encode"):
             NullTextInversionNode.execute(model, ConditioningCombine().combine(one, one)[0], one, **options)
 
-    @pytest.mark.parametrize(("name", "value"), [("inner_steps", -1), ("learning_rate", 0.0), ("learning_rate", -1.0)])
-    def test_numbers_that_optimise_nothing_are_refused(self, name, value):
-        model = gaussian_model()
-        with pytest.raises(ValueError, match=f"^{name}: {value:g} "):
-            gaussian_run(model, schedule(model), picture(), **{name: value})
-
     def test_a_model_that_overflows_is_refused(self):
         model = gaussian_model()
         with pytest.raises(ValueError, match=r"^model: its prediction, or the gradient through it, holds NaN or Inf"):
             NullTextInversionNode.execute(
-                model, conditioning(0.5, 0.8), conditioning(float("nan"), 1.0), schedule(model), picture()
+                model, conditioning(0.5, 0.8), conditioning(3e38, 1.0), schedule(model), picture()
             )
 
     def test_another_batch_than_that_of_the_pictures_is_refused(self):

@@ -24,6 +24,8 @@ POSITIVE, NEGATIVE, CFG = (0.5, 0.8), (0.0, 1.0), 5.0
 class Vae:
     """Shows the latent itself, in three of its channels."""
 
+    encode = None
+
     def decode(self, samples):
         return samples.movedim(1, -1)[..., :3]
 

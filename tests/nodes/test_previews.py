@@ -106,7 +106,7 @@ def test_null_text_counts_the_pivots_calls_and_then_inner_steps_without_repeatin
     monkeypatch.setattr(latent_preview, "prepare_callback", lambda *_: lambda n, x0, x, total: told.append((n, total)))
     NullTextInversionNode.execute(
         model, conditioning(*PIVOT), conditioning(*NOTHING), schedule(model, steps=STEPS), picture(),
-        inner_steps=4, early_stop=1e9,
+        cfg=1.01, inner_steps=4, early_stop=1.0,
     )  # fmt: skip
     assert told == [(n, 5 * STEPS) for n in (*range(STEPS), *range(STEPS, 5 * STEPS, 4))]
 

@@ -150,6 +150,15 @@ class TestPlot:
         with pytest.raises(ValueError, match="^similarities: 2 for 3 in values"):
             SimilarityPlotNode.execute([0.0, 1.0, 2.0], [0.5, 0.6])
 
+    def test_a_name_of_several_lines_is_written_in_one(self):
+        lines, one = (SimilarityPlotNode.execute([0.0], [0.5], [name]).result[0] for name in ("a\n b\t", "a b"))
+        assert torch.equal(lines, one)
+
+    @pytest.mark.parametrize("values", [[1e100] * 30, [-1e100, 1e100], [5e-324, 1e-323], [2.0**64]], ids=str)
+    def test_every_number_has_its_place(self, values):
+        for numbers in ((values, [0.5] * len(values)), (list(range(len(values))), values)):
+            assert torch.isfinite(SimilarityPlotNode.execute(*numbers).result[0]).all()
+
     def test_what_is_no_number_is_refused(self):
-        with pytest.raises(ValueError, match="^similarities: holds NaN or Inf"):
+        with pytest.raises(ValueError, match="^similarities: is nan"):
             SimilarityPlotNode.execute([0.0, 1.0], [0.5, float("nan")])

@@ -70,7 +70,7 @@ def test_node_help_is_served(host):
 
 @pytest.fixture(scope="module", params=demo.FLOWS)
 def result(host, request):
-    return demo.run_demo(host, request.param, real_models=False)
+    return demo.run_demo(host, request.param)
 
 
 class TestPipeline:

@@ -4,7 +4,8 @@ from aiohttp import web
 from comfy_api.latest import ComfyExtension, io, ui
 from server import PromptServer
 
-from . import counters
+from . import counters, failures
+from .probe_nodes import PROBES
 from .tiny_sdxl import register_tiny_sdxl
 
 
@@ -41,15 +42,28 @@ class SupportExtension(ComfyExtension):
     """Everything this pack adds to the host."""
 
     async def on_load(self) -> None:
-        """Register the stand-in model, start counting, and serve the counts."""
+        """Register the stand-in model, start counting, and serve what was counted and what is asked for."""
         register_tiny_sdxl()
         counters.install()
-        PromptServer.instance.routes.get("/customenhancer_test/counts")(_counts)
+        failures.install()
+        routes = PromptServer.instance.routes
+        routes.get("/customenhancer_test/counts")(_counts)
+        routes.get("/customenhancer_test/memory")(_memory)
+        routes.post("/customenhancer_test/fail")(_fail)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        """The one node."""
-        return [TestLatentDifference]
+        """What tests and the lab put into their graphs."""
+        return [TestLatentDifference, *PROBES]
 
 
 async def _counts(request):
     return web.json_response(counters.counts_of(request.query["prompt_id"]))
+
+
+async def _memory(_):
+    return web.json_response(failures.memory())
+
+
+async def _fail(request):
+    failures.arm(**await request.json())
+    return web.json_response({})

@@ -1,0 +1,82 @@
+"""The host's own execution tests, in copies of the host with and without this pack."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from host_server import PACKS, free_port
+from reliability.report import Section
+
+LEAST = 0.95  # with fewer, the machine was too slow for the tests' own limits, and they tell nothing
+CRITERION = (
+    "The host's own tests of its executor (`tests/execution`, timing checks left out) pass with this pack in "
+    f"`custom_nodes` as they do without it: none fails that does not fail without, and at least {LEAST:.0%} pass."
+)
+COUNTS = ("passed", "failed", "error", "skipped")
+
+
+def host_tests(comfyui: Path, folder: Path, limit: float = 900) -> Section:
+    """Run both at once: they mostly wait for servers. comfyui: the host, of which copies go below `folder`."""
+    runs = {name: _start(comfyui, folder / name, name == "with") for name in ("without", "with")}
+    found = {}
+    for name, process in runs.items():
+        try:
+            found[name] = read_result(process.communicate(timeout=limit)[0])
+        except subprocess.TimeoutExpired:
+            process.kill()
+            found[name] = read_result(process.communicate()[0])
+    rows = [("host", *COUNTS)]
+    rows += [(f"{name} this pack", *(found[name].counts.get(count, 0) for count in COUNTS)) for name in found]
+    return judged(found["without"], found["with"], rows)
+
+
+class Result:
+    """counts: how many tests came to each end. failing: the ids of those that failed. whole: pytest reached its end."""
+
+    def __init__(self, counts: dict[str, int], failing: set[str], whole: bool):
+        self.counts, self.failing, self.whole = counts, failing, whole
+
+
+def read_result(output: str) -> Result:
+    """Read what `pytest -q -rfE` has printed."""
+    lines = output.splitlines()
+    last = next((line for line in reversed(lines) if re.search(r"\d+ passed", line)), "")
+    counts = {
+        name.removesuffix("s"): int(count) for count, name in re.findall(r"(\d+) (passed|failed|errors?|skipped)", last)
+    }
+    failing = {match[1] for line in lines if (match := re.match(r"(?:FAILED|ERROR) (\S+)", line))}
+    return Result(counts, failing, bool(last))
+
+
+def judged(without: Result, with_pack: Result, rows: list) -> Section:
+    """The section; it holds if both ran to their end, equally many, and the pack adds no failure."""
+    new = sorted(with_pack.failing - without.failing)
+    total = [sum(result.counts.values()) for result in (without, with_pack)]
+    enough = with_pack.counts.get("passed", 0) >= LEAST * (total[1] - with_pack.counts.get("skipped", 0))
+    held = without.whole and with_pack.whole and not new and total[0] == total[1] > 0 and enough
+    notes = [f"Failing with this pack alone: {_names(new)}."] if new else []
+    notes += [f"Failing in both: {_names(both)}."] if (both := sorted(with_pack.failing & without.failing)) else []
+    return Section("The host's own tests", CRITERION, rows, held, notes)
+
+
+def _names(tests: list[str]) -> str:
+    return ", ".join(tests[:8]) + (f" and {len(tests) - 8} more" if len(tests) > 8 else "")
+
+
+def _start(comfyui: Path, copy: Path, with_pack: bool) -> subprocess.Popen:
+    # With its byte code: the tests give a server 20 seconds to start.
+    shutil.copytree(comfyui, copy, ignore=shutil.ignore_patterns(".git"), symlinks=True)
+    (copy / "custom_nodes").mkdir(exist_ok=True)
+    if with_pack:
+        name = "ComfyUI-CustomEnhancer"
+        (copy / "custom_nodes" / name).symlink_to(PACKS[name], target_is_directory=True)
+    command = [sys.executable, "-m", "pytest", "tests/execution", "-q", "-rfE", "-p", "no:cacheprovider"]
+    command += ["--port", str(free_port()), "--output_dir", str(copy / "results"), "--skip-timing-checks"]
+    # The tests start their servers as `python`.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "COMFYUI_PATH")}
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
+    return subprocess.Popen(command, cwd=copy, env={**kept, "PATH": path}, **output)

@@ -1,0 +1,67 @@
+"""A failure on demand: at a model call of a node memory runs out, or the run is interrupted. And the memory in use."""
+
+import functools
+import gc
+import os
+
+import comfy.model_base
+import comfy.model_management
+import psutil
+import torch
+from comfy_execution.utils import get_executing_context
+
+KINDS = ("memory", "interrupt")
+_armed = {}
+
+
+def arm(node: str, call: int, kind: str) -> None:
+    """Let the model call number `call`, from 1, of a node fail, once. kind: one of KINDS."""
+    if kind not in KINDS or call < 1:
+        raise ValueError(f"kind is one of {KINDS} and call 1 or more, not {kind!r} and {call}")
+    _armed.update(node=node, left=call, kind=kind)
+
+
+def armed() -> bool:
+    """Whether what `arm` asked for has yet to happen."""
+    return bool(_armed)
+
+
+def _fail_if_due() -> None:
+    context = get_executing_context()
+    if not _armed or context is None or context.node_id != _armed["node"]:
+        return
+    _armed["left"] -= 1
+    if _armed["left"]:
+        return
+    kind = _armed["kind"]
+    _armed.clear()
+    if kind == "memory":
+        raise comfy.model_management.OOM_EXCEPTION("out of memory, as a test asked for")
+    comfy.model_management.interrupt_current_processing()
+
+
+def install() -> None:
+    """Wrap the host's model call. The results pass through untouched."""
+    apply_model = comfy.model_base.BaseModel.apply_model
+
+    @functools.wraps(apply_model)
+    def failing_apply_model(self, *args, **kwargs):
+        _fail_if_due()
+        return apply_model(self, *args, **kwargs)
+
+    comfy.model_base.BaseModel.apply_model = failing_apply_model
+
+
+def memory() -> dict:
+    """{"rss" in bytes, "tensors", "tensor_bytes", "models"}: of this process, after a collection."""
+    gc.collect()
+    storages = {}
+    count = 0
+    for thing in gc.get_objects():
+        if isinstance(thing, torch.Tensor):
+            count += 1
+            storage = thing.untyped_storage()
+            storages[storage.data_ptr()] = storage.nbytes()
+    rss = psutil.Process(os.getpid()).memory_info().rss
+    models = len(comfy.model_management.current_loaded_models)
+    return {"rss": rss, "tensors": count, "tensor_bytes": sum(storages.values()), "models": models}
