@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 import torch
 from helpers.host_client import Host, PromptError
+from websocket import WebSocketException
 
 from benchmarks.machine import commit, processor
 from devtools.cache import cache
@@ -32,6 +33,7 @@ from rehearsal.models import ensure_models
 from rehearsal.report import GIB, markdown
 
 RESULTS = Path(__file__).resolve().parent / "results"
+LOG = CHECKOUT / "output" / "rehearsal" / "comfyui.log"
 BOUND = 1e-3  # above it a reconstruction is not exact
 
 
@@ -115,13 +117,12 @@ def main() -> int:
     began = time.perf_counter()
     models = ensure_models(options.models, options.seed)
     say(f"Models: {models}, after {time.perf_counter() - began:.0f} s")
-    log = CHECKOUT / "output" / "rehearsal" / "comfyui.log"
-    for folder in (options.output, log.parent):
+    for folder in (options.output, LOG.parent):
         folder.mkdir(parents=True, exist_ok=True)
-    say(f"The host's log: {log}")
+    say(f"The host's log: {LOG}")
     name = f"{'cpu' if cpu else 'accelerator'}-{options.precision}-{extent.side}px-{extent.steps}-steps"
     with tempfile.TemporaryDirectory(prefix="customenhancer-") as base:
-        for results in rehearse(RealSizeServer(Path(base), comfyui, models, cpu, options.precision, log), extent):
+        for results in rehearse(RealSizeServer(Path(base), comfyui, models, cpu, options.precision, LOG), extent):
             (options.output / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
             (options.output / f"{name}.md").write_text(markdown(results), encoding="utf-8")
     say(markdown(results))
@@ -135,3 +136,5 @@ if __name__ == "__main__":
         sys.exit(main())
     except (SetupError, PromptError) as error:
         sys.exit(str(error))
+    except (ConnectionError, WebSocketException) as error:
+        sys.exit(f"The host is gone ({error}). Its log's last lines may say why: {LOG}; often memory ended.")

@@ -21,9 +21,8 @@ class RealSizeServer(Server):
     """
 
     def __init__(self, base: Path, comfyui: Path, models: Path, cpu: bool, precision: str, log: Path, packs=()):
-        super().__init__(base, comfyui, models, {**PACKS, **dict(packs)}, log=log)
-        self.command = [part for part in self.command if part != "--cpu"]
-        self.command += [f"--{precision}-unet", "--verbose", "DEBUG", *(["--cpu"] if cpu else [])]
+        super().__init__(base, comfyui, models, {**PACKS, **dict(packs)}, log=log, cpu=cpu)
+        self.command += [f"--{precision}-unet", "--verbose", "DEBUG"]
         if importlib.util.find_spec("comfyui_frontend_package") is None:  # no browser comes by
             (base / "no_frontend").mkdir(parents=True, exist_ok=True)
             self.command += ["--front-end-root", base / "no_frontend"]
