@@ -25,8 +25,8 @@ NOTES = """\
   processor time, of all its threads.
 - Scene, ResInversion, three flows and reconstruction ask guiders: so many times each. Entering the forward flow is in
   the seconds of the three flows, and so is what it takes to give the UNet the other flow's weights.
-- Peak memory is that of the host's process, weights that are mapped from files included, and beside it, in brackets,
-  what of the accelerator is in use by anyone.
+- Memory is that of the host's process; in brackets, with pages of files that are mapped into it, which the system can
+  take back; behind a semicolon, what of the accelerator is in use by anyone.
 - Reconstruction: ResInversion, and BiMD with the forward flow off, against the latent that was inverted, the largest
   difference in the latent's own units; effect: the three flows against that.
 - LoRA applications: in the sampling of the three flows, weights of the UNet that patches were worked into, as a
@@ -95,7 +95,7 @@ def _together(nodes: list[dict]) -> dict:
     if not nodes:
         return {}
     sums = {key: sum(node.get(key, 0) for node in nodes) for key in ("seconds", "processor", "guider_calls")}
-    return {**sums, **{key: max(node[key] for node in nodes) for key in ("process", "device")}}
+    return {**sums, **{key: max(node[key] for node in nodes) for key in ("process", "resident", "device")}}
 
 
 def _count(value: int | None) -> str:
@@ -113,5 +113,5 @@ def _seconds(taken: dict) -> str:
 def _memory(taken: dict) -> str:
     if not taken:
         return ""
-    device = f" ({taken['device'] / GIB:.1f})" if taken["device"] else ""
-    return f"{taken['process'] / GIB:.1f}{device}"
+    device = f"; {taken['device'] / GIB:.1f}" if taken["device"] else ""
+    return f"{taken['process'] / GIB:.1f} ({taken['resident'] / GIB:.1f}){device}"

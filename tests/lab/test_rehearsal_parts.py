@@ -82,7 +82,7 @@ def test_the_log_is_read_without_colours_levels_and_empty_lists():
 
 def results(error=1e-6, **more):
     """What a run of one flow and the precisions finds."""
-    taken = {"processor": 4.0, "process": 3 << 30, "device": 0, "device_tensors": 0, "weights": 0}
+    taken = {"processor": 4.0, "process": 3 << 30, "resident": 4 << 30, "device": 0, "device_tensors": 0, "weights": 0}
     node = {"title": graphs.SCENE, "class_type": "SamplerCustomAdvanced", "seconds": 2.0, "guider_calls": 7, **taken}
     shared = {"nodes": {"1": node}, "held": {"tensors": 2 << 20, **taken}, "seconds": 5.0, "loading": []}
     flow = {
@@ -113,7 +113,7 @@ def test_the_table_has_a_column_for_each_flow_and_what_the_loaders_said():
     assert rows["guider calls, scene"] == ["7", "7"]
     assert rows["seconds, scene"] == ["2.0 (4.0)", "2.0 (4.0)"]
     assert rows["seconds, all"] == ["5.0 (4.0)", "5.0 (4.0)"]
-    assert rows["peak memory, GiB, all"] == ["3.0", "3.0"]
+    assert rows["peak memory, GiB, all"] == ["3.0 (4.0)", "3.0 (4.0)"]
     assert rows["LoRA applications"] == ["2", ""]
     assert rows["the same, computing in bf16"] == ["", "1e-06"]
     assert rows["tensors after /free, MiB"] == ["2", "2"]

@@ -133,8 +133,7 @@ class RehearsalExtension(ComfyExtension):
 
         @routes.get("/customenhancer_rehearsal/held")
         async def held(request):
-            asked = PromptServer.instance.prompt_queue.get_flags(reset=False)  # /free, before the host turns to it
-            return web.json_response({**gauges.held(), "asked": bool(asked)})
+            return web.json_response(gauges.held())
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Its nodes, and the one that compares latents."""

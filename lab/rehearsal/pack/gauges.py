@@ -27,9 +27,9 @@ def _device_module():
 class Gauges:
     """What each node takes, by prompt and node; memory is in bytes, at most at a time.
 
-    processor: seconds of processor time, of all threads. process: resident memory, files that are mapped into it
-    included. device: of the accelerator in use, by anyone; device_tensors: what PyTorch's allocator gave out there.
-    weights: of the UNet, that patches were worked into.
+    processor: seconds of processor time, of all threads. process: resident memory of its own; resident: with files that
+    are mapped into it, whose pages the system can take back. device: of the accelerator in use, by anyone;
+    device_tensors: what PyTorch's allocator gave out there. weights: of the UNet, that patches were worked into.
     """
 
     def __init__(self):
@@ -39,7 +39,7 @@ class Gauges:
 
     def enter(self, prompt_id: str, node_id: str) -> None:
         """A node starts."""
-        zeros = dict.fromkeys(("processor", "process", "device", "device_tensors", "weights"), 0)
+        zeros = dict.fromkeys(("processor", "process", "resident", "device", "device_tensors", "weights"), 0)
         node = self.nodes[prompt_id].setdefault(node_id, zeros)
         node["processor"] -= _processor_seconds()
         if self._device:
@@ -67,9 +67,15 @@ class Gauges:
             time.sleep(PAUSE)
 
     def _read(self, node: dict) -> None:
-        node["process"] = max(node["process"], _process.memory_info().rss)
+        for key, value in _memory().items():
+            node[key] = max(node[key], value)
         if self._device:
             node["device"] = max(node["device"], device_in_use(self._device))
+
+
+def _memory() -> dict[str, int]:
+    info = _process.memory_info()
+    return {"process": info.rss - getattr(info, "shared", 0), "resident": info.rss}
 
 
 def _processor_seconds() -> float:
@@ -84,7 +90,7 @@ def device_in_use(module) -> int:
 
 
 def held() -> dict[str, int]:
-    """What is held now, in bytes: resident memory, all tensors that Python can reach, and the accelerator's."""
+    """What is held now, in bytes, as in Gauges; tensors: all that Python can reach."""
     gc.collect()
     storages = {}
     for thing in gc.get_objects():
@@ -93,7 +99,7 @@ def held() -> dict[str, int]:
             storages[storage.data_ptr()] = storage.nbytes()
     module = _device_module()
     return {
-        "process": _process.memory_info().rss,
+        **_memory(),
         "tensors": sum(storages.values()),
         "device": device_in_use(module) if module else 0,
         "device_tensors": module.memory_allocated() if module else 0,
