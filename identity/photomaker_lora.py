@@ -62,7 +62,8 @@ def need_lora(conditioning: list, photomaker: PhotoMaker, strength: float) -> li
 
 def _weights(adapter) -> Iterable:
     """The tensors of one weight patch, which the host keeps in an object of its own, or in a tuple."""
-    return getattr(adapter, "weights", adapter) if not torch.is_tensor(adapter) else ()
+    weights = getattr(adapter, "weights", adapter)
+    return weights if isinstance(weights, (list, tuple)) else ()
 
 
 def _marks(weights: Iterable) -> Iterable[tuple]:

@@ -1,5 +1,7 @@
 """Graphs that connect one half of an identity method and forget the other: refused or told, whatever samples them."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import comfy.samplers
 import folder_paths
 import pytest
@@ -104,6 +106,19 @@ class TestFaceOnAModelWithoutFaceAttention:
         """Only what a network is about to ignore is: others may read a cond's area, and memory is estimated."""
         cond = guider(sdxl, *run_instantid()[1:3]).original_conds["positive"][0]
         assert comfy.samplers.get_area_and_mult(cond, torch.zeros(1, 4, 8, 8), torch.ones(1)) is not None
+
+
+def test_a_model_with_face_attention_is_known_in_the_threads_of_several_gpus(run_instantid, monkeypatch):
+    """There the host prepares the conds in one thread, and joins them in another, which sees nothing of the first."""
+    flow = run_instantid()[:3]
+    expected, join = predict(*flow), comfy.samplers.cond_cat
+
+    def in_a_thread(*args, **kwargs):
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(join, *args, **kwargs).result()
+
+    monkeypatch.setattr(comfy.samplers, "cond_cat", in_a_thread)
+    assert torch.equal(predict(*flow), expected)
 
 
 class TestFaceAttentionWithoutAFace:

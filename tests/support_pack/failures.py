@@ -21,9 +21,9 @@ def arm(node: str, call: int, kind: str) -> None:
     _armed.update(node=node, left=call, kind=kind)
 
 
-def armed() -> bool:
-    """Whether what `arm` asked for has yet to happen."""
-    return bool(_armed)
+def disarm() -> None:
+    """Let nothing fail that has not failed yet."""
+    _armed.clear()
 
 
 def _fail_if_due() -> None:
@@ -58,7 +58,7 @@ def memory() -> dict:
     storages = {}
     count = 0
     for thing in gc.get_objects():
-        if isinstance(thing, torch.Tensor):
+        if issubclass(type(thing), torch.Tensor):  # isinstance would ask objects that warn when they are looked at
             count += 1
             storage = thing.untyped_storage()
             storages[storage.data_ptr()] = storage.nbytes()
