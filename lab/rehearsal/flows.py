@@ -30,8 +30,8 @@ class Rehearsal:
         prompt = graphs.flow_prompt(name, self._extent, self._read_faces)
         run, result = self._run(name, prompt)
         patched, latent = (json.loads(run.outputs[node]["text"][0]) for node in (graphs.PATCHED, graphs.LATENT))
-        nodes = result["nodes"]
-        triple = nodes[graphs.find_title(prompt, graphs.TRIPLE)]
+        triple = result["nodes"][graphs.find_title(prompt, graphs.TRIPLE)]
+        patched["attention layers"] = triple["attention"]
         unet = patched["UNet weights"]
         return {
             **result,

@@ -66,4 +66,4 @@ def test_little_is_held_after_free(results):
 def test_the_page_tells_of_the_machine_and_both_flows(results):
     page = markdown(results)
     assert "| precisions | InstantID | LoRA on one side |" in page
-    assert "--fp16-unet --cpu" in page and "128 pixels, 3 steps, starting step 1" in page
+    assert "--cpu --fp16-unet" in page and "128 pixels, 3 steps, starting step 1" in page

@@ -37,12 +37,10 @@ class RehearsalPatched(io.ComfyNode):
 
     @classmethod
     def execute(cls, model=None, clip=None, control_net=None) -> io.NodeOutput:
-        """Weights with patches, attention layers with a replacement, tensors of the control network."""
+        """Weights with patches, tensors of the control network."""
         counts = {}
         if model is not None:
             counts["UNet weights"] = len(model.patches)
-            replaced = model.model_options["transformer_options"].get("patches_replace", {})
-            counts["attention layers"] = len(replaced.get("attn2", {}))
         if clip is not None:
             counts["text encoder weights"] = len(clip.patcher.patches)
         if control_net is not None:

@@ -11,6 +11,7 @@ import comfy.model_management
 import execution
 import psutil
 import torch
+from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
 PAUSE = 0.02  # seconds between two looks at the memory
 UNET = "diffusion_model."
@@ -30,6 +31,7 @@ class Gauges:
     processor: seconds of processor time, of all threads. process: resident memory of its own; resident: with files that
     are mapped into it, whose pages the system can take back. device: of the accelerator in use, by anyone;
     device_tensors: what PyTorch's allocator gave out there. weights: of the UNet, that patches were worked into.
+    attention: layers of the UNet over text that one call found replaced.
     """
 
     def __init__(self):
@@ -39,7 +41,9 @@ class Gauges:
 
     def enter(self, prompt_id: str, node_id: str) -> None:
         """A node starts."""
-        zeros = dict.fromkeys(("processor", "process", "resident", "device", "device_tensors", "weights"), 0)
+        zeros = dict.fromkeys(
+            ("processor", "process", "resident", "device", "device_tensors", "weights", "attention"), 0
+        )
         node = self.nodes[prompt_id].setdefault(node_id, zeros)
         node["processor"] -= _processor_seconds()
         if self._device:
@@ -59,6 +63,11 @@ class Gauges:
         """Patches were worked into one weight."""
         if node := self._now:
             node["weights"] += 1
+
+    def see_replaced(self, layers: int) -> None:
+        """A call of the UNet found the attention of so many layers replaced."""
+        if node := self._now:
+            node["attention"] = max(node["attention"], layers)
 
     def _look(self) -> None:
         while True:
@@ -107,9 +116,9 @@ def held() -> dict[str, int]:
 
 
 def install() -> Gauges:
-    """Wrap the host's execution of a node, and its working of patches into a weight. Results pass through untouched."""
+    """Wrap the host's execution of a node, its working of patches into a weight, and its UNet; what they give stays."""
     gauges = Gauges()
-    execute, calculate_weight = execution.execute, comfy.lora.calculate_weight
+    execute, calculate_weight, forward = execution.execute, comfy.lora.calculate_weight, UNetModel._forward
 
     @functools.wraps(execute)
     async def gauged_execute(server, dynprompt, caches, current_item, extra_data, executed, prompt_id, *rest):
@@ -125,6 +134,13 @@ def install() -> Gauges:
             gauges.add_weight()
         return calculate_weight(patches, weight, key, *args, **kwargs)
 
+    @functools.wraps(forward)
+    def watched_forward(self, x, timesteps=None, context=None, y=None, control=None, transformer_options=None, **more):
+        options = transformer_options or {}
+        gauges.see_replaced(len(options.get("patches_replace", {}).get("attn2", {})))
+        return forward(self, x, timesteps, context, y, control, options, **more)
+
+    UNetModel._forward = watched_forward
     execution.execute = gauged_execute
     comfy.lora.calculate_weight = counted_calculate_weight
     return gauges
