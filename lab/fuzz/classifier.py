@@ -60,7 +60,7 @@ def classify(graph: Mapping, schema: Mapping, answer: Answer) -> Verdict:
 def _execution_error(graph, schema, error) -> Verdict:
     class_type, message = error["node_type"], error["exception_message"]
     what = f"{error['exception_type']}: {one_line(message)}"
-    if not is_ours(graph, error["node_id"]):
+    if not is_ours(graph, error["node_id"]) and not _raised_by_us(error["traceback"]):
         return Verdict(STOCK, class_type, what)
     if error["exception_type"] in MEANT and names_input(message, input_names(graph, schema, error["node_id"])):
         return Verdict(REFUSED, class_type, what)
@@ -68,9 +68,20 @@ def _execution_error(graph, schema, error) -> Verdict:
     return Verdict(RAW, class_type, f"{what} (in {place})", f"{error['exception_type']} in {place}")
 
 
+def _frames(traceback: list[str]) -> list[tuple[str, str]]:
+    """(file, function) from the outermost to where it was raised."""
+    return re.findall(r'File "([^"]+)", line \d+, in (\w+)', "".join(traceback))
+
+
+def _raised_by_us(traceback: list[str]) -> bool:
+    """Whether code of ours raised it, or a package that it called: a patch of ours in a stock sampler, say."""
+    frames = [file for file, _ in _frames(traceback) if "site-packages" not in file]
+    return bool(frames) and bool(PACK.search(frames[-1]))
+
+
 def _last_own_frame(traceback: list[str]) -> str:
     """Where in the pack an exception went through last, as in "checks.py check_mask": one place, one fault."""
-    frames = re.findall(r'File "([^"]+)", line \d+, in (\w+)', "".join(traceback))
+    frames = _frames(traceback)
     own = [(file, name) for file, name in frames if PACK.search(file)]
     file, name = own[-1] if own else frames[-1] if frames else ("", "")
     return f"{PurePath(file).name} {name}"
@@ -93,6 +104,7 @@ def input_names(graph: Mapping, schema: Mapping, node_id: str) -> set[str]:
     names = set(spec(schema, graph[node_id]["class_type"]))
     for name, link in links(graph[node_id]):
         if name in ("guider", "sampler", "pivot_flow", "forward_flow", "model", "positive", "negative"):
+            names |= set(spec(schema, graph[link[0]]["class_type"])) if link[0] in graph else set()
             for other in ancestors(graph, link[0]):
                 if is_ours(graph, other):
                     names |= set(spec(schema, graph[other]["class_type"]))

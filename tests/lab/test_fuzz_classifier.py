@@ -18,7 +18,7 @@ from fuzz.classifier import (
 from fuzz.client import Answer
 
 OURS = '  File "/base/custom_nodes/ComfyUI-CustomEnhancer/host/checks.py", line 7, in check_mask\n    mask.any()\n'
-TORCH = '  File "/packages/torch/nn/functional.py", line 9, in linear\n    ...\n'
+TORCH = '  File "/lib/site-packages/torch/nn/functional.py", line 9, in linear\n    ...\n'
 SCHEMA = {
     "CE_Invert": {"input": {"required": {"guider": ["GUIDER"], "sigmas": ["SIGMAS", {}]}}, "output": ["LATENT"]},
     "CE_Guider": {
@@ -72,8 +72,16 @@ def test_a_type_that_no_check_raises_is_raw_whatever_its_text():
 def test_a_sampler_is_ours_while_our_guider_runs_in_it_and_may_name_the_guiders_inputs():
     assert kind_of(failed("sample", "mat1 and mat2 shapes cannot be multiplied", "RuntimeError")) == RAW
     assert kind_of(failed("sample", "scale: is NaN. Set a number.")) == REFUSED
-    assert kind_of(failed("plain", "mat1 and mat2 shapes cannot be multiplied", "RuntimeError")) == STOCK
-    assert kind_of(failed("decode", "'NoneType' object", "AttributeError")) == STOCK
+    assert kind_of(failed("plain", "mat1 and mat2 shapes cannot be multiplied", "RuntimeError", TORCH)) == STOCK
+    assert kind_of(failed("decode", "'NoneType' object", "AttributeError", TORCH)) == STOCK
+
+
+def test_a_patch_of_ours_in_a_stock_sampler_is_ours_where_it_raised_and_not_where_the_host_did():
+    host = '  File "/base/comfy/ldm/modules/attention.py", line 3, in forward\n    ...\n'
+    text = "mat1 and mat2 shapes cannot be multiplied"
+    assert kind_of(failed("plain", text, "RuntimeError", host + OURS + TORCH)) == RAW
+    assert kind_of(failed("plain", text, "RuntimeError", OURS + host + TORCH)) == STOCK
+    assert kind_of(failed("plain", "guider: has no face.", "ValueError", host + OURS)) == REFUSED
 
 
 def test_two_raw_errors_are_one_fault_if_they_come_from_one_place_of_the_pack():
