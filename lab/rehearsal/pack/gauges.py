@@ -12,6 +12,7 @@ import execution
 import psutil
 import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+from comfy.weight_adapter.lora import LoRAAdapter
 
 PAUSE = 0.02  # seconds between two looks at the memory
 UNET = "diffusion_model."
@@ -130,7 +131,8 @@ def install() -> Gauges:
 
     @functools.wraps(calculate_weight)
     def counted_calculate_weight(patches, weight, key, *args, **kwargs):
-        if key.startswith(UNET):
+        # The pack hands results that it has kept to the host as patches, too: only a LoRA's arithmetic counts.
+        if key.startswith(UNET) and any(isinstance(patch[1], LoRAAdapter) for patch in patches):
             gauges.add_weight()
         return calculate_weight(patches, weight, key, *args, **kwargs)
 
