@@ -1,11 +1,13 @@
 """Hundreds of prompts in one host: memory must not grow."""
 
+import time
 from statistics import mean
 
 from fuzz.client import Client
 from reliability import graphs
 from reliability.report import Section
 
+SETTLE = 1.0  # seconds: the host answers before it has let go of a prompt's values
 CYCLE = 5  # the graphs of `prompt`
 WARM_UP = 60  # prompts until caches, thread pools and allocators have their size
 MORE_RSS = 0.03  # noise of the allocator, as a share
@@ -39,6 +41,7 @@ def soak(client: Client, prompts: int, every: int) -> Section:
     for number in range(prompts):
         failed += client.run(prompt(number)).ended != "done"
         if (number + 1) % every == 0:
+            time.sleep(SETTLE)
             samples.append((number + 1, client.get_json("/customenhancer_test/memory")))
     rows = [("prompts", "resident MiB", "live tensors", "MiB in tensors", "loaded models")]
     rows += [

@@ -59,8 +59,11 @@ def memory() -> dict:
     count = 0
     for thing in gc.get_objects():
         if issubclass(type(thing), torch.Tensor):  # isinstance would ask objects that warn when they are looked at
+            try:
+                storage = thing.untyped_storage()
+            except NotImplementedError:  # another thread is about to make it: it holds nothing yet
+                continue
             count += 1
-            storage = thing.untyped_storage()
             storages[storage.data_ptr()] = storage.nbytes()
     rss = psutil.Process(os.getpid()).memory_info().rss
     models = len(comfy.model_management.current_loaded_models)
