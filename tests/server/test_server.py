@@ -238,7 +238,7 @@ class TestBadInput:
         assert not np.asarray(host.picture(shown)).any()
         prompt["swap"]["inputs"].update(image=["person_file", 0], reference=["picture_file", 0])
         assert "reference: no face found" in self.refused(host, prompt)
-        prompt["swap"]["inputs"].update(reference=["person_file", 0], target_faces="3")
+        prompt["swap"]["inputs"].update(reference=["person_file", 0], target_faces="3", no_face="error")
         assert "target_faces: index 3 is out of range" in self.refused(host, prompt)
 
     def photomaker_prompt(self, host, text):

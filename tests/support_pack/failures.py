@@ -52,19 +52,24 @@ def install() -> None:
     comfy.model_base.BaseModel.apply_model = failing_apply_model
 
 
-def memory() -> dict:
-    """{"rss" in bytes, "tensors", "tensor_bytes", "models"}: of this process, after a collection."""
+def live_tensors() -> tuple[int, int]:
+    """How many tensors Python can reach, after a collection, and how many bytes they hold together."""
     gc.collect()
-    storages = {}
-    count = 0
+    storages, count = {}, 0
     for thing in gc.get_objects():
         if issubclass(type(thing), torch.Tensor):  # isinstance would ask objects that warn when they are looked at
             try:
                 storage = thing.untyped_storage()
-            except NotImplementedError:  # another thread is about to make it: it holds nothing yet
+            except NotImplementedError:  # sparse, or another thread is about to make it
                 continue
             count += 1
             storages[storage.data_ptr()] = storage.nbytes()
+    return count, sum(storages.values())
+
+
+def memory() -> dict:
+    """{"rss" in bytes, "tensors", "tensor_bytes", "models"}: of this process, after a collection."""
+    count, size = live_tensors()
     rss = psutil.Process(os.getpid()).memory_info().rss
     models = len(comfy.model_management.current_loaded_models)
-    return {"rss": rss, "tensors": count, "tensor_bytes": sum(storages.values()), "models": models}
+    return {"rss": rss, "tensors": count, "tensor_bytes": size, "models": models}

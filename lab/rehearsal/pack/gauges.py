@@ -1,7 +1,6 @@
 """What each executing node takes: memory, and weights that a LoRA was applied to."""
 
 import functools
-import gc
 import threading
 import time
 from collections import defaultdict
@@ -13,6 +12,7 @@ import psutil
 import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy.weight_adapter.lora import LoRAAdapter
+from support_pack.failures import live_tensors
 
 PAUSE = 0.02  # seconds between two looks at the memory
 UNET = "diffusion_model."
@@ -101,16 +101,10 @@ def device_in_use(module) -> int:
 
 def held() -> dict[str, int]:
     """What is held now, in bytes, as in Gauges; tensors: all that Python can reach."""
-    gc.collect()
-    storages = {}
-    for thing in gc.get_objects():
-        if issubclass(type(thing), torch.Tensor):
-            storage = thing.untyped_storage()
-            storages[storage.data_ptr()] = storage.nbytes()
     module = _device_module()
     return {
         **_memory(),
-        "tensors": sum(storages.values()),
+        "tensors": live_tensors()[1],
         "device": device_in_use(module) if module else 0,
         "device_tensors": module.memory_allocated() if module else 0,
     }
