@@ -19,15 +19,8 @@ COUNTS = ("passed", "failed", "error", "skipped")
 
 
 def host_tests(comfyui: Path, folder: Path, limit: float = 900) -> Section:
-    """Run both at once: they mostly wait for servers. comfyui: the host, of which copies go below `folder`."""
-    runs = {name: _start(comfyui, folder / name, name == "with") for name in ("without", "with")}
-    found = {}
-    for name, process in runs.items():
-        try:
-            found[name] = read_result(process.communicate(timeout=limit)[0])
-        except subprocess.TimeoutExpired:
-            process.kill()
-            found[name] = read_result(process.communicate()[0])
+    """Run them without this pack and with it. comfyui: the host, of which copies go below `folder`."""
+    found = {name: _run(comfyui, folder / name, name == "with", limit) for name in ("without", "with")}
     rows = [("host", *COUNTS)]
     rows += [(f"{name} this pack", *(found[name].counts.get(count, 0) for count in COUNTS)) for name in found]
     return judged(found["without"], found["with"], rows)
@@ -66,7 +59,7 @@ def _names(tests: list[str]) -> str:
     return ", ".join(tests[:8]) + (f" and {len(tests) - 8} more" if len(tests) > 8 else "")
 
 
-def _start(comfyui: Path, copy: Path, with_pack: bool) -> subprocess.Popen:
+def _run(comfyui: Path, copy: Path, with_pack: bool, limit: float) -> "Result":
     # With its byte code: the tests give a server 20 seconds to start.
     shutil.copytree(comfyui, copy, ignore=shutil.ignore_patterns(".git"), symlinks=True)
     (copy / "custom_nodes").mkdir(exist_ok=True)
@@ -78,5 +71,12 @@ def _start(comfyui: Path, copy: Path, with_pack: bool) -> subprocess.Popen:
     # The tests start their servers as `python`.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "COMFYUI_PATH")}
-    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
-    return subprocess.Popen(command, cwd=copy, env={**kept, "PATH": path}, **output)
+    process = subprocess.Popen(
+        command, cwd=copy, env={**kept, "PATH": path}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        errors="replace",
+    )  # fmt: skip
+    try:
+        return read_result(process.communicate(timeout=limit)[0])
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return read_result(process.communicate()[0])

@@ -103,4 +103,12 @@ def test_memory_tells_of_tensors_that_live():
     kept = torch.zeros(1000, 1000)
     after = failures.memory()
     assert after["tensors"] >= before["tensors"] + 1 and after["tensor_bytes"] >= before["tensor_bytes"] + 4_000_000
-    assert kept is not None and after["rss"] > 0
+    assert kept is not None and after["heap"] > after["tensor_bytes"]
+
+
+def test_the_heap_grows_with_what_is_kept_and_shrinks_when_it_is_let_go():
+    before = failures.memory()["heap"]
+    kept = [bytes([number]) * 1_000_000 for number in range(64)]
+    grown = failures.memory()["heap"]
+    del kept
+    assert grown - before > 50_000_000 and failures.memory()["heap"] < grown - 50_000_000

@@ -10,10 +10,10 @@ from reliability.traces import snapshot, traces
 MIB = 2**20
 
 
-def samples(*rss, tensors=(900, 901, 900, 900, 901, 900), models=3):
+def samples(*heap, tensors=(900, 901, 900, 900, 901, 900), models=3):
     return [
-        {"rss": r * MIB, "tensors": t, "tensor_bytes": t * 100, "models": models}
-        for r, t in zip(rss, tensors, strict=True)
+        {"heap": h * MIB, "tensors": t, "tensor_bytes": t * 100, "models": models}
+        for h, t in zip(heap, tensors, strict=True)
     ]
 
 

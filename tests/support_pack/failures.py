@@ -1,8 +1,11 @@
 """A failure on demand: at a model call of a node memory runs out, or the run is interrupted. And the memory in use."""
 
+import contextlib
+import ctypes
 import functools
 import gc
 import os
+import sys
 
 import comfy.model_base
 import comfy.model_management
@@ -67,9 +70,22 @@ def live_tensors() -> tuple[int, int]:
     return count, sum(storages.values())
 
 
+def heap() -> int:
+    """Bytes that this process has allocated: what the C library has freed is handed back first, where it can be.
+
+    Resident memory would also count pages of mapped files, which come and go with the machine's load.
+    """
+    if sys.platform != "linux":
+        return psutil.Process(os.getpid()).memory_info().rss
+    with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    with open("/proc/self/status", encoding="ascii") as status:
+        fields = dict(line.split(":", 1) for line in status)
+    return sum(int(fields[name].split()[0]) for name in ("RssAnon", "VmSwap")) * 1024
+
+
 def memory() -> dict:
-    """{"rss" in bytes, "tensors", "tensor_bytes", "models"}: of this process, after a collection."""
+    """{"heap" in bytes, "tensors", "tensor_bytes", "models"}: of this process, after a collection."""
     count, size = live_tensors()
-    rss = psutil.Process(os.getpid()).memory_info().rss
     models = len(comfy.model_management.current_loaded_models)
-    return {"rss": rss, "tensors": count, "tensor_bytes": size, "models": models}
+    return {"heap": heap(), "tensors": count, "tensor_bytes": size, "models": models}
