@@ -228,8 +228,8 @@ class NullTextInversionNode(CheckedNode):
         start_from="negative",
     ):
         sigmas = checked_sigmas(sigmas)
-        check_text("positive", model, positive)
-        check_text("negative", model, negative)
+        check_text("positive:", model, positive)
+        check_text("negative:", model, negative)
         start = starting_text(positive, negative, start_from)
         pooled_width = optimised_pooled_width(start, start_from, pooled)
         if math.isclose(cfg, 1.0):  # as the host tells it

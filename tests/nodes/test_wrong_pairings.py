@@ -7,10 +7,10 @@ import comfy.samplers
 import pytest
 import torch
 from comfy.model_management import InterruptProcessingException
-from comfy_extras.nodes_custom_sampler import RandomNoise
+from comfy_extras.nodes_custom_sampler import DualModelGuider, RandomNoise
 from customenhancer.host.recordings import ModelPivot
 from customenhancer.nodes.baselines import NullTextInversionNode
-from customenhancer.nodes.flows import TripleFlowSampleNode
+from customenhancer.nodes.flows import TripleFlowGuiderNode, TripleFlowSampleNode
 from customenhancer.nodes.inversion import DDIMInversionNode, RecordResidualNoiseNode, ResInversionNode
 from customenhancer.nodes.pivots import NoisePivotNode, RecordTrajectoryNode
 from customenhancer.nodes.seeing import InversionReportNode, PivotPreviewNode
@@ -117,7 +117,7 @@ def test_the_frames_of_a_video_are_shown_one_after_the_other(model, temporary_fo
 class TestTexts:
     """Of another model's text encoders, or without the part that SDXL reads beside."""
 
-    SAID = r"its text embedding is 768 wide, and the model reads 2048\. Connect CLIP Text Encode"
+    SAID = r"has a text embedding 768 wide, and the model reads 2048\. Connect CLIP Text Encode"
 
     def flow(self, model, positive, negative):
         flow = comfy.samplers.CFGGuider(model)
@@ -126,16 +126,23 @@ class TestTexts:
 
     def test_a_guider_of_another_models_texts_is_refused(self):
         model, narrow = sdxl_model(), [[torch.zeros(1, 77, 768), {}]]
-        with pytest.raises(ValueError, match=f"^guider: {self.SAID}"):
+        with pytest.raises(ValueError, match=f"^guider: its negative {self.SAID}"):
             ResInversionNode.execute(self.flow(model, text(1), narrow), schedule(model, 2), picture())
         with pytest.raises(ValueError, match=f"^negative: {self.SAID}"):
-            NullTextInversionNode.execute(model, [[None, {}]], narrow, schedule(model, 2), picture())
+            NullTextInversionNode.execute(model, text(1), narrow, schedule(model, 2), picture())
 
     def test_sdxl_without_pooled_text_is_refused(self):
         model = sdxl_model()
         bare = [[text(1)[0][0], {}]]
-        with pytest.raises(ValueError, match="^guider: has a text without the pooled embedding that SDXL reads"):
+        with pytest.raises(ValueError, match="^guider: its negative has a text without the pooled embedding beside it"):
             ResInversionNode.execute(self.flow(model, text(1), bare), schedule(model, 2), picture())
+
+    def test_sdxl_without_any_text_is_refused(self):
+        """As the host's Dual Model CFG Guider has it where its negative is not connected."""
+        model = sdxl_model()
+        flow = DualModelGuider.execute(model, text(1), 4.0).result[0]
+        with pytest.raises(ValueError, match="^pivot_flow: its negative has no text, which SDXL needs"):
+            TripleFlowGuiderNode.execute(flow, self.flow(model, text(1), text(2)))
 
 
 @pytest.mark.parametrize("numbers", [[0], [0, 1, 2], "01", [-1, 0], [0.5, 1]], ids=str)
