@@ -13,14 +13,22 @@ from reliability.report import Section
 LEAST = 0.95  # with fewer, the machine was too slow for the tests' own limits, and they tell nothing
 CRITERION = (
     "The host's own tests of its executor (`tests/execution`, timing checks left out) pass with this pack in "
-    f"`custom_nodes` as they do without it: none fails that does not fail without, and at least {LEAST:.0%} pass."
+    f"`custom_nodes` as they do without it: none fails that does not fail without, and at least {LEAST:.0%} pass in both."
 )
 COUNTS = ("passed", "failed", "error", "skipped")
 
 
 def host_tests(comfyui: Path, folder: Path, limit: float = 900) -> Section:
-    """Run them without this pack and with it. comfyui: the host, of which copies go below `folder`."""
-    found = {name: _run(comfyui, folder / name, name == "with", limit) for name in ("without", "with")}
+    """Run them without this pack and with it. comfyui: the host, of which copies go below `folder`.
+
+    A run in which too many fail is made once more: the tests give a server 20 seconds to start, and a busy machine
+    takes longer.
+    """
+    found = {}
+    for name in ("without", "with"):
+        found[name] = _run(comfyui, folder / name, name == "with", limit)
+        if not found[name].enough:
+            found[name] = _run(comfyui, folder / f"{name} again", name == "with", limit)
     rows = [("host", *COUNTS)]
     rows += [(f"{name} this pack", *(found[name].counts.get(count, 0) for count in COUNTS)) for name in found]
     return judged(found["without"], found["with"], rows)
@@ -31,6 +39,12 @@ class Result:
 
     def __init__(self, counts: dict[str, int], failing: set[str], whole: bool):
         self.counts, self.failing, self.whole = counts, failing, whole
+
+    @property
+    def enough(self) -> bool:
+        """Whether so many passed that the rest tells something."""
+        ran = sum(self.counts.values()) - self.counts.get("skipped", 0)
+        return self.counts.get("passed", 0) >= LEAST * ran > 0
 
 
 def read_result(output: str) -> Result:
@@ -48,8 +62,8 @@ def judged(without: Result, with_pack: Result, rows: list) -> Section:
     """The section; it holds if both ran to their end, equally many, and the pack adds no failure."""
     new = sorted(with_pack.failing - without.failing)
     total = [sum(result.counts.values()) for result in (without, with_pack)]
-    enough = with_pack.counts.get("passed", 0) >= LEAST * (total[1] - with_pack.counts.get("skipped", 0))
-    held = without.whole and with_pack.whole and not new and total[0] == total[1] > 0 and enough
+    held = without.whole and with_pack.whole and not new and total[0] == total[1] > 0
+    held = held and without.enough and with_pack.enough
     notes = [f"Failing with this pack alone: {_names(new)}."] if new else []
     notes += [f"Failing in both: {_names(both)}."] if (both := sorted(with_pack.failing & without.failing)) else []
     return Section("The host's own tests", CRITERION, rows, held, notes)

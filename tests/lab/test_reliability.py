@@ -41,6 +41,7 @@ def test_the_hosts_tests_hold_only_if_the_pack_adds_no_failure():
     assert judged(one_of_many, one_of_many, [("a",)]).held
     assert judged(one_of_many, read_result("100 passed, 2 skipped in 9s"), [("a",)]).held
     assert not judged(failing, failing, [("a",)]).held  # 11 of 12 are too few
+    assert not judged(failing, whole, [("a",)]).held
     assert not judged(whole, failing, [("a",)]).held
     assert not judged(whole, read_result("collected 14 items\nKilled"), [("a",)]).held
     assert not judged(whole, read_result("3 passed in 2s"), [("a",)]).held
