@@ -26,8 +26,8 @@ def variables(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", **more}
 
 
-def stop(process: subprocess.Popen) -> None:
-    """End `process`: ask it to, and after GRACE seconds make it."""
+def stop(process: subprocess.Popen, grace: float = GRACE) -> None:
+    """End `process`: ask it to, and after `grace` seconds make it."""
     if process.poll() is None:
         if WINDOWS:
             process.terminate()
@@ -35,7 +35,7 @@ def stop(process: subprocess.Popen) -> None:
             process.send_signal(signal.SIGINT)
         try:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(GRACE)
+                process.wait(grace)
         finally:  # also after an impatient second Ctrl-C
             process.kill()
             process.wait()
@@ -51,7 +51,7 @@ def run(*command: str | Path, **more: str) -> int:
             process.wait(GRACE)  # the terminal has told the child as well
         raise
     finally:
-        stop(process)
+        stop(process, 2 * GRACE)  # it may have a server of its own to end first
 
 
 def must(*command: str | Path, **more: str) -> None:
