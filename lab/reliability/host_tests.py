@@ -13,7 +13,8 @@ from reliability.report import Section
 LEAST = 0.95  # with fewer, the machine was too slow for the tests' own limits, and they tell nothing
 CRITERION = (
     "The host's own tests of its executor (`tests/execution`, timing checks left out) pass with this pack in "
-    f"`custom_nodes` as they do without it: none fails that does not fail without, and at least {LEAST:.0%} pass in both."
+    f"`custom_nodes` as they do without it: none fails that does not fail without, and at least {LEAST:.0%} pass in "
+    "both."
 )
 COUNTS = ("passed", "failed", "error", "skipped")
 
