@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from host_server import PACKS, free_port
@@ -25,14 +26,16 @@ def host_tests(comfyui: Path, folder: Path, limit: float = 900) -> Section:
     A run in which too many fail is made once more: the tests give a server 20 seconds to start, and a busy machine
     takes longer.
     """
-    found = {}
+    found, notes = {}, []
     for name in ("without", "with"):
         found[name] = _run(comfyui, folder / name, name == "with", limit)
         if not found[name].enough:
+            notes.append(f"The run {name} this pack is the second: in the first, too many failed to tell anything.")
             found[name] = _run(comfyui, folder / f"{name} again", name == "with", limit)
     rows = [("host", *COUNTS)]
     rows += [(f"{name} this pack", *(found[name].counts.get(count, 0) for count in COUNTS)) for name in found]
-    return judged(found["without"], found["with"], rows)
+    section = judged(found["without"], found["with"], rows)
+    return replace(section, notes=[*section.notes, *notes])
 
 
 class Result:
