@@ -22,7 +22,7 @@ SAME = 1e-5
 
 def follows_keyframes(guider) -> bool:
     """Whether a GUIDER's conditioning has hook keyframes: they follow falling sigmas, and are never taken back."""
-    return any(_has_keyframes(cond) for flow in _flows(guider) for cond in _conds(flow))
+    return any(has_keyframes(cond) for flow in _flows(guider) for cond in _conds(flow))
 
 
 def may_keep_state(guider) -> bool:
@@ -52,11 +52,24 @@ def check_no_model_cache(guider, source: str = "guider") -> None:
 def check_no_keyframes(guider) -> None:
     """Raise ValueError if the conditioning of a GUIDER has hook keyframes, naming positive or negative."""
     for name, group in guider.original_conds.items():
-        if any(map(_has_keyframes, group)):
+        if any(map(has_keyframes, group)):
             raise ValueError(
                 f"{name}: has hook keyframes, which null texts cannot be optimised for. Remove Set Hook Keyframes; "
                 "ResInversion follows them."
             )
+
+
+def controls_of(cond: dict) -> Iterator:
+    """The ControlNets of a cond, the last one applied first."""
+    control = cond.get("control")
+    while control is not None:
+        yield control
+        control = control.previous_controlnet
+
+
+def has_keyframes(cond: dict) -> bool:
+    """Whether a hook of a cond, or of its ControlNets, has more than one keyframe."""
+    return any(len(hook.hook_keyframe.keyframes) > 1 for hook in _hooks(cond))
 
 
 def spread_steps(steps: int) -> list[int]:
@@ -104,20 +117,9 @@ def _conds(guider) -> Iterator[dict]:
         yield from group
 
 
-def _controls(cond: dict) -> Iterator:
-    control = cond.get("control")
-    while control is not None:
-        yield control
-        control = control.previous_controlnet
-
-
 def _hooks(cond: dict) -> list:
-    groups = [cond.get("hooks"), *(control.extra_hooks for control in _controls(cond))]
+    groups = [cond.get("hooks"), *(control.extra_hooks for control in controls_of(cond))]
     return [hook for group in groups if group is not None for hook in group.hooks]
-
-
-def _has_keyframes(cond: dict) -> bool:
-    return any(len(hook.hook_keyframe.keyframes) > 1 for hook in _hooks(cond))
 
 
 def _is_unknown(guider) -> bool:
@@ -129,7 +131,7 @@ def _is_unknown(guider) -> bool:
         or not isinstance(guider, comfy.samplers.CFGGuider)
         or bool(objects)
         or any(map(_holds_foreign_code, put_in))
-        or any(_is_foreign(type(control)) for cond in _conds(guider) for control in _controls(cond))
+        or any(_is_foreign(type(control)) for cond in _conds(guider) for control in controls_of(cond))
         or any(not isinstance(hook, comfy.hooks.WeightHook) for cond in _conds(guider) for hook in _hooks(cond))
     )
 

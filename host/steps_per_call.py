@@ -6,7 +6,7 @@ import comfy.conds
 from torch import Tensor
 
 from ..resinversion import Recording
-from .call_order import answers_alike, spread_steps
+from .call_order import answers_alike, controls_of, has_keyframes, spread_steps
 from .triple_flow_model import TripleFlowModel
 
 REMEDY = "Set steps_per_call to 1."
@@ -42,7 +42,7 @@ def check_steps_per_call(guider, sigmas: Tensor, batch: int, steps_per_call: int
                     "steps_per_call: the guider's conditioning or a ControlNet starts or ends (start_percent, "
                     f"end_percent) between steps that would share a call. {REMEDY}"
                 )
-            if any(len(hook.hook_keyframe.keyframes) > 1 for hook in _hooks(cond)):
+            if has_keyframes(cond):
                 raise ValueError(
                     f"steps_per_call: the guider's conditioning has hook keyframes, which count the calls. {REMEDY}"
                 )
@@ -68,7 +68,7 @@ def _row_counts(cond: dict) -> Iterator[int]:
             yield len(model_cond.cond)
     if "mask" in cond:
         yield len(cond["mask"])
-    for control in _controls(cond):
+    for control in controls_of(cond):
         if control.cond_hint_original is not None:
             yield len(control.cond_hint_original)
 
@@ -76,18 +76,7 @@ def _row_counts(cond: dict) -> Iterator[int]:
 def _ranges(cond: dict) -> Iterator[tuple[float, float]]:
     """From which sigma down to which the cond and its ControlNets act."""
     yield cond.get("timestep_start", float("inf")), cond.get("timestep_end", 0.0)
-    yield from (control.timestep_range for control in _controls(cond) if control.timestep_range is not None)
-
-
-def _controls(cond: dict) -> Iterator:
-    control = cond.get("control")
-    while control is not None:
-        yield control
-        control = control.previous_controlnet
-
-
-def _hooks(cond: dict) -> list:
-    return cond["hooks"].hooks if cond.get("hooks") is not None else []
+    yield from (control.timestep_range for control in controls_of(cond) if control.timestep_range is not None)
 
 
 def _changes(start: float, end: float, sigmas: Tensor) -> bool:
