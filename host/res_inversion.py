@@ -1,5 +1,7 @@
 """ResInversion in a guider, exact also where the guider's answers depend on the calls before them."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -30,13 +32,13 @@ def invert_exactly(
     inputs = guider, sigmas, latent_image, pivot_guidance
     steps = len(sigmas) - 1
     if follows_keyframes(guider):
-        pivot, latent, warnings = invert(_pivot(evaluate_at), steps, *inputs)
+        pivot, latent, warnings = invert(pivot_inversion(evaluate_at), steps, *inputs)
         recording = record_along(pivot, guider, 1)
         return recording, latent, [*warnings, _explain("has hook keyframes, which follow the steps of sampling", steps)]
 
     checked = may_keep_state(guider)
     if checked and evaluate_at == "target":
-        pivot, latent, warnings = invert(_pivot(evaluate_at), steps, *inputs)
+        pivot, latent, warnings = invert(pivot_inversion(evaluate_at), steps, *inputs)
         return _record_downwards(pivot, guider), latent, warnings
 
     again = spread_steps(steps) if checked else []
@@ -57,7 +59,9 @@ def invert_exactly(
     return recording, latent, [*warnings, _explain(reason, steps)]
 
 
-def _pivot(evaluate_at: str):
+def pivot_inversion(evaluate_at: str) -> Callable[..., Pivot]:
+    """`ddim_inversion` as `invert` takes an inversion. evaluate_at: one of EVALUATE_AT."""
+
     def inversion(guidance: PivotGuidance, x: Tensor, sigmas: Tensor, **options) -> Pivot:
         return ddim_inversion(guidance.pivot, x, sigmas, evaluate_at=evaluate_at, **options)
 

@@ -3,11 +3,11 @@
 from comfy_api.latest import io
 
 from ..host.checked_node import CheckedNode
-from ..host.inversion import PivotGuidance, invert, record_along
+from ..host.inversion import invert, record_along
 from ..host.previews import told
-from ..host.res_inversion import invert_exactly
+from ..host.res_inversion import invert_exactly, pivot_inversion
 from ..host.wiring import check_wiring
-from ..resinversion import EVALUATE_AT, ddim_inversion
+from ..resinversion import EVALUATE_AT
 from .inputs import INVERSION, INVERSION_INPUTS, PIVOT_GUIDANCE_INPUT, PivotSocket, ResidualNoiseSocket
 
 EVALUATE_AT_INPUT = io.Combo.Input(
@@ -41,9 +41,7 @@ class DDIMInversionNode(CheckedNode):
 
     @classmethod
     def execute(cls, guider, sigmas, latent_image, pivot_guidance="conditional", evaluate_at="current"):
-        def inversion(guidance: PivotGuidance, x, sigmas, **options):
-            return ddim_inversion(guidance.pivot, x, sigmas, evaluate_at=evaluate_at, **options)
-
+        inversion = pivot_inversion(evaluate_at)
         pivot, latent, warnings = invert(inversion, len(sigmas) - 1, guider, sigmas, latent_image, pivot_guidance)
         return io.NodeOutput(pivot, latent, ui=told(warnings))
 
