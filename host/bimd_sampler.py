@@ -4,9 +4,10 @@ import torch
 from tqdm.auto import tqdm
 
 from ..bimd import sample_bimd
-from .checks import check_finite, check_mask, check_model_kind
+from .checks import check_mask, check_model_kind
 from .entered import EnteredGuider, SamplerFunction
 from .regions import curve_values, read_curve, region_mask
+from .sampling_errors import check_samples
 from .schedules import whole_sigmas
 
 FLOW = "the backward flow"
@@ -66,7 +67,7 @@ class BiMDSampler(SamplerFunction):
                 denoise_mask=None if entered.denoise_mask is None else mask_at,
                 device=entered.noise.device,
             )
-        check_finite(samples)
+        check_samples(samples)
         model_sampling = entered.model.inner_model.model_sampling
         return None, model_sampling.inverse_noise_scaling(recording.sigmas[0], samples)
 

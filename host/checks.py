@@ -64,21 +64,6 @@ def check_batch_index(name: str, latent: dict) -> None:
         )
 
 
-NON_FINITE_REMEDY = "Run the model in bf16 or fp32 (--bf16-unet, --fp32-unet) or lower cfg."
-
-
-def check_finite(predicted: torch.Tensor, source: str = "guider") -> None:
-    """Raise ValueError if what a model has predicted, of any shape, holds NaN or Inf.
-
-    source: the input that the model came from: "guider", "model", or another that holds what was predicted.
-    """
-    if torch.isfinite(predicted).all():
-        return
-    faults = {"guider": "its model predicted NaN or Inf", "model": "it predicted NaN or Inf"}
-    fault = faults.get(source, "holds NaN or Inf, because a flow's model predicted them")
-    raise ValueError(f"{source}: {fault}. {NON_FINITE_REMEDY}")
-
-
 def model_kind(model_patcher) -> str:
     """What a recording has to agree on with the model that samples along it: architecture and prediction type.
 

@@ -9,7 +9,7 @@ import comfy.utils
 import torch
 from torch import Tensor
 
-from .messages import sampled
+from .sampling_errors import sampled
 
 
 @dataclass(frozen=True)

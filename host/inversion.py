@@ -16,9 +16,9 @@ from tqdm.auto import tqdm
 
 from ..resinversion import Pivot, Recording, record_residual_noise
 from .call_order import check_no_model_cache, may_keep_state
-from .checks import check_finite
 from .entered import EnteredGuider, SamplerFunction, sample_from
 from .recordings import ModelPivot, ModelRecording, of_model
+from .sampling_errors import check_finite
 from .schedules import checked_sigmas
 from .steps_per_call import check_shared_calls, check_steps_per_call
 from .wiring import check_wiring

@@ -6,10 +6,6 @@ UTF-8. The host logs the text of every exception, and such a text ends the threa
 
 import reprlib
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import comfy.model_management
 
 MOST_CHARACTERS = 60  # of a value that a message repeats
 
@@ -37,24 +33,3 @@ def writable(error: Exception) -> Exception:
     except UnicodeEncodeError:
         return ValueError(escaped(str(error))).with_traceback(error.__traceback__)
     return error
-
-
-# What code raises that met something which it did not expect. Memory errors and interrupts are the host's to handle.
-UNEXPECTED = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError)
-
-
-@contextmanager
-def sampled(name: str) -> Iterator[None]:
-    """While guiders that came by the input `name` are sampled: raises RuntimeError, by that name, if that fails.
-
-    Their models, conditioning and patches are others' code: what it raises says nothing of the graph.
-    """
-    try:
-        yield
-    except UNEXPECTED as error:
-        if comfy.model_management.is_oom(error):
-            raise
-        raise RuntimeError(
-            f"{name}: sampling failed inside ({type(error).__name__}: {error}). If it fails in SamplerCustomAdvanced "
-            "too, its model, conditioning and patches do not fit together."
-        ) from error

@@ -12,11 +12,11 @@ from torch import Tensor
 from ..baselines.null_text import NonFiniteError, NullText, null_text_inversion
 from ..resinversion import to_d
 from .call_order import check_no_keyframes, check_no_model_cache, may_keep_state
-from .checks import NON_FINITE_REMEDY
 from .entered import EnteredGuider
 from .gradients import checkpointed, load_for_gradients
 from .inversion import Report, input_scale, reported, run_inversion
 from .null_text_guider import CFGPredictions, text_of
+from .sampling_errors import NON_FINITE_REMEDY
 
 # The mean distance of two pictures in latent units, in which a picture's variance is about 1, from which on they look
 # different: a model computing in half precision does not reach it by rounding.

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from ..resinversion import Pivot, Recording, ddim_inversion, res_inversion
 from .call_order import answers_alike, follows_keyframes, may_keep_state, spread_steps
-from .checks import check_finite
 from .entered import EnteredGuider
 from .inversion import PivotGuidance, Report, invert, record_along, reported, run_inversion
 from .recordings import ModelPivot, ModelRecording
+from .sampling_errors import check_finite
 
 ROUNDS = 2  # of recording: the first may start from what the way up has left behind
 

@@ -4,9 +4,9 @@ import comfy.model_management
 from torch import Tensor
 
 from ..resinversion import Pivot, empty_record
-from .checks import check_finite
 from .entered import EnteredGuider, SamplerFunction
 from .recordings import ModelPivot, of_model
+from .sampling_errors import check_finite
 
 
 def trajectory_recorder(sampler) -> SamplerFunction:

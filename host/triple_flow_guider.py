@@ -5,11 +5,12 @@ import logging
 from dataclasses import replace
 
 from ..bimd import forward_scales
-from .checks import check_finite, check_flow_kinds, check_has_steps, check_latent_formats, check_mask
+from .checks import check_flow_kinds, check_has_steps, check_latent_formats, check_mask
 from .copied_conds import copy_conds
 from .entered import EnteredGuider, SamplerFunction
 from .kept_weights import KeptWeights
 from .regions import curve_values, read_curve, region_mask
+from .sampling_errors import check_samples
 from .shared_model import SharedModel
 from .stock_samplers import check_sampler
 from .triple_flow_model import TripleFlowModel
@@ -81,7 +82,7 @@ class TripleFlowGuider:
     ):
         """Sample with both flows entered; arguments and result as of the host's CFGGuider.sample.
 
-        Raises ValueError where the graph does not fit, or a flow's model predicted NaN or Inf.
+        Raises ValueError where the graph does not fit, or sampling comes to NaN or Inf.
         """
         check_has_steps(sigmas)
         check_sampler(sampler, noise, sigmas, self.model_patcher)
@@ -121,7 +122,7 @@ class TripleFlowGuider:
             noise, latent_image, SamplerFunction(run), sigmas, denoise_mask, callback, disable_pbar, seed
         )
         if not samples.is_nested:
-            check_finite(samples)
+            check_samples(samples)
         return samples
 
     def _warn_that_forward_never_acts(self, steps: int) -> None:

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from .bimd_sampler import BiMDSampler
-from .checks import check_finite, check_model_kind
+from .checks import check_model_kind
 from .entered import EnteredGuider, SamplerFunction, sample_from
 from .recordings import ModelRecording
+from .sampling_errors import check_finite
 from .wiring import check_wiring
 
 

@@ -6,8 +6,8 @@ from comfy_extras.nodes_custom_sampler import DisableNoise, SamplerCustomAdvance
 from ..host.bimd_sampler import BiMDSampler
 from ..host.checked_node import CheckedNode
 from ..host.flow_norms import flow_watcher
-from ..host.messages import sampled
 from ..host.previews import told
+from ..host.sampling_errors import sampled
 from ..host.triple_flow_guider import TripleFlowGuider
 from .inputs import FLOWS, FlowNormsSocket, ResidualNoiseSocket, curve_input
 

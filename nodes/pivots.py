@@ -8,9 +8,9 @@ from ..baselines.noise_pivot import noise_pivot, shift_pivot
 from ..host.checked_node import CheckedNode
 from ..host.checks import check_batch_index
 from ..host.latents import model_latent, noise_scaling, noisy_end
-from ..host.messages import sampled
 from ..host.previews import told
 from ..host.recordings import of_model
+from ..host.sampling_errors import sampled
 from ..host.schedules import checked_sigmas
 from ..host.trajectory import trajectory_recorder
 from ..host.wiring import check_wiring

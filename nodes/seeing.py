@@ -5,11 +5,11 @@ from comfy_api.latest import io, ui
 
 from ..drawing.plots import as_image, draw_steps
 from ..host.checked_node import CheckedNode
-from ..host.checks import check_finite
 from ..host.estimates import decoded, denoised_estimates
 from ..host.flow_norms import explain_rings
 from ..host.number_lists import chosen_steps, spread_steps, validate_numbers
 from ..host.previews import image_with_text
+from ..host.sampling_errors import check_finite
 from ..host.walk_back import summary, table, walk_back
 from ..host.wiring import check_wiring
 from ..resinversion import residual_noise as eq3_residual_noise

@@ -14,7 +14,7 @@ from customenhancer.nodes.flows import TripleFlowGuiderNode, TripleFlowSampleNod
 from customenhancer.nodes.inversion import DDIMInversionNode, RecordResidualNoiseNode, ResInversionNode
 from customenhancer.nodes.pivots import NoisePivotNode, RecordTrajectoryNode
 from customenhancer.nodes.seeing import InversionReportNode, PivotPreviewNode
-from helpers.sampling import invert, picture, sample, schedule, triple_flow
+from helpers.sampling import bimd, invert, picture, sample, schedule, triple_flow
 from standins.analytic import gaussian_model, guider
 from standins.instantid_host import text
 from standins.photomaker_host import sdxl_model
@@ -158,8 +158,19 @@ def test_numbers_that_are_not_the_pictures_are_refused(numbers, model):
 def test_no_nan_leaves_the_sampling_along_a_recording(model):
     flow, overflowing = guider(model), guider(model, positive=(3e38, 1.0))
     residual_noise, noisy = invert(flow, schedule(model, 2), picture())
-    with pytest.raises(ValueError, match=r"^guider: its model predicted NaN or Inf"):
+    with pytest.raises(ValueError, match=r"^pivot_flow and forward_flow: sampling came to NaN or Inf"):
         TripleFlowSampleNode.execute(flow, overflowing, residual_noise, noisy, start_step=0)
+
+
+def test_no_nan_of_a_curve_leaves_the_sampling_and_the_curve_is_named(model):
+    flow, narrow, steep = guider(model), guider(model, positive=(0.5, 0.1)), {"points": [[0, 1e6], [1, 1e6]]}
+    residual_noise, noisy = invert(flow, schedule(model), picture())
+    options = {"start_step": 0, "forward_curve": steep}
+    with pytest.raises(ValueError, match=r"^pivot_flow and forward_flow: .*forward_scale, backward_scale or curve"):
+        TripleFlowSampleNode.execute(flow, narrow, residual_noise, noisy, **options)
+    for sampler in (bimd(residual_noise), "euler"):
+        with pytest.raises(ValueError, match=r"^guider: sampling came to NaN or Inf.*forward_scale, backward_scale or"):
+            sample(triple_flow(flow, narrow, **options), sampler, schedule(model), noisy)
 
 
 def test_no_nan_leaves_a_vae(model):
@@ -173,7 +184,7 @@ def test_no_nan_leaves_a_vae(model):
 def test_no_nan_leaves_a_triple_flow_guider_under_a_stock_sampler(model):
     overflowing = guider(model, positive=(3e38, 1.0))
     flow = triple_flow(guider(model), overflowing, start_step=0)
-    with pytest.raises(ValueError, match=r"^guider: its model predicted NaN or Inf"):
+    with pytest.raises(ValueError, match=r"^guider: sampling came to NaN or Inf"):
         sample(flow, "euler", schedule(model, 2), picture())
 
 
