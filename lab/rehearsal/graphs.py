@@ -36,10 +36,11 @@ RECONSTRUCTION, ERROR, EFFECT, PATCHED, LATENT, COMPUTING = (
 
 @dataclass(frozen=True)
 class Extent:
-    """side: of the pictures, in pixels. steps: of the schedule."""
+    """side: of the pictures, in pixels. steps: of the schedule. precision_side: of `precision_prompt`; None is side."""
 
     side: int
     steps: int
+    precision_side: int | None = None
 
     @property
     def start_step(self) -> int:
@@ -117,6 +118,7 @@ def precision_prompt(extent: Extent) -> dict:
     The errors are those of the nodes `error fp32` and so on. `computing bf16` and so on tell how far the precision
     moves the inversion's noise from that in fp32: it is in use where that is not 0.
     """
+    side = extent.precision_side or extent.side
     prompt = {
         "checkpoint": node("CheckpointLoaderSimple", ckpt_name=SDXL),
         "positive": node("CLIPTextEncode", clip=["checkpoint", 1], text="a photo of a man in a library"),
@@ -128,8 +130,8 @@ def precision_prompt(extent: Extent) -> dict:
         "resized": node(
             "ImageScale",
             **{"image": ["picture", 0], "upscale_method": "bilinear", "crop": "center"},
-            width=extent.side,
-            height=extent.side,
+            width=side,
+            height=side,
         ),
         "latent": node("VAEEncode", pixels=["resized", 0], vae=["checkpoint", 2]),
         "no_noise": node("DisableNoise"),

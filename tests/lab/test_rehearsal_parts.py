@@ -56,6 +56,11 @@ def test_each_precision_is_inverted_from_the_same_latent():
     assert {source for source, _ in links(prompt)} <= prompt.keys()
     inversions = [node["inputs"] for node in prompt.values() if node["class_type"] == "CE_ResInversion"]
     assert [node["latent_image"] for node in inversions] == [["latent", 0]] * 3
+    assert prompt["resized"]["inputs"]["width"] == 64
+
+
+def test_the_precisions_may_have_a_smaller_picture():
+    assert graphs.precision_prompt(Extent(128, 3, 64))["resized"]["inputs"]["height"] == 64
 
 
 def test_the_log_is_read_without_colours_levels_and_empty_lists():
