@@ -1,5 +1,6 @@
 """The graphs of these checks: every sampling node on the tiny stand-ins, and the three flows."""
 
+from fuzz.graphs import pruned
 from fuzz.producers import CHECKPOINT, CONTROL, LORA, PICTURES
 
 SAMPLER = "SamplerCustomAdvanced"
@@ -149,8 +150,12 @@ def _reference(pack: str) -> dict:
 
 
 def shown(graph: dict, *targets: tuple[str, int]) -> dict:
-    """The graph with a TestDigest named "<node>/<slot>" on each output given as (node, slot)."""
-    return {**graph, **{f"{name}/{slot}": node("TestDigest", value=[name, slot]) for name, slot in targets}}
+    """What of the graph leads to these outputs, given as (node, slot), each with a TestDigest named "<node>/<slot>".
+
+    The host's cache would keep the signature of any other node for good: it forgets only what it has computed.
+    """
+    digests = {f"{name}/{slot}": node("TestDigest", value=[name, slot]) for name, slot in targets}
+    return pruned({**graph, **digests}, set(digests))
 
 
 def _out(where: str | list) -> list:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from reliability import graphs
 from reliability.host_tests import judged, read_result
 from reliability.report import Section, page, table
 from reliability.soak import steady
@@ -27,6 +28,11 @@ def test_memory_that_wavers_is_steady_and_memory_that_grows_is_not():
     assert not steady(growing)
     with pytest.raises(ValueError, match="too few"):
         steady(samples(*[1000] * 6)[:3])
+
+
+def test_a_prompt_holds_only_what_its_outputs_need():
+    found = graphs.shown(graphs.sampling_nodes()["Null-Text Inversion"][0], ("target", 1))
+    assert {"target", "scene", "target/1"} <= found.keys() and not {"inverted", "flows", "bimd"} & found.keys()
 
 
 WHOLE = "....\n=== short test summary info ===\n{}\n12 passed, 2 skipped in 140.2s\n"
