@@ -7,7 +7,7 @@ from fuzz.client import Answer
 from fuzz.control import control_graph, without_ours
 from fuzz.findings import Findings, key
 from fuzz.generator import Case, make_case
-from fuzz.graphs import SAMPLER, ancestors, links
+from fuzz.graphs import SAMPLER, links, rests_on_ours
 from fuzz.minimiser import minimise
 from fuzz.oracles import anew, digests, judge, prepared, unlike
 from fuzz.session import Session
@@ -66,7 +66,7 @@ class Campaign:
     def _is_stock(self, full: dict, answer: Answer) -> bool:
         """Whether the stock sampler fails in the same way on what our node was given, with nothing else perturbed.
 
-        Or whether a stock sampler node that runs one of our guiders or samplers fails in the same way without them.
+        Or whether a stock sampler node fails in the same way without the guider and sampler that rest on ours.
         """
         node_id = answer.error["node_id"]
         node = full[node_id]
@@ -77,7 +77,7 @@ class Campaign:
         if not guiders and {"model", "positive", "negative"} <= given.keys():
             guiders = [["control guider", 0]]
         for guider in guiders:
-            if any(full[other]["class_type"].startswith("CE_") for other in ancestors(full, guider[0])):
+            if rests_on_ours(full, guider[0]):
                 continue
             if self._fails_alike(control_graph(full, guider, given), answer):
                 return True

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 
-from fuzz.graphs import OURS, SAMPLER, is_ours, pruned
+from fuzz.graphs import SAMPLER, pruned, rests_on_ours
 from fuzz.producers import CHECKPOINT
+
+OWN = {"sigmas": ["control sigmas", 0], "latent_image": ["control latent", 0], "noise": ["control noise", 0]}
 
 
 def control_graph(full: Mapping, guider: list, given: Mapping) -> dict:
@@ -12,22 +14,19 @@ def control_graph(full: Mapping, guider: list, given: Mapping) -> dict:
     guider: a link, or ["control guider", 0] for a CFGGuider of the model and conditionings in `given`, links by input.
     """
     sampler = given.get("sampler", ["control euler", 0])
-    if full.get(sampler[0], {}).get("class_type", "").startswith(OURS):
+    if rests_on_ours(full, sampler[0]):
         sampler = ["control euler", 0]
     conds = {name: given[name] for name in ("model", "positive", "negative") if name in given}
     return _sampled(full, {"guider": guider, "sampler": sampler, **OWN}, conds)
 
 
 def without_ours(full: Mapping, node_id: str) -> dict:
-    """A stock sampler node with a stock guider and sampler in the place of ours; all else is given to it as it was."""
+    """A stock sampler node with others in the place of a guider and a sampler that rest on ours; all else as it was."""
     inputs = dict(full[node_id]["inputs"])
     for name, stock in (("guider", "control guider"), ("sampler", "control euler")):
-        if is_ours(full, inputs[name][0]):
+        if rests_on_ours(full, inputs[name][0]):
             inputs[name] = [stock, 0]
     return _sampled(full, inputs, {"positive": ["control text", 0], "negative": ["control text", 0]})
-
-
-OWN = {"sigmas": ["control sigmas", 0], "latent_image": ["control latent", 0], "noise": ["control noise", 0]}
 
 
 def _sampled(full: Mapping, inputs: Mapping, conds: Mapping) -> dict:

@@ -30,6 +30,11 @@ def ancestors(graph: Mapping, node_id: str) -> set[str]:
     return found
 
 
+def rests_on_ours(graph: Mapping, node_id: str) -> bool:
+    """Whether a node, or anything that it depends on, is this pack's: a stock guider on a MODEL of ours, say."""
+    return any(graph[other]["class_type"].startswith(OURS) for other in ancestors(graph, node_id))
+
+
 def pruned(graph: Mapping, keep: set[str]) -> dict:
     """A copy with the nodes of `keep` and what they depend on."""
     needed = set().union(*(ancestors(graph, node_id) for node_id in keep)) if keep else set()

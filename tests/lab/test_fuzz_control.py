@@ -43,3 +43,14 @@ def test_a_stock_sampler_node_keeps_all_but_our_guider_and_sampler():
     graph = without_ours({**GRAPH, "sampled": {"class_type": "SamplerCustomAdvanced", "inputs": given}}, "sampled")
     assert graph["control sampled"]["inputs"] == {**given, "guider": ["control guider", 0]}
     assert not any(node["class_type"].startswith("CE_") for node in graph.values())
+
+
+def test_a_stock_guider_on_a_model_of_ours_is_replaced_as_well():
+    """Else the control would be the failing graph itself, and an error of our patch would pass for a stock one."""
+    given = {"guider": ["patched", 0], "sampler": ["odd", 0], "sigmas": ["load", 2], "latent_image": ["load", 3]}
+    added = {
+        "patched": {"class_type": "CFGGuider", "inputs": {"model": ["other", 0]}},
+        "sampled": {"class_type": "SamplerCustomAdvanced", "inputs": given},
+    }
+    graph = without_ours({**GRAPH, **added}, "sampled")
+    assert graph["control sampled"]["inputs"] == {**given, "guider": ["control guider", 0]} and "other" not in graph
