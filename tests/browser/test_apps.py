@@ -84,7 +84,7 @@ def test_an_app_without_its_models_says_what_goes_where(browser, server):
     frontend = Frontend(browser, server.url)
     frontend.load_template(PACK, "CustomEnhancer with PhotoMaker V2.app")
     for told in ("photomaker-v2.bin", "models/photomaker", "inswapper_128.onnx", "Show errors in graph"):
-        frontend.page.get_by_text(told).first.scroll_into_view_if_needed()
+        frontend.page.get_by_text(told).filter(visible=True).first.scroll_into_view_if_needed()
     frontend.page.screenshot(path=PICTURES / "app_without_models.png")
     frontend.show_graph()
     assert {"SDXL checkpoint", "PhotoMaker file"} <= frontend.red_nodes()

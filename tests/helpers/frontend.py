@@ -3,13 +3,14 @@
 Only where things are on the canvas, and what the frontend thinks of them, is asked of its own JavaScript objects.
 """
 
+import contextlib
 import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 # Milliseconds, for a busy machine without a GPU: to draw something, to run a workflow.
@@ -102,9 +103,13 @@ class Frontend:
         card.scroll_into_view_if_needed()
 
     def see_app(self, title: str) -> None:
-        """Wait until a workflow is open as an app, with its title above its inputs."""
-        self.page.get_by_text("App Mode", exact=True).wait_for()
+        """Wait until a workflow is open as an app, with its title above its inputs; decline the host's own tour."""
         self.page.get_by_text(title, exact=True).last.wait_for()
+        tour = self.page.get_by_test_id("coach-landing")
+        with contextlib.suppress(TimeoutError):
+            tour.wait_for(timeout=5000)
+            self.page.keyboard.press("Escape")
+            tour.wait_for(state="hidden")
 
     def show_graph(self) -> None:
         """Turn from an app to its graph; a graph stays as it is."""
