@@ -69,7 +69,8 @@ def resolve(page: Path, target: str) -> Path:
 
 
 def pictures(page: Path) -> list[str]:
-    return re.findall(r'!\[[^\]]*\]\(([^)\s]+)\)|<img src="([^"]+)"', read(page))
+    """The sources of the page's pictures, in their order."""
+    return [unquote(max(pair)) for pair in re.findall(r'!\[[^\]]*\]\(([^)\s]+)\)|<img src="([^"]+)"', read(page))]
 
 
 def commands(page: Path) -> list[str]:
@@ -153,6 +154,15 @@ def test_flags_of_comfyui_are_known_to_it(page):
         assert f'"{flag}"' in known, flag
 
 
+def workflow_name(path: Path) -> str:
+    """What the template browser calls a workflow: an app's file ends in .app.json."""
+    return path.stem.removesuffix(".app")
+
+
+def workflow_names() -> set[str]:
+    return {workflow_name(path) for path in (CHECKOUT / "workflows").glob("*.json")}
+
+
 def display_names() -> set[str]:
     nodes = asyncio.run(CustomEnhancerExtension().get_node_list())
     return {node.define_schema().display_name for node in nodes}
@@ -162,7 +172,7 @@ def display_names() -> set[str]:
 def test_what_is_in_italics_is_a_node_a_workflow_or_a_choice(page):
     """A node is called by its own name or by its title in the workflows."""
     stock = "".join(map(read, [HOST / "nodes.py", *sorted((HOST / "comfy_extras").glob("*.py"))]))
-    known = display_names() | BALANCES.keys() | {path.stem for path in (CHECKOUT / "workflows").glob("*.json")}
+    known = display_names() | BALANCES.keys() | workflow_names()
     for path in (CHECKOUT / "workflows" / "api").glob("*.json"):
         known |= {node["_meta"]["title"] for node in json.loads(read(path)).values()}
     known = {name.casefold() for name in known}
@@ -183,6 +193,18 @@ def test_the_first_picture_of_ones_own_is_two_screens_away_at_most():
     assert heading in text and len(re.sub(r"\(http[^)]*\)", "", text.split(heading)[0]).split()) <= 600
 
 
+def test_the_first_picture_names_what_the_app_shows():
+    (path,) = (CHECKOUT / "workflows").glob("CustomEnhancer with PhotoMaker V2*.json")
+    workflow = json.loads(read(path))
+    nodes = {node["id"]: node["inputs"] for node in workflow["nodes"]}
+    shown = workflow["extra"]["linearData"]["inputs"]
+    labels = [entry["label"] for node, name, *_ in shown for entry in nodes[node] if entry["name"] == name]
+    steps = read(README).split("## Your first picture")[1].split("\n## ")[0]
+    told = re.findall(r"\bA?t \*\*(.+?)\*\*|Change \*\*(.+?)\*\*", steps)
+    assert len(told) == 3
+    assert all(any(label.startswith(max(pair)) for label in labels) for pair in told), labels
+
+
 def test_the_readme_wants_the_comfyui_that_the_metadata_wants():
     wanted = PROJECT.supported_comfyui_version.removeprefix(">=")
     assert set(re.findall(r"(\d+\.\d+\.\d+) or newer", read(README))) == {wanted}
@@ -195,16 +217,16 @@ def test_the_models_table_is_the_list_of_known_files():
 
 
 def test_the_readme_shows_the_main_workflows():
-    shown = [unquote(source) for _, source in pictures(README)][1:]
+    shown = pictures(README)[1:]
     names = ["CustomEnhancer with PhotoMaker", "CustomEnhancer with PhotoMaker V2", "CustomEnhancer with InstantID"]
-    names += ["CustomEnhancer with a LoRA", "Photograph edited with two prompts"]
-    assert shown == [f"workflows/{name}.jpg" for name in names]
+    names += ["CustomEnhancer with a LoRA", "CustomEnhancer photo edit"]
+    assert [workflow_name(Path(source)) for source in shown] == names
 
 
 def test_what_the_archive_leaves_out_is_documents_alone():
     """An installed README shows its pictures; pages, benchmarks and the guide for contributors are read online."""
     files = published_files()
-    assert {unquote(source) for pair in pictures(README) for source in pair if source} <= files
+    assert set(pictures(README)) <= files
     left_out = {resolve(README, target).relative_to(CHECKOUT).as_posix() for target in links(README)} - files
     assert {path.split("/")[0] for path in left_out} <= {"docs", "CONTRIBUTING.md"}
     assert "SECURITY.md" in files and f"({PROJECT.urls.repository})" in read(README)
@@ -225,7 +247,7 @@ def test_the_page_of_workflows_names_each_once_with_its_files():
         values = [value for node in json.loads(read(path))["nodes"] for value in node.get("widgets_values") or []]
         names = {value for value in values if isinstance(value, str)}
         files = {name for name in names if name.endswith((".safetensors", ".bin", ".onnx"))} | packs & names
-        needed[path.stem] = files - {ALL[0].name}
+        needed[workflow_name(path)] = files - {ALL[0].name}
     assert told == needed and len(rows) == len(needed)
 
 
