@@ -68,6 +68,12 @@ def test_every_command_is_one_that_there_is(command, parse_dev):
             if folder:  # the rest of the line is for a command line of the lab
                 parsers = "".join(map(read, sorted((CHECKOUT / "lab" / folder).glob("*.py"))))
                 assert all(f'"{word}"' in parsers for word in given[-1] if word.startswith("--")), command
+        case ["python3" | "python", script, *arguments]:
+            source = read(CHECKOUT / script)
+            assert all(f'"{word}"' in source for word in arguments if word.startswith("--"))
+            assert all((CHECKOUT / word).is_file() for word in arguments if word.startswith("workflows/"))
+        case ["comfy", "run", "--workflow", workflow, *_]:
+            assert (CHECKOUT / workflow).is_file()
         case ["git", "clone", "--depth", "1", address]:
             assert address == PROJECT.urls.repository
         case ["comfy", "node", "install", name]:
