@@ -112,7 +112,7 @@ def test_a_person_loads_the_template_and_runs_it(browser, server, name):
 
 
 def test_node_help_opens_beside_the_graph(browser, server):
-    workflow = json.loads((WORKFLOWS / "CustomEnhancer with PhotoMaker.json").read_text(encoding="utf-8"))
+    workflow = json.loads((WORKFLOWS / "CustomEnhancer with PhotoMaker.app.json").read_text(encoding="utf-8"))
     frontend = Frontend(browser, server.url)
     frontend.ask("async graph => { await app.loadGraphData(graph) }", workflow)
     frontend.page.mouse.click(*frontend.spot("ResInversion"))
