@@ -113,6 +113,7 @@ def wait(server: str, prompt_id: str, seconds: float = 1.0) -> dict:
 
 def fetch(server: str, outputs: dict, folder: Path, prefix: str = "") -> list[Path]:
     """Write the pictures that a job saved into a folder, their names after the prefix. Previews stay on the server."""
+    folder.mkdir(parents=True, exist_ok=True)
     pictures = [picture for output in outputs.values() for picture in output.get("images", [])]
     paths = []
     for picture in pictures:
@@ -160,7 +161,6 @@ def run_jobs(arguments: argparse.Namespace, run) -> bool:
         set_input(prompt, title, name, read_value(value))
     for title, name, file in map(read_setting, arguments.upload):
         set_input(prompt, title, name, upload(server, Path(file)))
-    arguments.output.mkdir(parents=True, exist_ok=True)
     well = True
     for photo, seed in itertools.product(arguments.photo or [None], arguments.seed or [None]):
         if photo is not None:

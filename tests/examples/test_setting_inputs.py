@@ -110,3 +110,19 @@ def test_other_jobs_messages_are_not_shown(monkeypatch, capsys):
     assert capsys.readouterr().err == ""
     with_messages.show(Socket(progress.replace("PID", "it"), end), "", {}, "it")
     assert "1/2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["workflows/CustomEnhancer with InstantID.json"], "InstantID.json is for the browser"),
+        (["workflows/api/customenhancer_instantid.json", "--set", "Prompt=a man"], "is not TITLE.INPUT=VALUE"),
+        (["workflows/api/customenhancer_instantid.json", "--photo", "absent.jpg"], "No such file.*absent.jpg"),
+        (["workflows/api/customenhancer_instantid.json", "--server", "http://127.0.0.1:9"], "refused"),
+    ],
+)
+def test_what_cannot_be_run_is_said_in_one_line(example, monkeypatch, tmp_path, arguments, says):
+    monkeypatch.setattr("sys.argv", ["run_workflow.py", str(CHECKOUT / arguments[0]), *arguments[1:]])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match=says):
+        example.main()
