@@ -13,6 +13,7 @@ from helpers.paths import CHECKOUT
 TITLES = {
     "Reference person": ["image"],
     "Prompt": ["text"],
+    "Prompt with the person": ["text"],
     "Negative prompt": ["text"],
     "Seed of the scene": ["noise_seed"],
     "Scene or identity": ["balance"],
@@ -80,14 +81,15 @@ def roles(prompt):
     persons = persons or sources(prompt, "CE_FaceSwap", "reference")
     (pivot_flow,) = sources(prompt, "CE_ResInversion", "guider")
     pivot_text = text_of(prompt, pivot_flow, "positive")
+    forward_flows = sources(prompt, "CE_TripleFlowGuider", "forward_flow")
+    forward_texts = {text_of(prompt, flow, "positive") for flow in forward_flows} - {pivot_text}
     if len(persons) == 1:
         found |= {**dict.fromkeys(persons, "Reference person"), pivot_text: "Prompt"}
+        found |= dict.fromkeys(forward_texts, "Prompt with the person")
     elif not persons:
         (picture,) = [node_id for node_id, node in prompt.items() if node["class_type"] == "LoadImage"]
-        found[picture] = "Photograph"
-        targets = [text_of(prompt, flow, "positive") for flow in sources(prompt, "CE_TripleFlowGuider", "forward_flow")]
-        found[pivot_text] = "Source prompt" if targets else "Prompt"
-        found |= dict.fromkeys(targets, "Target prompt")
+        found |= {picture: "Photograph", pivot_text: "Source prompt" if forward_texts else "Prompt"}
+        found |= dict.fromkeys(forward_texts, "Target prompt")
     return found
 
 
