@@ -10,7 +10,7 @@ from pathlib import Path
 
 import folder_paths
 from comfy.cli_args import args
-from comfy_api.latest import io, ui
+from comfy_api.v0_0_2 import io, ui
 from safetensors import SafetensorError
 
 from .recording_files import write_recording
@@ -71,7 +71,8 @@ def _check_prefix(prefix: str, output: str) -> None:
             f"filename_prefix: {prefix!a} holds {', '.join(sorted(map(ascii, unusable)))}, which no file name can have "
             f"here. {remedy}"
         )
-    if not folder_paths.is_within_directory(output, os.path.join(output, prefix)):
+    output = os.path.realpath(output)
+    if not Path(os.path.realpath(os.path.join(output, prefix))).is_relative_to(output):
         raise ValueError(f"filename_prefix: {prefix} leads out of the output folder. {remedy}")
     if os.path.basename(os.path.normpath(prefix)) in ("", os.curdir) or not prefix.strip():
         raise ValueError(f"filename_prefix: {prefix!r} names no file. {remedy}")

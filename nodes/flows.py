@@ -1,6 +1,6 @@
 """Flow nodes: the guider of the pivot and forward flow, and the sampler that adds the backward flow."""
 
-from comfy_api.latest import io
+from comfy_api.v0_0_2 import io
 from comfy_extras.nodes_custom_sampler import DisableNoise, SamplerCustomAdvanced
 
 from ..host.balances import BALANCES, PAPER

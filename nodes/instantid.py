@@ -1,7 +1,7 @@
 """InstantID nodes: load its file, and add a face to a MODEL and its conditionings."""
 
 import folder_paths
-from comfy_api.latest import io
+from comfy_api.v0_0_2 import io
 
 from ..host.checked_node import CheckedNode
 from ..host.checks import check_mask, check_range, missing_file

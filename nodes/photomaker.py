@@ -1,7 +1,7 @@
 """PhotoMaker nodes: load a file, and make a personalised MODEL and both conditionings from it."""
 
 import folder_paths
-from comfy_api.latest import io
+from comfy_api.v0_0_2 import io
 
 from ..host.checked_node import CheckedNode
 from ..host.checks import missing_file

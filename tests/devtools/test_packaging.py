@@ -62,7 +62,7 @@ def test_the_lock_file_satisfies_the_requirements_on_each_system(file, python, p
 
 def test_the_host_reads_the_registrys_metadata():
     found = extract_node_configuration(str(CHECKOUT))
-    assert found.project.name == "customenhancer" and found.project.supported_comfyui_version == ">=0.30.0"
+    assert found.project.name == "customenhancer" and found.project.supported_comfyui_version == ">=0.23.0"
     assert found.tool_comfy.publisher_id and found.project.urls.repository.endswith("ComfyUI-CustomEnhancer")
     assert found.project.supported_os and found.project.supported_accelerators
 

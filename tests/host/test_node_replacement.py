@@ -6,7 +6,7 @@ import inspect
 import nodes as host_nodes  # the host's module: the checkout's root is never on sys.path
 import pytest
 from app.node_replace_manager import NodeReplaceManager
-from comfy_api.latest import ComfyAPI, ComfyExtension, io
+from comfy_api.v0_0_2 import ComfyAPI, ComfyExtension, io
 from helpers.prompts import node
 
 
