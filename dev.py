@@ -34,6 +34,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from devtools.cache import cache, digest, exclusive
+from devtools.checkers import checkers
 from devtools.comfyui import host
 from devtools.environment import environment
 from devtools.frontend import newest_frontend
@@ -97,6 +98,8 @@ def test(models: Path | None, cpu: bool, size: int | None, steps: int | None, mo
         return status
     places = {"COMFYUI_PATH": str(parts["comfyui"]), "CUSTOMENHANCER_CACHE": str(cache())}
     places |= {"CUSTOMENHANCER_FRONTEND": str(newest_frontend())}
+    if found := checkers():
+        places |= {"CUSTOMENHANCER_CHECKERS": str(found)}
     if models:
         cpu = stays_on_cpu(models, cpu, parts["python"])
         chosen = {"MODELS": models, "DEVICE": "cpu" if cpu else "accelerator", "SIZE": size, "STEPS": steps}

@@ -23,21 +23,21 @@ def commands(monkeypatch):
 
 
 def test_uv_installs_the_locked_packages_where_it_is_there(commands, tmp_path):
-    environment.build_environment(tmp_path)
+    environment.build_environment(tmp_path, environment.LOCK)
     made, installed = commands[0]
     assert "-m venv --without-pip" in made and installed.startswith("uv pip install --no-deps")
 
 
 def test_without_uv_it_is_installed_first(commands, tmp_path, monkeypatch):
     monkeypatch.setattr(environment, "find_uv", lambda: None)
-    environment.build_environment(tmp_path)
+    environment.build_environment(tmp_path, environment.LOCK)
     made, bootstrap, installed = commands[0]
     assert "--without-pip" not in made and bootstrap.endswith("uv") and "-m uv pip install" in installed
 
 
 def test_pip_takes_over_where_uv_fails(commands, tmp_path):
     commands[1].append("uv pip install")
-    environment.build_environment(tmp_path)
+    environment.build_environment(tmp_path, environment.LOCK)
     assert commands[0][-1].endswith(f"-m pip install --no-deps -r {environment.LOCK}")
 
 
@@ -45,13 +45,13 @@ def test_no_uv_and_no_venv_says_what_to_install(commands, tmp_path, monkeypatch)
     monkeypatch.setattr(environment, "find_uv", lambda: None)
     commands[1].append("-m venv")
     with pytest.raises(processes.SetupError, match="apt install python3-venv"):
-        environment.build_environment(tmp_path)
+        environment.build_environment(tmp_path, environment.LOCK)
 
 
 def test_a_failing_command_is_named(commands, tmp_path):
     commands[1].append("pip install")
     with pytest.raises(processes.SetupError, match="exit status 1.*pip install"):
-        environment.build_environment(tmp_path)
+        environment.build_environment(tmp_path, environment.LOCK)
 
 
 def test_an_environment_is_for_one_lock_file_and_one_python(monkeypatch, tmp_path):

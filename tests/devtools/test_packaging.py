@@ -9,7 +9,9 @@ from comfy_config.config_parser import extract_node_configuration
 from helpers.paths import CHECKOUT, HOST
 from helpers.published import cloned_files, published_files
 from packaging.requirements import Requirement
+from PIL import Image
 
+PUBLISHED = ("web/", "workflows/", "subgraphs/", "locales/", "examples/", "identity/", "nodes/")
 LOCKED = [Requirement(line) for line in (CHECKOUT / "requirements-dev.lock").read_text().splitlines()]
 
 
@@ -36,8 +38,8 @@ def test_nothing_that_is_for_development_changes_what_users_install(files):
 def test_the_registrys_archive_holds_the_pack_and_nothing_of_its_development():
     files = published_files()
     assert {"__init__.py", "prestartup_script.py", "pyproject.toml", "requirements.txt", "LICENSE"} <= files
-    assert {file for file in cloned_files() if file.startswith(("web/", "workflows/", "identity/", "nodes/"))} <= files
-    assert not {file for file in files if file.startswith((".", "dev", "lab/", "tests/", "requirements-dev"))}
+    assert {file for file in cloned_files() if file.startswith(PUBLISHED)} <= files
+    assert not {file for file in files if file.startswith((".", "dev", "docs/", "lab/", "tests/", "requirements-dev"))}
 
 
 @pytest.mark.parametrize(
@@ -65,6 +67,22 @@ def test_the_host_reads_the_registrys_metadata():
     assert found.project.name == "customenhancer" and found.project.supported_comfyui_version == ">=0.23.0"
     assert found.tool_comfy.publisher_id and found.project.urls.repository.endswith("ComfyUI-CustomEnhancer")
     assert found.project.supported_os and found.project.supported_accelerators
+    assert found.tool_comfy.display_name == "CustomEnhancer"
+
+
+@pytest.mark.parametrize(("entry", "file"), [("Icon", "web/icon.png"), ("Banner", "web/banner.jpg")])
+def test_the_registrys_pictures_are_shipped_in_the_sizes_that_it_asks_for(entry, file):
+    repository = extract_node_configuration(str(CHECKOUT)).project.urls.repository
+    address = f"{repository.replace('github.com', 'raw.githubusercontent.com')}/main/{file}"
+    assert f'\n{entry} = "{address}"\n' in (CHECKOUT / "pyproject.toml").read_text(encoding="utf-8")
+    if not (CHECKOUT / file).is_file():
+        pytest.skip(f"{file} is not drawn yet")
+    assert file in published_files()
+    width, height = Image.open(CHECKOUT / file).size
+    if entry == "Icon":
+        assert width == height <= 400
+    else:
+        assert width / height == pytest.approx(21 / 9, abs=1 / height)
 
 
 def test_an_old_python_is_told_which_one_is_needed(monkeypatch):

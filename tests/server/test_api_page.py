@@ -3,6 +3,7 @@
 import importlib
 import json
 import re
+import runpy
 import time
 import uuid
 from pathlib import Path
@@ -144,7 +145,8 @@ def test_the_pages_program_makes_three_pictures(host, example, tmp_path, monkeyp
     (tmp_path / "workflows" / "api" / workflow).write_text(json.dumps(prompt), encoding="utf-8")
     Image.fromarray(skimage.data.astronaut()).save(tmp_path / "friend.jpg")
     monkeypatch.chdir(tmp_path)
-    exec(program.replace("http://127.0.0.1:8188", host.url), {})
+    (tmp_path / "program.py").write_text(program.replace("http://127.0.0.1:8188", host.url), encoding="utf-8")
+    runpy.run_path("program.py")
     assert len(list((tmp_path / "pictures").iterdir())) == 3
 
 
