@@ -9,4 +9,3 @@ SCHEMAS = {
     schema.node_id: schema
     for schema in (node.define_schema() for node in asyncio.run(CustomEnhancerExtension().get_node_list()))
 }
-LANGUAGES = "en", "zh"

@@ -18,10 +18,9 @@ import shutil
 import folder_paths
 import pytest
 from app.custom_node_manager import CustomNodeManager
-from helpers.paths import CHECKOUT
-from helpers.schemas import LANGUAGES, SCHEMAS
+from helpers.locales import LANGUAGES, LOCALES, main_words, node_words
+from helpers.schemas import SCHEMAS
 
-LOCALES = CHECKOUT / "locales"
 # Names that Chinese users of ComfyUI read in Latin letters, in ComfyUI's own Chinese as well.
 LATIN_NAMES = {"CLIP", "CFG", "ControlNet", "InstantID", "Latent", "PhotoMaker", "Sigmas", "VAE"}
 
@@ -47,11 +46,6 @@ def written(name: str, words: dict) -> dict:
     return json.loads(file.read_text(encoding="utf-8"))
 
 
-def words_of(language: str) -> dict:
-    """All nodes' words in a language, as the file has them."""
-    return json.loads((LOCALES / language / "nodeDefs.json").read_text(encoding="utf-8"))
-
-
 def flat(words: dict, path: tuple = ()) -> dict[tuple, str]:
     """Every text by the keys that lead to it."""
     texts = {}
@@ -62,8 +56,8 @@ def flat(words: dict, path: tuple = ()) -> dict[tuple, str]:
 
 def pairs(node_id: str) -> list[tuple[tuple, str, str]]:
     """Each text of a node: where it stands, in English, in Chinese."""
-    translated = flat(words_of("zh")[node_id])
-    return [(path, text, translated[path]) for path, text in flat(words_of("en")[node_id]).items()]
+    translated = flat(node_words("zh")[node_id])
+    return [(path, text, translated[path]) for path, text in flat(node_words("en")[node_id]).items()]
 
 
 def code_in(text: str) -> set[str]:
@@ -93,11 +87,10 @@ def test_the_english_files_are_the_schemas_words():
 def test_every_text_is_there_in_both_languages_and_none_is_left_over(measured):
     wanted = flat({name: english(schema) for name, schema in SCHEMAS.items()})
     for language in LANGUAGES:
-        assert {path for path, text in flat(words_of(language)).items() if text} == set(wanted)
-        main = json.loads((LOCALES / language / "main.json").read_text(encoding="utf-8"))
-        assert set(main) == {"nodeCategories"} and set(main["nodeCategories"]) == categories()
+        assert {path for path, text in flat(node_words(language)).items() if text} == set(wanted)
+        assert set(flat(main_words(language))) == {("nodeCategories", level) for level in categories()}
     ends = {kind: {path[:3] for path in wanted if path[1] == kind} for kind in ("inputs", "outputs")}
-    there = [{path[:3] for path, text in flat(words_of(language)).items() if text} for language in LANGUAGES]
+    there = [{path[:3] for path, text in flat(node_words(language)).items() if text} for language in LANGUAGES]
     done = sum(all(end in found for found in there) for kind in ends.values() for end in kind)
     assert done == sum(len(schema.inputs) + len(schema.outputs) for schema in SCHEMAS.values())
     measured(
@@ -130,7 +123,7 @@ def test_numbers_and_identifiers_are_the_same(node_id):
 
 @pytest.mark.parametrize("node_id", SCHEMAS)
 def test_the_tooltip_names_each_choice_that_the_english_names(node_id):
-    translated = words_of("zh")[node_id]["inputs"]
+    translated = node_words("zh")[node_id]["inputs"]
     for entry in SCHEMAS[node_id].inputs:
         for option in getattr(entry, "options", None) or ():
             named = re.search(rf"\b{re.escape(option)}\b", entry.tooltip)
@@ -139,7 +132,7 @@ def test_the_tooltip_names_each_choice_that_the_english_names(node_id):
 
 @pytest.mark.parametrize("node_id", SCHEMAS)
 def test_nodes_are_called_by_their_chinese_names(node_id):
-    names = {schema.display_name: words_of("zh")[other]["display_name"] for other, schema in SCHEMAS.items()}
+    names = {schema.display_name: node_words("zh")[other]["display_name"] for other, schema in SCHEMAS.items()}
     assert len(set(names.values())) == len(names)
     for path, text, translated in pairs(node_id):
         for name, chinese in names.items():
@@ -149,7 +142,7 @@ def test_nodes_are_called_by_their_chinese_names(node_id):
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_frontend_shows_the_words_as_they_stand(language):
     """It reads names and descriptions as message patterns, in which these characters mean something."""
-    for path, text in flat(words_of(language)).items():
+    for path, text in flat(node_words(language)).items():
         assert path[-1] == "tooltip" or not re.search(r"[{}@|]", text), path
 
 
@@ -159,5 +152,4 @@ def test_comfyui_hands_out_what_stands_in_the_files(tmp_path, monkeypatch):
     translations = CustomNodeManager().build_translations()
     assert set(translations) == set(LANGUAGES)
     for language, found in translations.items():
-        main = json.loads((LOCALES / language / "main.json").read_text(encoding="utf-8"))
-        assert found == {**main, "nodeDefs": words_of(language)}
+        assert found == {**main_words(language), "nodeDefs": node_words(language)}
