@@ -96,7 +96,7 @@ def test_a_person_loads_the_template_and_runs_it(browser, server, name):
         frontend.upload(title, "astronaut.png", astronaut())
     frontend.enter("Picture size", "width", SIZE)
     frontend.enter("Picture size", "height", SIZE)
-    frontend.enter("DDIM schedule, 50 steps", "steps", STEPS)
+    frontend.enter("Schedule", "steps", STEPS)
     for title in titles_with(prompt, "start_step"):
         frontend.enter(title, "start_step", START_STEP)
     frontend.wait_until("() => !app.graph.nodes.some(node => node.has_errors)")

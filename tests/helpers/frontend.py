@@ -35,13 +35,15 @@ def launch(chromium: str) -> Iterator[Browser]:
 class Frontend:
     """The frontend at `url` in a page of its own. `complaints`: what the console said was wrong, with its address.
 
-    first_visit: open it as for a person who has never been there, and is welcomed.
+    first_visit: open it as for a person who has never been there, and is welcomed. nodes_2: with Nodes 2.0 switched on,
+    the frontend's newer renderer, which draws nodes as HTML.
     """
 
-    def __init__(self, browser: Browser, url: str, *, first_visit: bool = False):
+    def __init__(self, browser: Browser, url: str, *, first_visit: bool = False, nodes_2: bool = False):
         self.page: Page = browser.new_page(viewport={"width": 1920, "height": 1080})
         self.page.set_default_timeout(TIMEOUT)
-        self.page.request.post(f"{url}/settings/Comfy.TutorialCompleted", data=json.dumps(not first_visit))
+        for setting, value in (("Comfy.TutorialCompleted", not first_visit), ("Comfy.VueNodes.Enabled", nodes_2)):
+            self.page.request.post(f"{url}/settings/{setting}", data=json.dumps(value))
         self.complaints: list[str] = []
         self.page.on("console", self._on_console)
         self.page.on("pageerror", lambda error: self.complaints.append(f"uncaught: {error}"))
@@ -83,6 +85,25 @@ class Frontend:
             self.page.mouse.wheel(0, 2000)
             self.page.wait_for_timeout(500)
         card.scroll_into_view_if_needed()
+
+    def load_graph(self, workflow: dict) -> None:
+        """Open a workflow as a graph, whole on the screen, even one that would open as an app."""
+        extra = {name: value for name, value in workflow["extra"].items() if name != "linearMode"}
+        self.ask("async graph => { await app.loadGraphData(graph) }", {**workflow, "extra": extra})
+        self.show_all(3600, 1900)
+
+    def boxes(self) -> dict[int, tuple[float, float, float, float]]:
+        """Left, top, width and height of each node as it is drawn, title bar included, on the canvas; by its id."""
+        found = self.ask(
+            """() => Object.fromEntries(app.graph.nodes.map(node => {
+                const drawn = document.querySelector(`[data-node-id="${node.id}"]`)?.getBoundingClientRect();
+                const [left, top] = [node.pos[0], node.pos[1] - 30];
+                if (!drawn) return [node.id, [left, top, node.size[0], node.size[1] + 30]];
+                const scale = app.canvas.ds.scale;
+                return [node.id, [left, top, drawn.width / scale, drawn.height / scale]];
+            }))"""
+        )
+        return {int(node): tuple(box) for node, box in found.items()}
 
     def prompt(self) -> dict:
         """The graph in API format, as the frontend exports it."""
