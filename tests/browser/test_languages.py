@@ -13,7 +13,7 @@ from helpers.paths import CHECKOUT
 from helpers.workflow_files import api_twin
 from PIL import Image
 
-WORKFLOW = CHECKOUT / "workflows" / "CustomEnhancer with PhotoMaker V2.json"
+(WORKFLOW,) = (CHECKOUT / "workflows").glob("CustomEnhancer with PhotoMaker V2*.json")
 PICTURES = CHECKOUT / "output" / "browser"
 SIZE, STEPS = 256, 4  # small enough for a busy CPU
 OURS = """() => app.graph.nodes.filter(node => node.type.startsWith("CE_")).map(node => ({
@@ -38,11 +38,13 @@ def browser():
 
 
 def as_placed_by_hand() -> dict:
-    """The workflow with the stand-in models, and its nodes of ours without the English titles that it gives them."""
+    """The workflow with the stand-in models, and without the English titles and labels that it gives to our nodes."""
     workflow = json.loads(WORKFLOW.read_text(encoding="utf-8"))
     for node in workflow["nodes"]:
         if node["type"].startswith("CE_"):
             node.pop("title", None)
+            for entry in node["inputs"]:
+                entry.pop("label", None)
         values = node.get("widgets_values") or []
         node["widgets_values"] = [STAND_INS.get(str(value), value) for value in values]
     return workflow
