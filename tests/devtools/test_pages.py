@@ -18,7 +18,14 @@ from helpers.published import cloned_files, published_files
 import dev
 
 README = CHECKOUT / "README.md"
-PAGES = [README, CHECKOUT / "SECURITY.md", CHECKOUT / "CONTRIBUTING.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
+CHINESE_README = CHECKOUT / "README.zh.md"
+PAGES = [
+    README,
+    CHINESE_README,
+    CHECKOUT / "SECURITY.md",
+    CHECKOUT / "CONTRIBUTING.md",
+    *sorted((CHECKOUT / "docs").glob("*.md")),
+]
 RESULTS = CHECKOUT / "lab" / "benchmarks" / "results"
 # With `sh` all lines of a block are commands; the others hold none.
 LANGUAGES = {"sh", "bash", "text", "python", "json"}
@@ -280,3 +287,26 @@ def test_the_page_of_performance_tells_the_benchmark():
         counts = [rows[method][name] for name in ("guider_calls", "forwards", "backwards")]
         numbers = [f"{rows[method][name]:.3g}" for name in ("ratio", "max_error")]
         assert told == [*map(str, counts), *numbers], method
+
+
+def test_the_chinese_readme_says_what_the_english_says():
+    """As far as can be told without reading: headings, points, tables, links, pictures, commands, code and numbers."""
+    english, chinese = read(README), read(CHINESE_README)
+    for part in ("#+ ", "- ", r"\| ", r"\d\. "):
+        pattern = rf"^{part}"
+        counts = [len(re.findall(pattern, page, re.MULTILINE)) for page in (english, chinese)]
+        assert counts[0] == counts[1], f"lines that begin with {part!r}"
+    assert [words(line) for line in commands(README)] == [words(line) for line in commands(CHINESE_README)]
+    assert pictures(README) == pictures(CHINESE_README)
+    for pattern in (r"\]\(([^)\s]+)\)", r"`([^`\n]+)`", r"\d+(?:\.\d+)*"):
+        found = [set(re.findall(pattern, page)) - {"README.md", "README.zh.md"} for page in (english, chinese)]
+        assert found[0] == found[1]
+
+
+def test_the_chinese_readme_is_chinese_and_links_to_the_english():
+    assert "[English](README.md)" in read(CHINESE_README).split("\n## ")[0]
+    text = re.sub(r"`[^`\n]*`|“[^”]*”|\*\*[^*]*\*\*|\([^)\n]*\)|<img [^>]*>", "", prose(CHINESE_README))
+    assert not re.findall(r"(?:[a-z]{2,} ){3}", text)
+    # Markdown would not end an emphasis between a full-width stop and a Chinese character.
+    for emphasised in re.findall(r"\*\*([^*\n]+)\*\*", read(CHINESE_README)):
+        assert emphasised[0].isalnum() and emphasised[-1].isalnum(), emphasised
