@@ -3,97 +3,27 @@
 import asyncio
 import json
 import re
-import shlex
 from pathlib import Path
-from urllib.parse import unquote
 
 import pytest
 from comfy_config.config_parser import extract_node_configuration
 from customenhancer.host.balances import BALANCES
 from customenhancer.identity.known_files import ALL
 from customenhancer.nodes import CustomEnhancerExtension
+from helpers.pages import SHELL, anchors, blocks, commands, links, pictures, prose, read, resolve, table, words
 from helpers.paths import CHECKOUT, HOST
 from helpers.published import cloned_files, published_files
 
 import dev
 
 README = CHECKOUT / "README.md"
-CHINESE_README = CHECKOUT / "README.zh.md"
-PAGES = [
-    README,
-    CHINESE_README,
-    CHECKOUT / "SECURITY.md",
-    CHECKOUT / "CONTRIBUTING.md",
-    *sorted((CHECKOUT / "docs").glob("*.md")),
-]
+PAGES = [README, *(CHECKOUT / name for name in ("README.zh.md", "SECURITY.md", "CONTRIBUTING.md"))]
+PAGES += sorted((CHECKOUT / "docs").glob("*.md"))
 RESULTS = CHECKOUT / "lab" / "benchmarks" / "results"
-# With `sh` all lines of a block are commands; the others hold none.
-LANGUAGES = {"sh", "bash", "text", "python", "json"}
-SHELL = {"sh", "bash"}
+LANGUAGES = {*SHELL, "text", "python", "json"}  # of blocks of code
 PROJECT = extract_node_configuration(str(CHECKOUT)).project
 
 for_each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-
-
-def read(page: Path) -> str:
-    return page.read_text(encoding="utf-8")
-
-
-def blocks(page: Path) -> list[tuple[str, str]]:
-    """Language and content of each fenced block."""
-    return re.findall(r"^ *```(\w*)\n(.*?)^ *```$", read(page), re.DOTALL | re.MULTILINE)
-
-
-def prose(page: Path) -> str:
-    """The page without its fenced blocks."""
-    return re.sub(r"^ *```\w*\n.*?^ *```$", "", read(page), flags=re.DOTALL | re.MULTILINE)
-
-
-def table(page: Path, heading: str) -> list[list[str]]:
-    """The cells of each row of the first table below a heading, its head left out."""
-    section = read(page).split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    rows = re.search(r"(?:^\|.*\|\n)+", section, re.MULTILINE)[0].splitlines()[2:]
-    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
-
-
-def anchors(page: Path) -> set[str]:
-    """The anchors that a forge makes of the page's headings."""
-    headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-def links(page: Path) -> list[str]:
-    """The targets of all links and pictures that are not addresses on the web."""
-    text = re.sub(r"`[^`\n]*`", "", prose(page))
-    found = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'\bsrc="([^"]+)"', text)
-    return [target for target in found if not re.match(r"https?://|mailto:", target)]
-
-
-def resolve(page: Path, target: str) -> Path:
-    """The file or folder that a link on a page leads to."""
-    path = unquote(target.partition("#")[0])
-    return (page.parent / path).resolve() if path else page
-
-
-def pictures(page: Path) -> list[str]:
-    """The sources of the page's pictures, in their order."""
-    return [unquote(max(pair)) for pair in re.findall(r'!\[[^\]]*\]\(([^)\s]+)\)|<img src="([^"]+)"', read(page))]
-
-
-def commands(page: Path) -> list[str]:
-    """Every line of a shell block, and what else of the page's code runs dev.py."""
-    lines = [line for language, block in blocks(page) if language in SHELL for line in block.splitlines()]
-    lines += re.findall(r"^ {4}(\S.*\bdev\.py .*)$", prose(page), re.MULTILINE)
-    lines += re.findall(r"`([^`\n]*\bdev\.py [^`\n]*)`", prose(page))
-    return [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
-
-
-def words(command: str) -> list[str]:
-    """A command line's words, without settings of the environment before it and comments behind."""
-    found = shlex.split(command, comments=True)
-    while found and re.match(r"[A-Z_]+=", found[0]):
-        del found[0]
-    return found
 
 
 def every_command() -> list:
@@ -262,6 +192,9 @@ def test_the_page_of_settings_tells_the_balances():
     rows = table(CHECKOUT / "docs" / "settings.md", "Scene or Identity")
     told = {name: (float(share.split("%")[0]), int(step)) for name, share, step in rows}
     assert told == {name: (100 * balance.start, balance.start_step(50)) for name, balance in BALANCES.items()}
+    text = " ".join(read(CHECKOUT / "docs" / "settings.md").split())
+    for name, balance in BALANCES.items():
+        assert re.search(rf"\*{name}\*,?(?: is)? {balance.start_step(15)}\b", text), name
 
 
 def test_the_page_of_settings_tells_the_pocket_worlds_curves():
@@ -289,24 +222,19 @@ def test_the_page_of_performance_tells_the_benchmark():
         assert told == [*map(str, counts), *numbers], method
 
 
-def test_the_chinese_readme_says_what_the_english_says():
-    """As far as can be told without reading: headings, points, tables, links, pictures, commands, code and numbers."""
-    english, chinese = read(README), read(CHINESE_README)
-    for part in ("#+ ", "- ", r"\| ", r"\d\. "):
-        pattern = rf"^{part}"
-        counts = [len(re.findall(pattern, page, re.MULTILINE)) for page in (english, chinese)]
-        assert counts[0] == counts[1], f"lines that begin with {part!r}"
-    assert [words(line) for line in commands(README)] == [words(line) for line in commands(CHINESE_README)]
-    assert pictures(README) == pictures(CHINESE_README)
-    for pattern in (r"\]\(([^)\s]+)\)", r"`([^`\n]+)`", r"\d+(?:\.\d+)*"):
-        found = [set(re.findall(pattern, page)) - {"README.md", "README.zh.md"} for page in (english, chinese)]
-        assert found[0] == found[1]
+def test_the_page_of_performance_tells_what_stands_beside_the_benchmarks_table():
+    found, text = json.loads(read(RESULTS / "inversion-pocket-cpu.json")), read(CHECKOUT / "docs" / "performance.md")
+    (inversion,) = (one["ratio"] for one in found["res_inversion_over_ddim"] if one["cfg"] == 5)
+    assert f"takes {inversion:.3g} times as long as DDIM inversion" in text
+    assert f"as long as the stock euler: {found['bimd_over_euler']['ratio']:.3g} times" in text
+    assert f"10 a call were {found['batched_recording']['speed_up']['10']:.2g} times as fast" in text
 
 
-def test_the_chinese_readme_is_chinese_and_links_to_the_english():
-    assert "[English](README.md)" in read(CHINESE_README).split("\n## ")[0]
-    text = re.sub(r"`[^`\n]*`|“[^”]*”|\*\*[^*]*\*\*|\([^)\n]*\)|<img [^>]*>", "", prose(CHINESE_README))
-    assert not re.findall(r"(?:[a-z]{2,} ){3}", text)
-    # Markdown would not end an emphasis between a full-width stop and a Chinese character.
-    for emphasised in re.findall(r"\*\*([^*\n]+)\*\*", read(CHINESE_README)):
-        assert emphasised[0].isalnum() and emphasised[-1].isalnum(), emphasised
+def test_the_pages_tell_the_rehearsal():
+    result = read(CHECKOUT / "lab" / "rehearsal" / "results" / "cpu-fp16-128px-2-steps.md")
+    peaks = re.search(r"^\| peak memory, GiB, all \| (.*)$", result, re.MULTILINE)[1]
+    told = re.findall(r"(\d+\.\d)(?: GiB)?\s+with", read(CHECKOUT / "docs" / "performance.md"))
+    assert told == re.findall(r"(\d+\.\d) \(", peaks)[1:]
+    errors = re.findall(r"^\| the same, computing in \w+ \| (\S+) ", result, re.MULTILINE)
+    assert len(errors) == 3
+    assert f"off by at most {max(errors, key=float)} of a latent unit" in read(CHECKOUT / "docs" / "method.md")
