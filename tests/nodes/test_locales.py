@@ -30,7 +30,9 @@ def english(schema) -> dict:
     return {
         "display_name": schema.display_name,
         "description": schema.description,
-        "inputs": {entry.id: {"name": entry.id, "tooltip": entry.tooltip} for entry in schema.inputs},
+        "inputs": {
+            entry.id: {"name": entry.display_name or entry.id, "tooltip": entry.tooltip} for entry in schema.inputs
+        },
         "outputs": {
             str(index): {"name": output.display_name, "tooltip": output.tooltip}
             for index, output in enumerate(schema.outputs)
