@@ -36,6 +36,7 @@ from pathlib import Path
 from devtools.cache import cache, digest, exclusive
 from devtools.comfyui import host
 from devtools.environment import environment
+from devtools.frontend import newest_frontend
 from devtools.models import LAB, SUPPORT_PACK, pocket_world, standins
 from devtools.processes import CHECKOUT, SetupError, run, say
 from devtools.server import Server, accelerator
@@ -95,6 +96,7 @@ def test(models: Path | None, cpu: bool, size: int | None, steps: int | None, mo
     if status := run(parts["python"], "-m", "ruff", "check", "."):
         return status
     places = {"COMFYUI_PATH": str(parts["comfyui"]), "CUSTOMENHANCER_CACHE": str(cache())}
+    places |= {"CUSTOMENHANCER_FRONTEND": str(newest_frontend())}
     if models:
         cpu = stays_on_cpu(models, cpu, parts["python"])
         chosen = {"MODELS": models, "DEVICE": "cpu" if cpu else "accelerator", "SIZE": size, "STEPS": steps}

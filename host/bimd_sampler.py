@@ -18,15 +18,24 @@ class BiMDSampler(SamplerFunction):
 
     residual_noise: a ModelRecording. backward_scale: b of the paper's eq. 4. backward_mask: MASK (M, H, W), where the
     backward flow acts. backward_curve: CURVE, what backward_scale is multiplied by from the first step to the last.
+    source: the input, or inputs, that the guider comes from, for messages.
     """
 
-    def __init__(self, residual_noise, backward_scale: float, backward_mask=None, backward_curve=None):
+    def __init__(
+        self,
+        residual_noise,
+        backward_scale: float,
+        backward_mask=None,
+        backward_curve=None,
+        source: str = "guider",
+    ):
         super().__init__(self._sample)
         check_mask("backward_mask", backward_mask, FLOW)
         self.residual_noise = residual_noise
         self.backward_scale = backward_scale
         self.backward_mask = backward_mask
         self.backward_curve = read_curve("backward_curve", backward_curve)
+        self.source = source
 
     def scales(self) -> list[float]:
         """b at each step, counted from the noisiest, before the mask."""
@@ -67,7 +76,7 @@ class BiMDSampler(SamplerFunction):
                 denoise_mask=None if entered.denoise_mask is None else mask_at,
                 device=entered.noise.device,
             )
-        check_samples(samples)
+        check_samples(samples, self.source)
         model_sampling = entered.model.inner_model.model_sampling
         return None, model_sampling.inverse_noise_scaling(recording.sigmas[0], samples)
 

@@ -21,20 +21,13 @@ def check_finite(predicted: torch.Tensor, source: str = "guider") -> None:
     raise ValueError(f"{source}: {fault}. {NON_FINITE_REMEDY}")
 
 
-class NonFiniteSamplesError(ValueError):
-    """Sampling in a GUIDER has come to NaN or Inf. name: the input, or inputs, that its guiders came by."""
-
-    def __init__(self, name: str):
-        super().__init__(
-            f"{name}: sampling came to NaN or Inf. {NON_FINITE_REMEDY} A forward_scale, backward_scale or curve much "
+def check_samples(samples: torch.Tensor, source: str) -> None:
+    """Raise ValueError if what a sampler returns, of any shape, holds NaN or Inf. source: as of `sampled`."""
+    if not torch.isfinite(samples).all():
+        raise ValueError(
+            f"{source}: sampling came to NaN or Inf. {NON_FINITE_REMEDY} A forward_scale, backward_scale or curve much "
             "above 1 does it as well."
         )
-
-
-def check_samples(samples: torch.Tensor) -> None:
-    """Raise NonFiniteSamplesError if what a sampler returns, of any shape, holds NaN or Inf."""
-    if not torch.isfinite(samples).all():
-        raise NonFiniteSamplesError("guider")
 
 
 # What code raises that met something which it did not expect. Memory errors and interrupts are the host's to handle.
@@ -42,20 +35,18 @@ UNEXPECTED = (ArithmeticError, AssertionError, AttributeError, LookupError, Runt
 
 
 @contextmanager
-def sampled(name: str) -> Iterator[None]:
-    """While guiders that came by the input `name` are sampled: an error of the sampling comes by that name.
+def sampled(source: str) -> Iterator[None]:
+    """While guiders are sampled: raises RuntimeError, by the name of the input they came from, if that fails.
 
-    Raises NonFiniteSamplesError, or RuntimeError where it fails: their models, conditioning and patches are others'
-    code, and what that raises says nothing of the graph.
+    source: that input, or both if there are two. Their models, conditioning and patches are others' code: what it
+    raises says nothing of the graph.
     """
     try:
         yield
-    except NonFiniteSamplesError as error:
-        raise NonFiniteSamplesError(name) from error
     except UNEXPECTED as error:
         if comfy.model_management.is_oom(error):
             raise
         raise RuntimeError(
-            f"{name}: sampling failed inside ({type(error).__name__}: {error}). If it fails in SamplerCustomAdvanced "
+            f"{source}: sampling failed inside ({type(error).__name__}: {error}). If it fails in SamplerCustomAdvanced "
             "too, its model, conditioning and patches do not fit together."
         ) from error

@@ -19,15 +19,15 @@ from .wiring import check_wiring
 FLOW = "the forward flow"
 
 
-def copy_flow(flow, kept_weights: KeptWeights):
+def copy_flow(flow, kept_weights: KeptWeights, source: str):
     """Copy a GUIDER, so that the state of a sampling, in the guider and in its conditioning, is the copy's own.
 
     One guider may be wired into both flows, and two guiders may share hooks and ControlNets. kept_weights: what this
-    sampling keeps, for guiders of two flows among the flows, too.
+    sampling keeps, source: what its messages name; for guiders of two flows among the flows, too.
     """
     copied = copy.copy(flow)
     if isinstance(flow, TripleFlowGuider):
-        copied.kept_weights = kept_weights
+        copied.kept_weights, copied.source = kept_weights, source
     elif hasattr(flow, "original_conds"):
         copied.original_conds = copy_conds(flow.original_conds)
     return copied
@@ -40,10 +40,11 @@ class TripleFlowGuider:
     forward_scale: 1 is the paper's method. Where it is 0 throughout, only the pivot flow is entered.
     forward_mask: MASK (M, H, W), where the forward flow acts. forward_curve: CURVE, what forward_scale is multiplied by
     from the first step to the last. warnings: what to tell the user of how the flows are wired.
-    kept_weights: as a flow of another such guider, what that one keeps.
+    kept_weights: as a flow of another such guider, what that one keeps. source: the input, or inputs, that it comes
+    from where it samples, for messages.
     """
 
-    kept_weights = None
+    kept_weights, source = None, "guider"
 
     def __init__(
         self, pivot_flow, forward_flow, start_step: int, forward_scale: float, forward_mask=None, forward_curve=None
@@ -90,7 +91,8 @@ class TripleFlowGuider:
         scales = self.scales(steps)
         mask = region_mask("forward_mask", self.forward_mask, FLOW, noise)
         kept_weights = self.kept_weights or KeptWeights()
-        pivot_flow, forward_flow = (copy_flow(flow, kept_weights) for flow in (self.pivot_flow, self.forward_flow))
+        flows = self.pivot_flow, self.forward_flow
+        pivot_flow, forward_flow = (copy_flow(flow, kept_weights, self.source) for flow in flows)
 
         def sample_pivot_flow(pivot: EnteredGuider):
             return None, replace(pivot, model=TripleFlowModel(pivot, None, scales)).sample(sampler)
@@ -122,7 +124,7 @@ class TripleFlowGuider:
             noise, latent_image, SamplerFunction(run), sigmas, denoise_mask, callback, disable_pbar, seed
         )
         if not samples.is_nested:
-            check_samples(samples)
+            check_samples(samples, self.source)
         return samples
 
     def _warn_that_forward_never_acts(self, steps: int) -> None:

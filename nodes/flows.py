@@ -166,9 +166,10 @@ class TripleFlowSampleNode(CheckedNode):
         backward_curve=None,
     ):
         guider = TripleFlowGuider(pivot_flow, forward_flow, start_step, forward_scale, forward_mask, forward_curve)
-        sampler = flow_watcher(BiMDSampler(residual_noise, backward_scale, backward_mask, backward_curve))
+        guider.source = source = "pivot_flow and forward_flow"
+        sampler = flow_watcher(BiMDSampler(residual_noise, backward_scale, backward_mask, backward_curve, source))
         noise, sigmas = DisableNoise.execute().result[0], residual_noise.sigmas.flip(0).cpu()
-        with sampled("pivot_flow and forward_flow"):
+        with sampled(source):
             latent = SamplerCustomAdvanced.execute(noise, guider, sampler, sigmas, latent_image).result[0]
         estimates, flow_norms = sampler.result
         trajectory = guider.model_patcher.model.process_latent_out(estimates)

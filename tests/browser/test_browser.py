@@ -1,13 +1,11 @@
 """The shipped workflows in the real frontend: found, loaded, filled in and run as a person does."""
 
-import io
 import json
-import os
 
 import pytest
-import skimage.data
 from demo import STAND_INS
-from helpers.frontend import Frontend, find_chromium, launch
+from helpers.frontend import Frontend
+from helpers.images import astronaut_png
 from helpers.paths import CHECKOUT
 from helpers.workflow_files import api_twin
 from PIL import Image
@@ -18,33 +16,6 @@ NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
 PICTURES = CHECKOUT / "output" / "browser"
 # Small enough for a busy CPU.
 SIZE, STEPS, START_STEP = 256, 4, 2
-
-
-@pytest.fixture(scope="module")
-def browser():
-    chromium = find_chromium()
-    if chromium is None:
-        message = "there is no Chromium or Chrome on PATH; Debian and Ubuntu have one: apt install chromium"
-        give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        give_up(message)
-    with launch(chromium) as browser:
-        yield browser
-
-
-def own_complaints(frontend: Frontend) -> list[str]:
-    """The console's complaints that this pack may have a part in.
-
-    The frontend asks for a help page in the person's language before the one there is; that is no fault.
-    """
-    suspects = [text for text in frontend.complaints if "CustomEnhancer" in text or "CE_" in text or "uncaught" in text]
-    return [text for text in suspects if not text.endswith("/en.md)")]
-
-
-def astronaut() -> bytes:
-    """A photograph of a person, as a PNG file."""
-    file = io.BytesIO()
-    Image.fromarray(skimage.data.astronaut()).save(file, "PNG")
-    return file.getvalue()
 
 
 def close_welcome(frontend: Frontend) -> None:
@@ -81,6 +52,7 @@ def test_a_person_loads_the_template_and_runs_it(browser, server, name):
     workflow = WORKFLOWS / f"{name}.json"
     with Image.open(workflow.with_suffix(".jpg")) as picture:
         assert frontend.load_template(PACK, name) == picture.size
+    frontend.show_graph()
     assert not frontend.unknown_nodes()
     prompt = json.loads(api_twin(workflow).read_text(encoding="utf-8"))
     assert frontend.prompt() == prompt
@@ -93,7 +65,7 @@ def test_a_person_loads_the_template_and_runs_it(browser, server, name):
     for choice in choices(prompt):
         frontend.choose(*choice)
     for title in loaded_pictures:
-        frontend.upload(title, "astronaut.png", astronaut())
+        frontend.upload(title, "astronaut.png", astronaut_png())
     frontend.enter("Picture size", "width", SIZE)
     frontend.enter("Picture size", "height", SIZE)
     frontend.enter("Schedule", "steps", STEPS)
@@ -107,12 +79,12 @@ def test_a_person_loads_the_template_and_runs_it(browser, server, name):
     assert not frontend.red_nodes()
     frontend.show_all(3600, 1900)
     frontend.page.screenshot(path=PICTURES / f"{workflow.stem}.png")
-    assert not own_complaints(frontend)
+    assert not frontend.own_complaints()
     frontend.page.close()
 
 
 def test_node_help_opens_beside_the_graph(browser, server):
-    workflow = json.loads((WORKFLOWS / "CustomEnhancer with PhotoMaker.json").read_text(encoding="utf-8"))
+    workflow = json.loads((WORKFLOWS / "CustomEnhancer with PhotoMaker.app.json").read_text(encoding="utf-8"))
     frontend = Frontend(browser, server.url)
     frontend.ask("async graph => { await app.loadGraphData(graph) }", workflow)
     frontend.page.mouse.click(*frontend.spot("ResInversion"))
@@ -120,4 +92,4 @@ def test_node_help_opens_beside_the_graph(browser, server):
     frontend.page.get_by_text("Inverts a picture so that").wait_for()
     frontend.page.get_by_text("Paper: section III-B, eq. 3").wait_for()
     frontend.page.screenshot(path=PICTURES / "node_help.png")
-    assert not own_complaints(frontend)
+    assert not frontend.own_complaints()

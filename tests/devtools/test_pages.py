@@ -69,6 +69,12 @@ def test_every_command_is_one_that_there_is(command, parse_dev):
             if folder:  # the rest of the line is for a command line of the lab
                 parsers = "".join(map(read, sorted((CHECKOUT / "lab" / folder).glob("*.py"))))
                 assert all(f'"{word}"' in parsers for word in given[-1] if word.startswith("--")), command
+        case ["python3" | "python", script, *arguments]:
+            source = read(CHECKOUT / script)
+            assert all(f'"{word}"' in source for word in arguments if word.startswith("--"))
+            assert all((CHECKOUT / word).is_file() for word in arguments if word.startswith("workflows/"))
+        case ["comfy", "run", "--workflow", workflow, *_]:
+            assert (CHECKOUT / workflow).is_file()
         case ["git", "clone", "--depth", "1", address]:
             assert address == PROJECT.urls.repository
         case ["comfy", "node", "install", name]:
@@ -84,9 +90,9 @@ def test_every_command_is_one_that_there_is(command, parse_dev):
 
 
 @for_each_page
-def test_flags_of_comfyui_are_known_to_it(page):
-    ours = read(CHECKOUT / "dev.py") + "".join(map(read, sorted((CHECKOUT / "lab").rglob("__main__.py"))))
-    known = read(HOST / "comfy" / "cli_args.py") + ours + '"--depth"'
+def test_every_flag_is_one_that_there_is(page):
+    ours = [CHECKOUT / "dev.py", *(CHECKOUT / "lab").rglob("__main__.py"), *(CHECKOUT / "examples").glob("*.py")]
+    known = "".join(map(read, [*ours, HOST / "comfy" / "cli_args.py"])) + '"--wait"'  # comfy-cli's
     for flag in re.findall(r"`(--[a-z][a-z0-9-]*)[^`]*`", prose(page)):
         assert f'"{flag}"' in known, flag
 

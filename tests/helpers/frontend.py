@@ -3,13 +3,14 @@
 Only where things are on the canvas, and what the frontend thinks of them, is asked of its own JavaScript objects.
 """
 
+import contextlib
 import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 # Milliseconds, for a busy machine without a GPU: to draw something, to run a workflow.
@@ -50,12 +51,25 @@ class Frontend:
         self.complaints: list[str] = []
         self.page.on("console", self._on_console)
         self.page.on("pageerror", lambda error: self.complaints.append(f"uncaught: {error}"))
+        self.page.add_init_script("window.clicks = 0; addEventListener('pointerdown', () => window.clicks++, true)")
         self.page.goto(url)
         self.page.get_by_test_id("queue-button").wait_for()
 
     def _on_console(self, message) -> None:
         if message.type == "error":
             self.complaints.append(f"{message.text} ({message.location.get('url', '')})")
+
+    def own_complaints(self) -> list[str]:
+        """The console's complaints that this pack may have a part in.
+
+        The frontend asks for a help page in the person's language before the one there is; that is no fault.
+        """
+        suspects = [text for text in self.complaints if "CustomEnhancer" in text or "CE_" in text or "uncaught" in text]
+        return [text for text in suspects if not text.endswith("/en.md)")]
+
+    def clicks(self) -> int:
+        """How often the mouse was pressed on this page."""
+        return self.ask("() => window.clicks")
 
     def ask(self, script: str, *arguments):
         """The value of a JavaScript function of `arguments`."""
@@ -75,7 +89,9 @@ class Frontend:
         picture.wait_for()
         size = picture.evaluate("async img => { await img.decode(); return [img.naturalWidth, img.naturalHeight]; }")
         card.click()
-        self.wait_until("name => app.extensionManager.workflow.activeWorkflow?.filename === name", name)
+        self.wait_until(
+            "name => app.extensionManager.workflow.activeWorkflow?.filename === name", name.removesuffix(".app")
+        )
         return tuple(size)
 
     def _scroll_to(self, card, cards) -> None:
@@ -88,6 +104,47 @@ class Frontend:
             self.page.mouse.wheel(0, 2000)
             self.page.wait_for_timeout(500)
         card.scroll_into_view_if_needed()
+
+    def see_app(self, title: str) -> None:
+        """Wait until a workflow is open as an app, with its title above its inputs; decline the host's own tour."""
+        self.page.get_by_text(title, exact=True).last.wait_for()
+        tour = self.page.get_by_test_id("coach-landing")
+        with contextlib.suppress(TimeoutError):
+            tour.wait_for(timeout=5000)
+            self.page.keyboard.press("Escape")
+            tour.wait_for(state="hidden")
+
+    def show_graph(self) -> None:
+        """Turn from an app to its graph; a graph stays as it is."""
+        if self.ask("() => !!app.graph.extra.linearMode"):
+            self.ask("() => app.extensionManager.command.execute('Comfy.ToggleLinear')")
+            self.page.get_by_test_id("queue-button").wait_for()
+
+    def choose_photo(self, name: str, picture: bytes) -> None:
+        """Give an app's first input a PNG picture from the person's own disk."""
+        with self.page.expect_file_chooser() as chooser:
+            self.page.locator(r"i.icon-\[lucide--folder-search\]").first.click()
+        chooser.value.set_files({"name": name, "mimeType": "image/png", "buffer": picture})
+        self.page.get_by_text(name, exact=True).first.wait_for()
+
+    def enter_in_app(self, label: str, value: int) -> None:
+        """Type a number into an app's input."""
+        field = self.page.get_by_text(label, exact=True).locator("xpath=ancestor::div[.//input][1]").locator("input")
+        field.last.fill(str(value))
+        field.last.press("Enter")
+
+    def run_app(self) -> tuple[int, int]:
+        """Press an app's Run and wait for its picture. Returns the picture's size. Raises AssertionError on failure."""
+        self.page.get_by_role("button", name="Run", exact=True).last.click()
+        self.wait_until(
+            """() => app.lastExecutionError
+                || [...document.images].some(each => each.src.includes('type=output') && each.naturalWidth)""",
+            timeout=RUN_TIMEOUT,
+        )
+        if error := self.ask("() => app.lastExecutionError?.exception_message"):
+            raise AssertionError(error)
+        shown = "[...document.images].find(each => each.src.includes('type=output') && each.naturalWidth)"
+        return tuple(self.ask(f"() => [{shown}.naturalWidth, {shown}.naturalHeight]"))
 
     def load_graph(self, workflow: dict) -> None:
         """Open a workflow as a graph, whole on the screen, even one that would open as an app."""

@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 # In a block of one of these, every line is a command.
 SHELL = ("sh", "bash")
+PROGRAMS = "python3?|pip|git|comfy|curl|cd"  # what begins a command in an indented block
 
 
 def read(page: Path) -> str:
@@ -55,9 +56,9 @@ def pictures(page: Path) -> list[str]:
 
 
 def commands(page: Path) -> list[str]:
-    """Every line of a shell block, and what else of the page's code runs dev.py."""
+    """Every line of a shell block, and what else of the page's code runs one of PROGRAMS or dev.py."""
     lines = [line for language, block in blocks(page) if language in SHELL for line in block.splitlines()]
-    lines += re.findall(r"^ {4}(\S.*\bdev\.py .*)$", prose(page), re.MULTILINE)
+    lines += re.findall(rf"^ {{4}}((?:[A-Z_]+=\S+ )*(?:{PROGRAMS}) .*)$", prose(page), re.MULTILINE)
     lines += re.findall(r"`([^`\n]*\bdev\.py [^`\n]*)`", prose(page))
     return [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
 

@@ -125,5 +125,5 @@ class TestBadInput:
     def test_a_model_that_overflows_is_refused(self):
         model = gaussian_model()
         recorded, _ = invert(guider(model), schedule(model), picture())
-        with pytest.raises(ValueError, match=r"^guider: its model predicted NaN or Inf"):
+        with pytest.raises(ValueError, match=r"^guider: sampling came to NaN or Inf"):
             InversionReportNode.execute(recorded, guider(model, positive=(float("nan"), 1.0)))

@@ -168,6 +168,9 @@ def test_no_nan_of_a_curve_leaves_the_sampling_and_the_curve_is_named(model):
     options = {"start_step": 0, "forward_curve": steep}
     with pytest.raises(ValueError, match=r"^pivot_flow and forward_flow: .*forward_scale, backward_scale or curve"):
         TripleFlowSampleNode.execute(flow, narrow, residual_noise, noisy, **options)
+    nested = triple_flow(flow, narrow, **options)
+    with pytest.raises(ValueError, match=r"^pivot_flow and forward_flow: sampling came"):
+        TripleFlowSampleNode.execute(nested, flow, residual_noise, noisy, forward_scale=0.0)
     for sampler in (bimd(residual_noise), "euler"):
         with pytest.raises(ValueError, match=r"^guider: sampling came to NaN or Inf.*forward_scale, backward_scale or"):
             sample(triple_flow(flow, narrow, **options), sampler, schedule(model), noisy)
