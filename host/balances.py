@@ -20,7 +20,7 @@ class Balance:
 
 
 PAPER = "paper"
-# From the scene to the identity. The paper does not state its starting step: 10 of 50 is PhotoMaker's own.
+# From the scene to the identity. The paper does not state its starting step: a fifth follows PhotoMaker's default.
 BALANCES = {
     "keep the scene": Balance(0.6),
     "balanced": Balance(0.4),

@@ -4,10 +4,10 @@ import time
 
 from fuzz.classifier import DEAD, HANG, OK, RAW, SILENT, STOCK, Verdict, classify, message_shape
 from fuzz.client import Answer
-from fuzz.control import control_graph
+from fuzz.control import control_graph, without_ours
 from fuzz.findings import Findings, key
 from fuzz.generator import Case, make_case
-from fuzz.graphs import ancestors, links
+from fuzz.graphs import SAMPLER, ancestors, links
 from fuzz.minimiser import minimise
 from fuzz.oracles import anew, digests, judge, prepared, unlike
 from fuzz.session import Session
@@ -64,8 +64,14 @@ class Campaign:
         return None
 
     def _is_stock(self, full: dict, answer: Answer) -> bool:
-        """Whether the stock sampler fails in the same way on what our node was given, with nothing else perturbed."""
-        node = full[answer.error["node_id"]]
+        """Whether the stock sampler fails in the same way on what our node was given, with nothing else perturbed.
+
+        Or whether a stock sampler node that runs one of our guiders or samplers fails in the same way without them.
+        """
+        node_id = answer.error["node_id"]
+        node = full[node_id]
+        if node["class_type"] == SAMPLER and self._fails_alike(without_ours(full, node_id), answer):
+            return True
         given = dict(links(node))
         guiders = [link for name, link in given.items() if name in ("guider", "pivot_flow", "forward_flow")]
         if not guiders and {"model", "positive", "negative"} <= given.keys():
@@ -73,10 +79,13 @@ class Campaign:
         for guider in guiders:
             if any(full[other]["class_type"].startswith("CE_") for other in ancestors(full, guider[0])):
                 continue
-            again = self.session.run(control_graph(full, guider, given))
-            if again.error and _cause(again) == _cause(answer):
+            if self._fails_alike(control_graph(full, guider, given), answer):
                 return True
         return False
+
+    def _fails_alike(self, control: dict, answer: Answer) -> bool:
+        again = self.session.run(control)
+        return bool(again.error) and _cause(again) == _cause(answer)
 
     def small(self, case: Case, verdict: Verdict) -> dict:
         """The smallest graph with the same fault."""

@@ -149,7 +149,9 @@ def _face_unused(graph, schema, answer) -> Iterator[Verdict]:
             continue
         for other in ancestors(graph, node_id):
             model = graph[other]["inputs"].get("model")
-            for _, (source, slot) in links(graph[other]):
+            for name, (source, slot) in links(graph[other]):
+                if name == "negative" and graph[other]["inputs"].get("cfg") == 1:
+                    continue  # the host never asks for it
                 face = graph.get(source, {})
                 if face.get("class_type") != "CE_InstantIDForwardFlow" or slot != 1 or not is_link(model):
                     continue

@@ -1,18 +1,11 @@
 """The workflows that open as apps, as a newcomer uses them: found, a photo chosen, run, the picture seen."""
 
 import json
-import os
-import sys
-from pathlib import Path
 
 import pytest
 from helpers.frontend import Frontend
 from helpers.images import astronaut_png
-from helpers.paths import CHECKOUT, HOST
-from helpers.published_models import published_models
-from helpers.real_server import start_server
-
-from devtools.models import standins
+from helpers.paths import CHECKOUT
 
 PACK = "ComfyUI-CustomEnhancer"
 WORKFLOWS = CHECKOUT / "workflows"
@@ -20,19 +13,6 @@ APPS = sorted(path.stem for path in WORKFLOWS.glob("*.app.json"))
 PICTURES = CHECKOUT / "output" / "browser"
 MOST_CLICKS = 4  # from the button "Templates" to the first picture, beside the choice of a file
 SIZE = 256
-
-
-@pytest.fixture(scope="module", params=["pinned", "newest"])
-def ready_server(request, tmp_path_factory):
-    """A server with every model file in place, with the frontend that the host pins and with the newest one."""
-    frontend = os.environ.get("CUSTOMENHANCER_FRONTEND")
-    if request.param == "newest" and not frontend:
-        pytest.skip("CUSTOMENHANCER_FRONTEND names no frontend: python3 dev.py test does")
-    base = tmp_path_factory.mktemp(request.param)
-    models = published_models(standins(Path(sys.executable), HOST), base / "models")
-    with start_server(base, models, frontend=Path(frontend) if request.param == "newest" else None) as server:
-        server.frontend = request.param
-        yield server
 
 
 def app_data(name: str) -> dict:
@@ -59,11 +39,12 @@ def test_an_app_asks_for_little_in_words_and_shows_one_picture(name):
     assert nodes[output]["type"] == "SaveImage"
 
 
-@pytest.mark.parametrize("name", APPS)
-def test_a_newcomer_gets_a_picture_in_four_clicks_and_one_file(browser, ready_server, name, measured):
-    if ready_server.frontend == "newest" and "V2" not in name:
-        pytest.skip("the newest frontend is tried with one app")
-    frontend = Frontend(browser, ready_server.url)
+CASES = [*[("ready_server", name) for name in APPS], ("newest_server", "CustomEnhancer with PhotoMaker V2.app")]
+
+
+@pytest.mark.parametrize(("place", "name"), CASES)
+def test_a_newcomer_gets_a_picture_in_four_clicks_and_one_file(browser, request, place, name, measured):
+    frontend = Frontend(browser, request.getfixturevalue(place).url)
     frontend.load_template(PACK, name)
     frontend.see_app(name.removesuffix(".app"))
     frontend.choose_photo("astronaut.png", astronaut_png())
@@ -73,9 +54,9 @@ def test_a_newcomer_gets_a_picture_in_four_clicks_and_one_file(browser, ready_se
     before = frontend.clicks()
     assert frontend.run_app() == (SIZE, SIZE)
     clicks += frontend.clicks() - before
-    measured(f"clicks to the first picture, beside one file choice, {name}, {ready_server.frontend} frontend", clicks)
+    measured(f"clicks to the first picture, beside one file choice, {name}, {place}", clicks)
     assert clicks <= MOST_CLICKS
-    frontend.page.screenshot(path=PICTURES / f"{name} {ready_server.frontend}.png")
+    frontend.page.screenshot(path=PICTURES / f"{name} {place}.png")
     assert not frontend.own_complaints()
     frontend.page.close()
 

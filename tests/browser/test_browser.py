@@ -1,5 +1,6 @@
 """The shipped workflows in the real frontend: found, loaded, filled in and run as a person does."""
 
+import itertools
 import json
 
 import pytest
@@ -16,6 +17,11 @@ NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
 PICTURES = CHECKOUT / "output" / "browser"
 # Small enough for a busy CPU.
 SIZE, STEPS, START_STEP = 256, 4, 2
+
+
+def overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    """Whether two boxes (left, top, width, height) share any area."""
+    return all(a[n] < b[n] + b[n + 2] and b[n] < a[n] + a[n + 2] for n in (0, 1))
 
 
 def close_welcome(frontend: Frontend) -> None:
@@ -80,6 +86,23 @@ def test_a_person_loads_the_template_and_runs_it(browser, server, name):
     frontend.show_all(3600, 1900)
     frontend.page.screenshot(path=PICTURES / f"{workflow.stem}.png")
     assert not frontend.own_complaints()
+    frontend.page.close()
+
+
+@pytest.mark.parametrize("nodes_2", [False, True], ids=["canvas", "nodes 2.0"])
+def test_no_two_nodes_overlap_as_they_are_drawn(browser, server, nodes_2, measured):
+    """If they do: python lab workflow_layout."""
+    frontend = Frontend(browser, server.url, nodes_2=nodes_2)
+    overlapping = []
+    for name in NAMES:
+        frontend.load_graph(json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8")))
+        titles = dict(frontend.ask("() => app.graph.nodes.map(node => [node.id, node.title])"))
+        pairs = itertools.combinations(frontend.boxes().items(), 2)
+        overlapping += [(name, titles[a], titles[b]) for (a, box), (b, other) in pairs if overlap(box, other)]
+        frontend.page.screenshot(path=PICTURES / f"{name}{' nodes 2.0' if nodes_2 else ''}.png")
+    renderer = "Nodes 2.0" if nodes_2 else "the canvas"
+    measured(f"overlapping nodes in {len(NAMES)} workflows, {renderer}", len(overlapping))
+    assert not overlapping
     frontend.page.close()
 
 

@@ -152,6 +152,15 @@ class Frontend:
         self.ask("async graph => { await app.loadGraphData(graph) }", {**workflow, "extra": extra})
         self.show_all(3600, 1900)
 
+    def add_from_library(self, name: str) -> None:
+        """Empty the graph and add a node, or a blueprint, by the search that a double click on the canvas opens."""
+        self.ask("() => app.graph.clear()")
+        self.page.mouse.dblclick(900, 500)
+        self.page.keyboard.type(name)
+        self.page.get_by_text(name, exact=True).first.wait_for()
+        self.page.keyboard.press("Enter")
+        self.wait_until("name => app.graph.nodes[0]?.title === name", name)
+
     def boxes(self) -> dict[int, tuple[float, float, float, float]]:
         """Left, top, width and height of each node as it is drawn, title bar included, on the canvas; by its id."""
         found = self.ask(

@@ -1,6 +1,6 @@
 """The control of an error: what our node was given, in the stock sampler."""
 
-from fuzz.control import control_graph
+from fuzz.control import control_graph, without_ours
 
 GRAPH = {
     "load": {"class_type": "CheckpointLoaderSimple", "inputs": {}},
@@ -36,3 +36,10 @@ def test_a_model_gets_a_guider_of_its_own():
         "negative": ["load", 1],
         "cfg": 3.0,
     }
+
+
+def test_a_stock_sampler_node_keeps_all_but_our_guider_and_sampler():
+    given = {"guider": ["other", 0], "sampler": ["odd", 0], "sigmas": ["load", 2], "latent_image": ["load", 3]}
+    graph = without_ours({**GRAPH, "sampled": {"class_type": "SamplerCustomAdvanced", "inputs": given}}, "sampled")
+    assert graph["control sampled"]["inputs"] == {**given, "guider": ["control guider", 0]}
+    assert not any(node["class_type"].startswith("CE_") for node in graph.values())

@@ -121,8 +121,8 @@ def test_saved_files_are_named_as_the_load_nodes_name_them():
 
 
 def test_a_face_that_the_sampled_model_never_saw_is_found():
-    def conditioned(model, scale):
-        guider = {"model": [model, 0], "positive": ["face", 1]}
+    def conditioned(model, scale, as_input="positive", cfg=4.0):
+        guider = {"model": [model, 0], as_input: ["face", 1], "cfg": cfg}
         return {
             "load": {"class_type": "Stock", "inputs": {}},
             "face": {
@@ -138,4 +138,6 @@ def test_a_face_that_the_sampled_model_never_saw_is_found():
     assert judge(conditioned("load", 0.8), schema, done).node == "CE_InstantIDForwardFlow"
     assert judge(conditioned("load", 0), schema, done) is None
     assert judge(conditioned("face", 0.8), schema, done) is None
+    assert judge(conditioned("load", 0.8, "negative"), schema, done) is not None
+    assert judge(conditioned("load", 0.8, "negative", cfg=1.0), schema, done) is None
     assert judge(conditioned("load", 0.8), schema, Answer("error")) is None
