@@ -69,13 +69,16 @@ def test_the_page_tells_the_paper_section(node_id, language):
 
 @pytest.mark.parametrize("node_id", SCHEMAS)
 def test_the_chinese_page_says_what_the_english_says(node_id):
-    """As far as can be told without reading: parts, points, code, links and numbers."""
+    """As far as can be told without reading: parts, points, code, links and numbers, point by point."""
     english, chinese = (page_of(node_id, language) for language in ("en", "zh"))
+    texts = [(english, chinese)]
     for part in ("## ", "- ", "| ", "    "):
-        lines = [sum(line.startswith(part) for line in page.splitlines()) for page in (english, chinese)]
-        assert lines[0] == lines[1], f"lines that begin with {part!r}"
-    for what in (r"`[^`]+`", r"\]\(([^)]+)\)", r"\d+(?:\.\d+)?"):
-        assert set(re.findall(what, english)) <= set(re.findall(what, chinese))
+        points = [[line for line in page.splitlines() if line.startswith(part)] for page in (english, chinese)]
+        assert len(points[0]) == len(points[1]), f"lines that begin with {part!r}"
+        texts += zip(*points, strict=True) if part == "- " else ()
+    for told, translated in texts:
+        for what in (r"`[^`]+`", r"\]\(([^)]+)\)", r"\d+(?:\.\d+)?"):
+            assert set(re.findall(what, told)) <= set(re.findall(what, translated)), translated
 
 
 @pytest.mark.parametrize("node_id", SCHEMAS)
