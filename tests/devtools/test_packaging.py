@@ -36,7 +36,9 @@ def test_nothing_that_is_for_development_changes_what_users_install(files):
 def test_the_registrys_archive_holds_the_pack_and_nothing_of_its_development():
     files = published_files()
     assert {"__init__.py", "prestartup_script.py", "pyproject.toml", "requirements.txt", "LICENSE"} <= files
-    assert {file for file in cloned_files() if file.startswith(("web/", "workflows/", "identity/", "nodes/"))} <= files
+    shipped = "web/", "locales/", "workflows/", "identity/", "nodes/"
+    assert {file for file in cloned_files() if file.startswith(shipped)} <= files
+    assert {"locales/en/nodeDefs.json", "locales/zh/nodeDefs.json", "README.zh.md"} <= files
     assert not {file for file in files if file.startswith((".", "dev", "lab/", "tests/", "requirements-dev"))}
 
 
