@@ -79,7 +79,9 @@ def submit(server: str, prompt: dict, prompt_id: str) -> None:
 def cancel(server: str, prompt_id: str) -> None:
     """Take a job out of the queue, or interrupt it if it has begun."""
     call(server, "/queue", {"delete": [prompt_id]})
-    call(server, "/interrupt", {"prompt_id": prompt_id})
+    for seconds in (0.2, 0):  # ComfyUI forgets an interrupt that comes while the job begins
+        call(server, "/interrupt", {"prompt_id": prompt_id})
+        time.sleep(seconds)
 
 
 def job(server: str, prompt_id: str) -> dict:

@@ -11,7 +11,11 @@ from helpers.published import cloned_files, published_files
 from packaging.requirements import Requirement
 from PIL import Image
 
-PUBLISHED = ("web/", "workflows/", "subgraphs/", "locales/", "examples/", "identity/", "nodes/")
+# What the registry's archive holds, at its top.
+ROOMS = {"baselines", "bimd", "drawing", "host", "identity", "nodes", "resinversion"}
+SHOWN = {"examples", "locales", "subgraphs", "web", "workflows"}
+ENTRY = "__init__.py", "prestartup_script.py", "pyproject.toml", "requirements.txt"
+FOR_PEOPLE = "README.md", "README.zh.md", "LICENSE", "SECURITY.md"
 LOCKED = [Requirement(line) for line in (CHECKOUT / "requirements-dev.lock").read_text().splitlines()]
 
 
@@ -35,11 +39,11 @@ def test_nothing_that_is_for_development_changes_what_users_install(files):
     assert "tool.uv" not in (CHECKOUT / "pyproject.toml").read_text()
 
 
-def test_the_registrys_archive_holds_the_pack_and_nothing_of_its_development():
+def test_the_registrys_archive_holds_what_users_need_and_nothing_else():
     files = published_files()
-    assert {"__init__.py", "prestartup_script.py", "pyproject.toml", "requirements.txt", "LICENSE"} <= files
-    assert {file for file in cloned_files() if file.startswith(PUBLISHED)} <= files
-    assert not {file for file in files if file.startswith((".", "dev", "docs/", "lab/", "tests/", "requirements-dev"))}
+    assert {file.split("/")[0] for file in files} == ROOMS | SHOWN | {*ENTRY, *FOR_PEOPLE}
+    assert {file for file in cloned_files() if file.split("/")[0] in ROOMS | SHOWN} <= files
+    assert {"locales/en/nodeDefs.json", "locales/zh/nodeDefs.json"} <= files
 
 
 @pytest.mark.parametrize(

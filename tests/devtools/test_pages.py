@@ -17,7 +17,8 @@ from helpers.published import cloned_files, published_files
 import dev
 
 README = CHECKOUT / "README.md"
-PAGES = [README, CHECKOUT / "SECURITY.md", CHECKOUT / "CONTRIBUTING.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
+PAGES = [README, *(CHECKOUT / name for name in ("README.zh.md", "SECURITY.md", "CONTRIBUTING.md"))]
+PAGES += sorted((CHECKOUT / "docs").glob("*.md"))
 RESULTS = CHECKOUT / "lab" / "benchmarks" / "results"
 LANGUAGES = {*SHELL, "text", "python", "json"}  # of blocks of code
 PROJECT = extract_node_configuration(str(CHECKOUT)).project

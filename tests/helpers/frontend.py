@@ -37,14 +37,17 @@ class Frontend:
     """The frontend at `url` in a page of its own. `complaints`: what the console said was wrong, with its address.
 
     first_visit: open it as for a person who has never been there, and is welcomed. nodes_2: with Nodes 2.0 switched on,
-    the frontend's newer renderer, which draws nodes as HTML.
+    the frontend's newer renderer, which draws nodes as HTML. language: the one chosen in ComfyUI's settings.
     """
 
-    def __init__(self, browser: Browser, url: str, *, first_visit: bool = False, nodes_2: bool = False):
+    def __init__(
+        self, browser: Browser, url: str, *, first_visit: bool = False, nodes_2: bool = False, language: str = "en"
+    ):
         self.page: Page = browser.new_page(viewport={"width": 1920, "height": 1080})
         self.page.set_default_timeout(TIMEOUT)
-        for setting, value in (("Comfy.TutorialCompleted", not first_visit), ("Comfy.VueNodes.Enabled", nodes_2)):
-            self.page.request.post(f"{url}/settings/{setting}", data=json.dumps(value))
+        settings = {"TutorialCompleted": not first_visit, "VueNodes.Enabled": nodes_2, "Locale": language}
+        for setting, value in settings.items():
+            self.page.request.post(f"{url}/settings/Comfy.{setting}", data=json.dumps(value))
         self.complaints: list[str] = []
         self.page.on("console", self._on_console)
         self.page.on("pageerror", lambda error: self.complaints.append(f"uncaught: {error}"))

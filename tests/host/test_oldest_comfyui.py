@@ -55,8 +55,13 @@ def tell(version, monkeypatch):
     monkeypatch.setitem(sys.modules, "comfyui_version", module)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/troubleshooting.md", "dev.py", "pyproject.toml"])
+PAGES = ["README.md", "README.zh.md", "docs/troubleshooting.md", "dev.py", "pyproject.toml"]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_every_page_names_the_same_version(page):
     text = (CHECKOUT / page).read_text(encoding="utf-8")
-    found = re.findall(r"(\d+\.\d+\.\d+) or newer", text) + re.findall(r'requires-comfyui = ">=(.*)"', text)
+    found = re.findall(r"(\d+\.\d+\.\d+) (?:or newer|或更高版本)", text) + re.findall(
+        r'requires-comfyui = ">=(.*)"', text
+    )
     assert set(found) == {OLDEST_COMFYUI}
