@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from devtools import environment, processes
+from devtools import checkers, environment, processes
 
 
 @pytest.fixture
@@ -65,3 +65,11 @@ def test_an_environment_is_for_one_lock_file_and_one_python(monkeypatch, tmp_pat
     monkeypatch.setattr(environment, "LOCK", tmp_path / "lock")
     environment.environment()
     assert names[0] == names[1] and len(set(names)) == 3
+
+
+def test_checkers_that_do_not_install_are_done_without(commands, cache_folder, capsys):
+    assert cache_folder in checkers.checkers().parents
+    commands[1].append("pip install")
+    next(cache_folder.glob("checkers-*/.complete.json")).unlink()  # so that they are installed again
+    assert checkers.checkers() is None
+    assert "Going on without the checkers of node packs: this command failed" in capsys.readouterr().out

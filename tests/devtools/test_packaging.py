@@ -19,10 +19,19 @@ FOR_PEOPLE = "README.md", "README.zh.md", "LICENSE", "SECURITY.md"
 LOCKED = [Requirement(line) for line in (CHECKOUT / "requirements-dev.lock").read_text().splitlines()]
 
 
-def test_every_locked_package_is_pinned_and_no_index_is_named():
-    text = (CHECKOUT / "requirements-dev.lock").read_text()
+@pytest.mark.parametrize("file", ["requirements-dev.lock", "devtools/checkers.lock"])
+def test_every_locked_package_is_pinned_and_no_index_is_named(file):
+    text = (CHECKOUT / file).read_text()
     assert "://" not in text and "--" not in text
-    assert all(len(one.specifier) == 1 and next(iter(one.specifier)).operator == "==" for one in LOCKED)
+    pins = [list(Requirement(line).specifier) for line in text.splitlines()]
+    assert len(pins) > 50 and all(len(pin) == 1 and pin[0].operator == "==" for pin in pins)
+
+
+def test_the_checkers_are_locked_as_they_are_asked_for():
+    asked = (CHECKOUT / "devtools" / "checkers.txt").read_text().splitlines()
+    assert {line for line in asked if not line.startswith("#")} <= {
+        *(CHECKOUT / "devtools" / "checkers.lock").read_text().splitlines()
+    }
 
 
 def test_the_lock_file_leaves_out_what_is_excluded():
