@@ -8,7 +8,7 @@ import pytest
 import torch
 from comfy.model_patcher import ModelPatcher
 from comfy.weight_adapter import WeightAdapterBase
-from comfy_extras import nodes_custom_sampler
+from helpers.newer_host import DualModelGuider, needs_dual_model_guider
 from helpers.sampling import bimd, invert, picture, sample, schedule, triple_flow
 from helpers.weighted_flows import FORWARD_MEAN, PIVOT_MEAN, logged_flow
 from standins.analytic import conditioning
@@ -211,13 +211,13 @@ def test_what_is_kept_goes_with_the_run(applied, monkeypatch):
     assert forward.model_patcher.patches == {KEY: patch} and forward.model_patcher.patches[KEY] is patch
 
 
-@pytest.mark.skipif(not hasattr(nodes_custom_sampler, "DualModelGuider"), reason="ComfyUI 0.24.0 brought it")
+@needs_dual_model_guider
 class TestDualModelGuider:
     """The host's guider with a second MODEL for the negative side, as either flow."""
 
     def dual(self, logged, name, model, negative_model, mean):
         sides = model, conditioning(mean, 0.8), 3.0, negative_model, conditioning(0.1, 0.4)
-        return logged(nodes_custom_sampler.DualModelGuider.execute(*sides).result[0], name)
+        return logged(DualModelGuider.execute(*sides).result[0], name)
 
     @pytest.mark.parametrize("forward_scale", [1.0, 0.5])
     @pytest.mark.parametrize("second", ["the other flow's, patched there", "the other flow's", "of its own"])
