@@ -159,7 +159,7 @@ def test_ctrl_c_ends_the_job_on_the_server_too(host, start, photo, file):
 
 def test_another_balance_runs_neither_the_scene_nor_the_inversion_again(run, photo, measured):
     """By the server's own messages, which the example shows."""
-    before = {"Sample the scene", "Swap the face in", "ResInversion", "Prompt", "Reference person"}
+    before = {"Sample the scene", "Swap the face in", "ResInversion", "Prompt"}
     after = {"Scene or identity", "Pivot and forward flow", "Sample the three flows", "Final picture"}
     ran = []
     for balance in ("paper", "strongest identity", "strongest identity"):
