@@ -18,7 +18,7 @@ cache folder outside the checkout, which may be deleted at any time.
     --models DIR             use this models folder, with the real files in it. demo, serve and test then use the
                              accelerator that PyTorch finds (CUDA, ROCm, MPS, XPU); --cpu forbids it
     --size N, --steps N      demo, and test with --models: the side of the pictures in pixels, and the steps
-    COMFYUI_PATH=DIR         use this ComfyUI, 0.23.0 or newer
+    COMFYUI_PATH=DIR         use this ComfyUI, 0.28.0 or newer
     CUSTOMENHANCER_CACHE=DIR use this cache folder
 """
 

@@ -55,7 +55,7 @@ def tell(version, monkeypatch):
     monkeypatch.setitem(sys.modules, "comfyui_version", module)
 
 
-PAGES = ["README.md", "README.zh.md", "docs/troubleshooting.md", "dev.py", "pyproject.toml"]
+PAGES = ["README.md", "README.zh.md", "docs/troubleshooting.md", "pyproject.toml"]
 
 
 @pytest.mark.parametrize("page", PAGES)
