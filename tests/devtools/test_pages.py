@@ -33,7 +33,7 @@ def every_command() -> list:
 def parse_dev(monkeypatch, tmp_path):
     """Run dev.py's command line up to the point where it would begin to work; return what it would call."""
     called = []
-    for name in ("demo", "serve", "test", "bench", "rehearse", "prove"):
+    for name in ("demo", "serve", "test", "bench", "rehearse", "cards", "prove"):
         monkeypatch.setattr(dev, name, lambda *arguments, name=name: called.append((name, arguments)) or 0)
     monkeypatch.setattr(dev.signal, "signal", lambda *arguments: None)
 
@@ -64,7 +64,7 @@ def test_every_command_is_one_that_there_is(command, parse_dev):
     match words(command):
         case ["python3", "dev.py", *arguments] | ["dev.py", *arguments]:
             name, given = parse_dev(arguments)
-            folder = {"bench": "benchmarks", "rehearse": "rehearsal", "prove": given[0]}.get(name)
+            folder = {"bench": "benchmarks", "rehearse": "rehearsal", "cards": "cards", "prove": given[0]}.get(name)
             if folder:  # the rest of the line is for a command line of the lab
                 parsers = "".join(map(read, sorted((CHECKOUT / "lab" / folder).glob("*.py"))))
                 assert all(f'"{word}"' in parsers for word in given[-1] if word.startswith("--")), command
@@ -159,7 +159,7 @@ def test_the_models_table_is_the_list_of_known_files():
 
 
 def test_the_readme_shows_the_main_workflows():
-    shown = pictures(README)[1:]
+    shown = [source for source in pictures(README) if source.startswith("workflows/")]
     names = ["CustomEnhancer with PhotoMaker", "CustomEnhancer with PhotoMaker V2", "CustomEnhancer with InstantID"]
     names += ["CustomEnhancer with a LoRA", "CustomEnhancer photo edit"]
     assert [workflow_name(Path(source)) for source in shown] == names
