@@ -46,14 +46,19 @@ def free_port() -> int:
     return free_port()
 
 
+def put(source: Path, place: Path) -> None:
+    """Put a file in another place: devtools' own."""
+    _load_devtools()
+    from devtools.models import put
+
+    put(source, place)
+
+
 def joined_models(standins: Path, pocket: Path, folder: Path) -> Path:
     """A models folder of the stand-ins and the pocket world's faces beside them.
 
     Those are the packs `pocket` (buffalo_l's recogniser) and `pocket_antelopev2`, and `pocket_inswapper.onnx`.
     """
-    _load_devtools()
-    from devtools.models import put
-
     for source in standins.rglob("*"):
         if source.is_file() and source.suffix != ".json":
             put(source, folder / source.relative_to(standins))

@@ -36,8 +36,10 @@ class Recipe:
 
 
 SCENE, FINAL, SWAPPED = "Scene", "Final picture", "Swap the face in"
+PERSON, BALANCE = "Reference person", "Scene or identity"
+BALANCED = {BALANCE: {"balance": "balanced"}}
+LATER = {"Pivot and forward flow": {"start_step": 8}}  # the same where a workflow sets the step itself
 MIDDLE = Pose(x=0.5, y=0.48, face_width=0.4, garment_colour="red")
-NIGHT = Scene("night sky", "", " aurora-lit", "a tent", seed=0)
 BEACH = Scene("beach", "at midday", " sunny", "a sailing boat", seed=3)
 SNOW = Scene("mountain", "at midday", " snowy", "pine trees", seed=1)
 MEADOW = Scene("mountain", "at midday", " green", "a cabin", seed=4)
@@ -46,121 +48,114 @@ DESERT = Scene("desert", "at sunset", "", "red rocks", seed=5)
 CITY = Scene("city", "by day", "", "a café", seed=6)
 LIBRARY = Scene("library", "in daylight", "", "a globe", seed=7)
 
+ANN, BEA, CLEO, DORA, EVE = (
+    portrait(person(number, "woman"), kind)
+    for number, kind in ((4, "mountain"), (8, "desert"), (15, "library"), (1, "kitchen"), (10, "forest"))
+)
+ADAM, BEN, CARL, DAN = (
+    portrait(person(number, "man"), kind)
+    for number, kind in ((11, "beach"), (15, "mountain"), (6, "library"), (0, "forest"))
+)
 
-def _with_person(scene: Scene, who: Drawing, seed: int, trigger: str = " img", **more) -> Recipe:
+
+def _with_person(scene: Scene, seed: int, who: Drawing, trigger: str = " img", **more) -> Recipe:
     """A recipe for a workflow that draws one person in a scene: person and scene, and what comes of them."""
-    wanted = Drawing(scene, replace(MIDDLE, garment_colour=more.pop("colour", "red")), who.identity)
-    inputs = {"Prompt": {"text": wanted.caption(trigger)}} | more.pop("inputs", {})
-    shown = more.pop("shown", (("Reference person", SCENE), (FINAL,)))
-    return Recipe({"Reference person": who} | more.pop("pictures", {}), shown, inputs, seed, **more)
+    text = Drawing(scene, MIDDLE, who.identity).caption(trigger)
+    pictures = {PERSON: who} | more.pop("pictures", {})
+    inputs = {"Prompt": {"text": text}} | more.pop("inputs", {})
+    shown = more.pop("shown", ((PERSON, SCENE), (FINAL,)))
+    return Recipe(pictures, shown, inputs, seed, **more)
 
 
-ANN, BEN, CLEO = (
-    portrait(person(0, "woman"), "mountain"),
-    portrait(person(11, "man"), "beach"),
-    portrait(person(10, "woman"), "forest"),
-)
-DAN, EVE, FRED = (
-    portrait(person(6, "man"), "desert"),
-    portrait(person(23, "woman"), "beach"),
-    portrait(person(18, "man"), "mountain"),
-)
-GRACE = portrait(person(15, "woman"), "library")
-OTHERS = tuple(portrait(FRED.identity, kind, number) for number, kind in enumerate(("mountain", "forest", "city"), 1))
+def _rows(title: str, numbers: tuple[int, ...]) -> tuple[tuple[Part, ...], ...]:
+    """Six pictures of a node, by their numbers, in two rows."""
+    return tuple(tuple((title, number) for number in row) for row in (numbers[:3], numbers[3:]))
 
-START = "Pivot and forward flow"
+
 RECIPES = {
-    "CustomEnhancer with PhotoMaker.app": _with_person(BEACH, ANN, 0),
-    "CustomEnhancer with PhotoMaker V2.app": _with_person(NIGHT, CLEO, 0),
-    "CustomEnhancer with InstantID.app": _with_person(DESERT, BEN, 0, ""),
+    "CustomEnhancer with PhotoMaker.app": _with_person(BEACH, 6, ANN),
+    "CustomEnhancer with PhotoMaker V2.app": _with_person(CITY, 2, CLEO, inputs=BALANCED),
+    "CustomEnhancer with InstantID.app": _with_person(DESERT, 5, ADAM, "", inputs=BALANCED),
     "CustomEnhancer with a LoRA.app": _with_person(
-        FOREST,
-        FRED,
-        0,
+        DESERT,
+        5,
+        BEN,
         workflow="CustomEnhancer with PhotoMaker V2.app",
-        pictures={"Reference person": OTHERS},
-        shown=((("Reference person", 0), ("Reference person", 1), ("Reference person", 2)), (FINAL,)),
+        pictures={PERSON: tuple(portrait(BEN.identity, kind, 1) for kind in ("beach", "forest", "kitchen"))},
+        inputs=BALANCED,
+        shown=(((PERSON, 0), (PERSON, 1), (PERSON, 2)), (FINAL,)),
     ),
     "CustomEnhancer with pose control": _with_person(
         BEACH,
-        EVE,
-        0,
+        6,
+        BEA,
         pictures={"Pose picture": KeyPoints(Drawing(BEACH, replace(MIDDLE, tilt=11, x=0.42), EVE.identity))},
-        shown=(("Reference person", "Pose picture"), (FINAL,)),
+        inputs=LATER,
+        shown=((PERSON, "Pose picture"), (FINAL,)),
     ),
     "CustomEnhancer with scene control": _with_person(
         SNOW,
+        6,
         ANN,
-        0,
         pictures={"Picture of the scene": Drawing(SNOW, MIDDLE, EVE.identity)},
-        shown=(("Reference person", "Edges of the scene"), (FINAL,)),
+        inputs=LATER,
+        shown=((PERSON, "Edges of the scene"), (FINAL,)),
     ),
     "CustomEnhancer large scene": _with_person(
-        MEADOW,
-        DAN,
-        0,
-        inputs={"Picture size": {"width": 256, "height": 112}},
-        shown=(("Reference person", SCENE), (FINAL,)),
-        down=True,
+        MEADOW, 6, BEA, inputs=LATER | {"Picture size": {"width": 256, "height": 112}}, down=True
     ),
     "CustomEnhancer ablation": _with_person(
         CITY,
-        EVE,
-        0,
-        shown=(
-            ("Reference person", SCENE, SWAPPED),
-            ("Full method", "Without the forward flow", "Without the backward flow"),
-        ),
+        2,
+        ANN,
+        shown=((PERSON, SCENE, SWAPPED), ("Full method", "Without the forward flow", "Without the backward flow")),
         down=True,
     ),
     "CustomEnhancer MSS sweep": _with_person(
-        DESERT,
-        CLEO,
-        0,
-        shown=(
-            (("Final pictures", 0), ("Final pictures", 1), ("Final pictures", 2)),
-            (("Final pictures", 3), ("Final pictures", 4), ("Final pictures", 5)),
-        ),
+        CITY,
+        2,
+        DORA,
+        shown=_rows("Final pictures", (0, 1, 2, 3, 4, 5)),
+        labels={("Final pictures", number): str(10 * number) for number in range(6)},
         down=True,
         arrows=False,
-        labels={("Final pictures", number): str(10 * number) for number in range(6)},
     ),
     "CustomEnhancer identity fusion": _with_person(
-        LIBRARY,
-        BEN,
-        0,
-        pictures={"Person of the swapped face": DAN},
-        shown=(("Reference person", "Person of the swapped face"), (("Final pictures", 2),)),
-        people=("Reference person", "Person of the swapped face"),
+        DESERT,
+        5,
+        ADAM,
+        pictures={"Person of the swapped face": CARL},
+        shown=((PERSON, "Person of the swapped face"), (("Final pictures", 2),)),
+        people=(PERSON, "Person of the swapped face"),
     ),
     "CustomEnhancer many identities": Recipe(
-        {"Reference person": ANN, "Second person": CLEO, "Third person": EVE},
-        (
-            ("Reference person", "Second person", "Third person"),
-            ("First picture", "Second picture", "Third picture"),
-        ),
+        {PERSON: ANN, "Second person": DORA, "Third person": BEA},
+        ((PERSON, "Second person", "Third person"), ("First picture", "Second picture", "Third picture")),
         {
-            title: {"text": Drawing(BEACH, MIDDLE, ANN.identity).caption(" img")}
+            title: {"text": Drawing(CITY, MIDDLE, ANN.identity).caption(" img")}
             for title in ("Prompt and first identity", "Second identity", "Third identity")
         },
-        people=("Reference person", "Second person", "Third person"),
+        seed=2,
+        people=(PERSON, "Second person", "Third person"),
         down=True,
     ),
     "CustomEnhancer two people": Recipe(
-        {"Left person": GRACE, "Right person": BEN},
+        {"Left person": ANN, "Right person": BEN},
         (("Left person", "Right person"), (FINAL,)),
         {
-            "Prompt and left person": {"text": "a close-up of a woman img in a red sweater on a sunny beach"},
-            "Prompt and right person": {"text": "a close-up of a man img in a red sweater on a sunny beach"},
+            "Prompt and left person": {"text": "a close-up of a woman img and a man in a red sweater on a sunny beach"},
+            "Prompt and right person": {
+                "text": "a close-up of a woman and a man img in a red sweater on a sunny beach"
+            },
             "Picture size": {"width": 224, "height": 128},
         },
         people=("Left person", "Right person"),
         down=True,
     ),
     "CustomEnhancer on a cartoon": Recipe(
-        {"Reference person": BEN, "Cartoon": Drawing(CITY, MIDDLE, DAN.identity)},
-        (("Reference person", "Cartoon"), (FINAL,)),
-        {"Prompt": {"text": Drawing(CITY, MIDDLE, BEN.identity).caption(" img")}},
+        {PERSON: ADAM, "Cartoon": Drawing(CITY, MIDDLE, DAN.identity)},
+        ((PERSON, "Cartoon"), (FINAL,)),
+        {"Prompt": {"text": Drawing(CITY, MIDDLE, ADAM.identity).caption(" img")}},
     ),
     "CustomEnhancer photo edit.app": Recipe(
         {"Photograph": Drawing(MEADOW, MIDDLE, EVE.identity)},
@@ -171,21 +166,14 @@ RECIPES = {
         },
     ),
     "CustomEnhancer ResInversion": Recipe(
-        {"Photograph": Drawing(BEACH, MIDDLE, GRACE.identity)},
+        {"Photograph": Drawing(FOREST, MIDDLE, CLEO.identity)},
         (("Photograph",), ("Photograph by DDIM", FINAL)),
-        {"Prompt": {"text": Drawing(BEACH, MIDDLE, GRACE.identity).caption()}},
+        {"Prompt": {"text": Drawing(FOREST, MIDDLE, CLEO.identity).caption()}},
     ),
     "CustomEnhancer transformation frames": _with_person(
-        MEADOW,
-        CLEO,
-        0,
-        shown=(
-            (("Frames", 0), ("Frames", 4), ("Frames", 8)),
-            (("Frames", 12), ("Frames", 16), ("Frames", 20)),
-        ),
-        down=True,
-        arrows=False,
+        BEACH, 2, ANN, shown=_rows("Frames", (0, 4, 8, 12, 16, 19)), down=True, arrows=False
     ),
 }
-# Whose pictures the icon and the banner are made of: a card of two groups, person and scene, and what comes of them.
-EMBLEM = "CustomEnhancer with PhotoMaker V2.app"
+EMBLEM = "CustomEnhancer with PhotoMaker V2.app"  # whose pictures the icon and the banner are made of
+# The README's first picture: what is asked of the app, and the seed.
+FIRST_PICTURE = Drawing(CITY, MIDDLE, CLEO.identity), 2

@@ -1,0 +1,131 @@
+"""Take the pictures of the graphs for docs/, and of the README's first steps: python lab cards.screenshots --pocket DIR
+
+All are of the host's own frontend in Chromium, with the pocket world's models under the names of the published files.
+"""
+
+import argparse
+import io
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from helpers.frontend import Frontend, find_chromium, launch
+from helpers.host_client import Host, find_title
+from helpers.published_models import published_models
+from helpers.workflow_files import api_twin
+from PIL import Image
+from playwright.sync_api import Browser
+
+from cards import CHECKOUT
+from cards.cast import SHARP, SIDE
+from cards.prompts import MODELS
+from cards.recipes import FIRST_PICTURE, RECIPES, Recipe
+from host_server import end_well, put, server
+from pocket import kept
+
+PACK, APP = "ComfyUI-CustomEnhancer", "CustomEnhancer with PhotoMaker V2"
+WORKFLOWS = CHECKOUT / "workflows"
+GRAPHS, STEPS = CHECKOUT / "docs" / "images" / "graphs", CHECKOUT / "web" / "first_picture"
+WIDTH = 1600  # of a graph's picture, in pixels
+GRAPH_WINDOW, AROUND = (3600, 2100), 24  # the window for a graph, and what is left around it
+WINDOW = {"width": 1280, "height": 800}  # for the first steps
+QUALITY = 82
+
+
+def graph(browser: Browser, url: str, name: str) -> Image.Image:
+    """A workflow's graph, whole, in the frontend's light colours."""
+    frontend = Frontend(browser, url)
+    frontend.ask("() => app.extensionManager.setting.set('Comfy.ColorPalette', 'light')")
+    frontend.load_graph(json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8")))
+    frontend.show_all(*GRAPH_WINDOW)
+    box = frontend.ask(
+        """() => {
+            const boxes = app.graph.groups.map(group => group.boundingRect ?? group._bounding);
+            const at = (x, y) => app.canvas.ds.convertOffsetToCanvas([x, y]);
+            const sides = [0, 1].map(n => Math.min(...boxes.map(box => box[n])));
+            const ends = [0, 1].map(n => Math.max(...boxes.map(box => box[n] + box[n + 2])));
+            const canvas = app.canvas.canvas.getBoundingClientRect();
+            const [start, end] = [at(...sides), at(...ends)];
+            return [canvas.left + start[0], canvas.top + start[1], canvas.left + end[0], canvas.top + end[1]];
+        }"""
+    )
+    shot = Image.open(io.BytesIO(frontend.page.screenshot())).convert("RGB")
+    frontend.page.close()
+    return shot.crop((box[0] - AROUND, box[1] - AROUND, box[2] + AROUND, box[3] + AROUND))
+
+
+def first_steps(browser: Browser, url: str) -> dict[str, Image.Image]:
+    """The screen at the README's first steps: the templates, the app filled in, the app with its picture."""
+    frontend = Frontend(browser, url)
+    page = frontend.page
+    page.set_viewport_size(WINDOW)
+    shots = {}
+
+    def look(name: str) -> None:
+        page.wait_for_timeout(1500)  # what glides in or fades
+        shots[name] = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+
+    page.get_by_role("button", name="Templates").first.click()
+    page.get_by_role("button", name=PACK).click()
+    page.get_by_test_id(f"template-workflow-{APP}.app").locator("img").first.wait_for()
+    look("templates")
+    page.keyboard.press("Escape")
+    frontend.load_template(PACK, f"{APP}.app")
+    frontend.see_app(APP)
+    drawing, seed = FIRST_PICTURE
+    photo = io.BytesIO()
+    drawing.at(SHARP).save(photo, "PNG")
+    frontend.choose_photo("my_friend.png", photo.getvalue())
+    page.locator("textarea").filter(visible=True).first.fill(drawing.caption(" img"))
+    for label, value in (("Seed", seed), ("Width", SIDE), ("Height", SIDE)):
+        frontend.enter_in_app(label, value)
+    look("app")
+    frontend.run_app()
+    look("result")
+    page.close()
+    return shots
+
+
+def _give_pictures(host: Host, name: str, recipe: Recipe) -> None:
+    """Put the pictures that a workflow's file names into the host's input folder: those of its card."""
+    twin = json.loads(api_twin(WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))
+    for title, picture in recipe.pictures.items():
+        shown = picture[0] if isinstance(picture, tuple) else picture
+        host.upload(twin[find_title(twin, title)]["inputs"]["image"], shown.at(SHARP))
+
+
+def _save(picture: Image.Image, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(place, quality=QUALITY, optimize=True)
+
+
+def main() -> int:
+    """Run the command line; return the exit status."""
+    parser = argparse.ArgumentParser(prog="cards.screenshots", description=__doc__.splitlines()[0])
+    parser.add_argument("--pocket", type=Path, required=True, metavar="DIR", help="the pocket world's models")
+    options = parser.parse_args()
+    chromium = find_chromium()
+    if chromium is None:
+        sys.exit("There is no Chromium or Chrome on PATH.")
+
+    end_well()
+    temporary = tempfile.TemporaryDirectory(prefix="customenhancer-cards-", ignore_cleanup_errors=True)
+    with temporary as base:
+        base = Path(base)
+        models = published_models(options.pocket, base / "models", MODELS)
+        put(models / "checkpoints" / kept.CHECKPOINT, models / "loras" / "my_person.safetensors")  # is not run
+        with server(base, models, base / "comfyui.log") as running, launch(chromium) as browser:
+            for name, shot in first_steps(browser, running.url).items():
+                _save(shot, STEPS / f"{name}.jpg")
+            host = Host(running.url)
+            for name, recipe in RECIPES.items():
+                _give_pictures(host, name, recipe)
+                shot = graph(browser, running.url, name)
+                size = WIDTH, round(WIDTH * shot.height / shot.width)
+                _save(shot.resize(size, Image.Resampling.LANCZOS), GRAPHS / f"{name.removesuffix('.app')}.jpg")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
