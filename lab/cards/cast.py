@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from pocket.hints import keypoints_picture
+from pocket.hints import COLOURS, NOSE, STICK_BRIGHTNESS, keypoints_picture
 from pocket.world.caption import caption
 from pocket.world.identity import Identity, sample_identity
 from pocket.world.pose import Pose, sample_pose
@@ -41,10 +41,19 @@ class KeyPoints:
     drawing: Drawing
 
     def at(self, side: int) -> Image.Image:
-        """The picture, `side` pixels wide and high."""
-        picture = self.drawing
-        points = render(picture.scene, picture.pose, picture.identity, SIDE).keypoints
-        return Image.fromarray(keypoints_picture(points)).resize((side, side), Image.Resampling.BICUBIC)
+        """The picture, `side` pixels wide and high: as the model sees it if SIDE, else with lines for a card."""
+        shown = self.drawing
+        points = render(shown.scene, shown.pose, shown.identity, SIDE).keypoints
+        if side == SIDE:
+            return Image.fromarray(keypoints_picture(points))
+        picture = Image.new("RGB", (side, side))
+        pen, reach = ImageDraw.Draw(picture), side / 26
+        at = [tuple(side / SIDE * value for value in point) for point in points.tolist()]
+        for point, colour in zip(at, COLOURS, strict=True):
+            pen.line((at[NOSE], point), tuple(int(STICK_BRIGHTNESS * value) for value in colour), round(reach))
+        for (x, y), colour in zip(at, COLOURS, strict=True):
+            pen.circle((x, y), reach, colour)
+        return picture
 
 
 def person(number: int, word: str) -> Identity:

@@ -4,11 +4,13 @@ import ast
 import runpy
 import sys
 
+import numpy as np
 import pytest
 from comfy_config.config_parser import extract_node_configuration
 from helpers.paths import CHECKOUT, HOST
 from helpers.published import cloned_files, published_files
 from packaging.requirements import Requirement
+from PIL import Image
 
 LOCKED = [Requirement(line) for line in (CHECKOUT / "requirements-dev.lock").read_text().splitlines()]
 
@@ -65,6 +67,18 @@ def test_the_host_reads_the_registrys_metadata():
     assert found.project.name == "customenhancer" and found.project.supported_comfyui_version == ">=0.30.0"
     assert found.tool_comfy.publisher_id and found.project.urls.repository.endswith("ComfyUI-CustomEnhancer")
     assert found.project.supported_os and found.project.supported_accelerators
+
+
+@pytest.mark.parametrize(("name", "most", "shape"), [("icon.png", (400, 400), 1), ("banner.jpg", (2100, 900), 21 / 9)])
+def test_the_registrys_pictures_have_its_sizes_and_are_bright_when_small(name, most, shape):
+    """Else: python3 dev.py cards."""
+    with Image.open(CHECKOUT / "web" / name) as picture:
+        assert all(side <= limit for side, limit in zip(picture.size, most, strict=True))
+        assert picture.width / picture.height == pytest.approx(shape)
+        white = Image.new("RGBA", picture.size, "white")
+        white.alpha_composite(picture.convert("RGBA"))
+    small = np.asarray(white.convert("L").resize((48, round(48 / shape))), float)
+    assert small.mean() > 120 and small.std() > 30
 
 
 def test_an_old_python_is_told_which_one_is_needed(monkeypatch):

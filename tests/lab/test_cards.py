@@ -3,6 +3,7 @@
 import itertools
 import json
 
+import numpy as np
 import pytest
 from demo import STAND_INS
 from helpers.host_client import find_title
@@ -11,7 +12,7 @@ from helpers.workflow_files import api_twin
 from PIL import Image, ImageColor
 
 from cards.card import GAP, GROUND, INK, MARGIN, SIZE, Tile, draw_card, place
-from cards.cast import KeyPoints
+from cards.cast import SHARP, SIDE, KeyPoints
 from cards.making import BANNER, banner, icon, titles
 from cards.prompts import MODELS, STEPS, pocket_prompt
 from cards.recipes import EMBLEM, RECIPES
@@ -131,6 +132,13 @@ def test_nobody_and_nothing_on_a_card_was_trained_on(name):
         for picture in each if isinstance(each, tuple) else (each,):
             drawing = picture.drawing if isinstance(picture, KeyPoints) else picture
             assert drawing.identity.split == drawing.scene.split == "heldout"
+
+
+def test_a_pose_is_shown_on_the_card_where_the_model_sees_it_and_brighter():
+    pose = RECIPES["CustomEnhancer with pose control"].pictures["Pose picture"]
+    seen, shown = (np.asarray(pose.at(side).convert("L").resize((SIDE, SIDE)), float) for side in (SIDE, SHARP))
+    places = [np.argwhere(picture > 20).mean(axis=0) for picture in (seen, shown)]
+    assert np.abs(places[0] - places[1]).max() < 2 and shown.sum() > 3 * seen.sum()
 
 
 def test_icon_and_banner_show_the_person_and_the_scene():
