@@ -116,14 +116,14 @@ def main() -> int:
         models = published_models(options.pocket, base / "models", MODELS)
         put(models / "checkpoints" / kept.CHECKPOINT, models / "loras" / "my_person.safetensors")  # is not run
         with server(base, models, base / "comfyui.log") as running, launch(chromium) as browser:
-            for name, shot in first_steps(browser, running.url).items():
-                _save(shot, STEPS / f"{name}.jpg")
             host = Host(running.url)
             for name, recipe in RECIPES.items():
                 _give_pictures(host, name, recipe)
                 shot = graph(browser, running.url, name)
                 size = WIDTH, round(WIDTH * shot.height / shot.width)
                 _save(shot.resize(size, Image.Resampling.LANCZOS), GRAPHS / f"{name.removesuffix('.app')}.jpg")
+            for name, shot in first_steps(browser, running.url).items():
+                _save(shot, STEPS / f"{name}.jpg")
     return 0
 
 
