@@ -21,7 +21,8 @@ from cards import CHECKOUT
 from cards.cast import SHARP, SIDE
 from cards.prompts import MODELS
 from cards.recipes import FIRST_PICTURE, RECIPES, Recipe
-from host_server import end_well, put, server
+from devtools.models import put
+from host_server import end_well, server
 from pocket import kept
 
 PACK, APP = "ComfyUI-CustomEnhancer", "CustomEnhancer with PhotoMaker V2"
