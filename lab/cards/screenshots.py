@@ -31,13 +31,17 @@ GRAPHS, STEPS = CHECKOUT / "docs" / "images" / "graphs", CHECKOUT / "web" / "fir
 WIDTH = 1600  # of a graph's picture, in pixels
 GRAPH_WINDOW, AROUND = (3600, 2100), 24  # the window for a graph, and what is left around it
 WINDOW = {"width": 1280, "height": 800}  # for the first steps
-QUALITY = 82
+QUALITY = 78
 
 
 def graph(browser: Browser, url: str, name: str) -> Image.Image:
     """A workflow's graph, whole, in the frontend's light colours."""
     frontend = Frontend(browser, url)
-    frontend.ask("() => app.extensionManager.setting.set('Comfy.ColorPalette', 'light')")
+    for setting, value in (
+        ("Comfy.ColorPalette", "light"),
+        ("LiteGraph.Canvas.MinFontSizeForLOD", 0),
+    ):  # small, not grey
+        frontend.ask("(name, value) => app.extensionManager.setting.set(name, value)", setting, value)
     frontend.load_graph(json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8")))
     frontend.show_all(*GRAPH_WINDOW)
     box = frontend.ask(
@@ -59,6 +63,7 @@ def graph(browser: Browser, url: str, name: str) -> Image.Image:
 def first_steps(browser: Browser, url: str) -> dict[str, Image.Image]:
     """The screen at the README's first steps: the templates, the app filled in, the app with its picture."""
     frontend = Frontend(browser, url)
+    _brighten(frontend)
     page = frontend.page
     page.set_viewport_size(WINDOW)
     shots = {}
@@ -69,7 +74,7 @@ def first_steps(browser: Browser, url: str) -> dict[str, Image.Image]:
 
     page.get_by_role("button", name="Templates").first.click()
     page.get_by_role("button", name=PACK).click()
-    page.get_by_test_id(f"template-workflow-{APP}.app").locator("img").first.wait_for()
+    page.locator("[data-testid^=template-workflow-] img").first.wait_for()
     look("templates")
     page.keyboard.press("Escape")
     frontend.load_template(PACK, f"{APP}.app")
@@ -86,6 +91,12 @@ def first_steps(browser: Browser, url: str) -> dict[str, Image.Image]:
     look("result")
     page.close()
     return shots
+
+
+def _brighten(frontend: Frontend) -> None:
+    """Light colours, and text however small it is on the screen."""
+    for setting, value in (("Comfy.ColorPalette", "light"), ("LiteGraph.Canvas.MinFontSizeForLOD", 0)):
+        frontend.ask("(name, value) => app.extensionManager.setting.set(name, value)", setting, value)
 
 
 def _give_pictures(host: Host, name: str, recipe: Recipe) -> None:
@@ -105,6 +116,7 @@ def main() -> int:
     """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="cards.screenshots", description=__doc__.splitlines()[0])
     parser.add_argument("--pocket", type=Path, required=True, metavar="DIR", help="the pocket world's models")
+    parser.add_argument("names", nargs="*", help="parts of the names of workflows, or steps; all if none is given")
     options = parser.parse_args()
     chromium = find_chromium()
     if chromium is None:
@@ -118,13 +130,15 @@ def main() -> int:
         put(models / "checkpoints" / kept.CHECKPOINT, models / "loras" / "my_person.safetensors")  # is not run
         with server(base, models, base / "comfyui.log") as running, launch(chromium) as browser:
             host = Host(running.url)
-            for name, recipe in RECIPES.items():
+            chosen = [name for name in RECIPES if not options.names or any(map(name.count, options.names))]
+            for name, recipe in ((name, RECIPES[name]) for name in chosen):
                 _give_pictures(host, name, recipe)
                 shot = graph(browser, running.url, name)
                 size = WIDTH, round(WIDTH * shot.height / shot.width)
                 _save(shot.resize(size, Image.Resampling.LANCZOS), GRAPHS / f"{name.removesuffix('.app')}.jpg")
-            for name, shot in first_steps(browser, running.url).items():
-                _save(shot, STEPS / f"{name}.jpg")
+            if not options.names or "steps" in options.names:
+                for name, shot in first_steps(browser, running.url).items():
+                    _save(shot, STEPS / f"{name}.jpg")
     return 0
 
 
