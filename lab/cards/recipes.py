@@ -184,5 +184,3 @@ RECIPES = {
     ),
 }
 EMBLEM = "CustomEnhancer with PhotoMaker V2.app"  # whose pictures the icon and the banner are made of
-# The README's first picture: what is asked of the app, and the seed.
-FIRST_PICTURE = Drawing(CITY, MIDDLE, CLEO.identity), 2

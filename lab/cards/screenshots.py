@@ -1,4 +1,4 @@
-"""Take the pictures of the graphs for docs/, and of the README's first steps: python lab cards.screenshots --pocket DIR
+"""Take the pictures of the graphs for docs/, and of the templates for the README: python lab cards.screenshots --pocket DIR
 
 All are of the host's own frontend in Chromium, with the pocket world's models under the names of the published files.
 """
@@ -18,19 +18,19 @@ from PIL import Image
 from playwright.sync_api import Browser
 
 from cards import CHECKOUT
-from cards.cast import SHARP, SIDE
+from cards.cast import SHARP
 from cards.prompts import MODELS
-from cards.recipes import FIRST_PICTURE, RECIPES, Recipe
+from cards.recipes import RECIPES, Recipe
 from devtools.models import put
 from host_server import end_well, server
 from pocket import kept
 
-PACK, APP = "ComfyUI-CustomEnhancer", "CustomEnhancer with PhotoMaker V2"
+PACK = "ComfyUI-CustomEnhancer"
 WORKFLOWS = CHECKOUT / "workflows"
-GRAPHS, STEPS = CHECKOUT / "docs" / "images" / "graphs", CHECKOUT / "web" / "first_picture"
+GRAPHS = CHECKOUT / "docs" / "images" / "graphs"
 WIDTH = 1600  # of a graph's picture, in pixels
 GRAPH_WINDOW, AROUND = (3600, 2100), 24  # the window for a graph, and what is left around it
-WINDOW = {"width": 1280, "height": 800}  # for the first steps
+TEMPLATES_SIZE = 1280, 720
 QUALITY = 78
 
 
@@ -60,37 +60,17 @@ def graph(browser: Browser, url: str, name: str) -> Image.Image:
     return shot.crop((box[0] - AROUND, box[1] - AROUND, box[2] + AROUND, box[3] + AROUND))
 
 
-def first_steps(browser: Browser, url: str) -> dict[str, Image.Image]:
-    """The screen at the README's first steps: the templates, the app filled in, the app with its picture."""
+def templates(browser: Browser, url: str) -> Image.Image:
+    """The template browser at this pack's cards, in light colours."""
     frontend = Frontend(browser, url)
     _brighten(frontend)
-    page = frontend.page
-    page.set_viewport_size(WINDOW)
-    shots = {}
-
-    def look(name: str) -> None:
-        page.wait_for_timeout(1500)  # what glides in or fades
-        shots[name] = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-
-    page.get_by_role("button", name="Templates").first.click()
-    page.get_by_role("button", name=PACK).click()
-    page.locator("[data-testid^=template-workflow-] img").first.wait_for()
-    look("templates")
-    page.keyboard.press("Escape")
-    frontend.load_template(PACK, f"{APP}.app")
-    frontend.see_app(APP)
-    drawing, seed = FIRST_PICTURE
-    photo = io.BytesIO()
-    drawing.at(SHARP).save(photo, "PNG")
-    frontend.choose_photo("my_friend.png", photo.getvalue())
-    page.locator("textarea").filter(visible=True).first.fill(drawing.caption(" img"))
-    for label, value in (("Seed", seed), ("Width", SIDE), ("Height", SIDE)):
-        frontend.enter_in_app(label, value)
-    look("app")
-    frontend.run_app()
-    look("result")
-    page.close()
-    return shots
+    frontend.page.get_by_role("button", name="Templates").first.click()
+    frontend.page.get_by_role("button", name=PACK).click()
+    frontend.page.locator("[data-testid^=template-workflow-] img").first.wait_for()
+    frontend.page.wait_for_timeout(1500)  # it glides in
+    shot = Image.open(io.BytesIO(frontend.page.screenshot())).convert("RGB")
+    frontend.page.close()
+    return shot.resize(TEMPLATES_SIZE, Image.Resampling.LANCZOS)
 
 
 def _brighten(frontend: Frontend) -> None:
@@ -116,7 +96,9 @@ def main() -> int:
     """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="cards.screenshots", description=__doc__.splitlines()[0])
     parser.add_argument("--pocket", type=Path, required=True, metavar="DIR", help="the pocket world's models")
-    parser.add_argument("names", nargs="*", help="parts of the names of workflows, or steps; all if none is given")
+    parser.add_argument(
+        "names", nargs="*", help="parts of the names of workflows; all, and the templates, if none is given"
+    )
     options = parser.parse_args()
     chromium = find_chromium()
     if chromium is None:
@@ -136,9 +118,8 @@ def main() -> int:
                 shot = graph(browser, running.url, name)
                 size = WIDTH, round(WIDTH * shot.height / shot.width)
                 _save(shot.resize(size, Image.Resampling.LANCZOS), GRAPHS / f"{name.removesuffix('.app')}.jpg")
-            if not options.names or "steps" in options.names:
-                for name, shot in first_steps(browser, running.url).items():
-                    _save(shot, STEPS / f"{name}.jpg")
+            if not options.names:
+                _save(templates(browser, running.url), CHECKOUT / "web" / "templates.jpg")
     return 0
 
 
