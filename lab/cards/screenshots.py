@@ -1,6 +1,6 @@
-"""Take the pictures of the graphs for docs/, and of the templates for the README: python lab cards.screenshots --pocket DIR
+"""Take the pictures of the graphs for docs/: python lab cards.screenshots --pocket DIR
 
-All are of the host's own frontend in Chromium, with the pocket world's models under the names of the published files.
+They are of the host's own frontend in Chromium, with the pocket world's models under the names of the published files.
 """
 
 import argparse
@@ -25,12 +25,10 @@ from devtools.models import put
 from host_server import end_well, server
 from pocket import kept
 
-PACK = "ComfyUI-CustomEnhancer"
 WORKFLOWS = CHECKOUT / "workflows"
 GRAPHS = CHECKOUT / "docs" / "images" / "graphs"
 WIDTH = 1600  # of a graph's picture, in pixels
 GRAPH_WINDOW, AROUND = (3600, 2100), 24  # the window for a graph, and what is left around it
-TEMPLATES_SIZE = 1280, 720
 QUALITY = 78
 
 
@@ -60,19 +58,6 @@ def graph(browser: Browser, url: str, name: str) -> Image.Image:
     return shot.crop((box[0] - AROUND, box[1] - AROUND, box[2] + AROUND, box[3] + AROUND))
 
 
-def templates(browser: Browser, url: str) -> Image.Image:
-    """The template browser at this pack's cards, in light colours."""
-    frontend = Frontend(browser, url)
-    _brighten(frontend)
-    frontend.page.get_by_role("button", name="Templates").first.click()
-    frontend.page.get_by_role("button", name=PACK).click()
-    frontend.page.locator("[data-testid^=template-workflow-] img").first.wait_for()
-    frontend.page.wait_for_timeout(1500)  # it glides in
-    shot = Image.open(io.BytesIO(frontend.page.screenshot())).convert("RGB")
-    frontend.page.close()
-    return shot.resize(TEMPLATES_SIZE, Image.Resampling.LANCZOS)
-
-
 def _brighten(frontend: Frontend) -> None:
     """Light colours, and text however small it is on the screen."""
     for setting, value in (("Comfy.ColorPalette", "light"), ("LiteGraph.Canvas.MinFontSizeForLOD", 0)):
@@ -96,9 +81,7 @@ def main() -> int:
     """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="cards.screenshots", description=__doc__.splitlines()[0])
     parser.add_argument("--pocket", type=Path, required=True, metavar="DIR", help="the pocket world's models")
-    parser.add_argument(
-        "names", nargs="*", help="parts of the names of workflows; all, and the templates, if none is given"
-    )
+    parser.add_argument("names", nargs="*", help="parts of the names of workflows; all if none is given")
     options = parser.parse_args()
     chromium = find_chromium()
     if chromium is None:
@@ -118,8 +101,6 @@ def main() -> int:
                 shot = graph(browser, running.url, name)
                 size = WIDTH, round(WIDTH * shot.height / shot.width)
                 _save(shot.resize(size, Image.Resampling.LANCZOS), GRAPHS / f"{name.removesuffix('.app')}.jpg")
-            if not options.names:
-                _save(templates(browser, running.url), CHECKOUT / "web" / "templates.jpg")
     return 0
 
 
