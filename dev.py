@@ -11,6 +11,7 @@
     python3 dev.py fuzz      feed every node what it was not made for (--prompts 2000 --seed 3); see lab/fuzz/
     python3 dev.py reliability
                              soak, interrupt and repeat; writes docs/reliability.md
+    python3 dev.py cards     draw the workflows' cards, the icon and the banner anew, on the pocket world
 
 Each sets up first: an environment as requirements-dev.lock pins it, an unmodified ComfyUI, and tiny models, all in one
 cache folder outside the checkout, which may be deleted at any time.
@@ -134,6 +135,14 @@ def prove(name: str, more: Sequence[str]) -> int:
     return run(*command, *more, COMFYUI_PATH=str(parts["comfyui"]))
 
 
+def cards(more: Sequence[str]) -> int:
+    """Make the pictures of the workflows, lab/cards, on the pocket world's models, with the arguments `more`."""
+    python = environment()
+    comfyui = host(python)
+    pocket = pocket_world(python, comfyui)
+    return run(python, LAB, "cards", "--pocket", pocket, *more, COMFYUI_PATH=str(comfyui))
+
+
 def serve(models: Path | None, cpu: bool, port: int) -> int:
     """Run a server until Ctrl-C. What is saved in it stays in the cache folder, in one place for each checkout."""
     base = cache() / ("serve-" + digest(more=str(CHECKOUT)))
@@ -187,8 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("test", parents=[models, device, extent], allow_abbrev=False)
     for_bench = commands.add_parser("bench", parents=[models], allow_abbrev=False)
     for_bench.add_argument("name", choices=BENCHMARKS)
-    commands.add_parser("rehearse", add_help=False, allow_abbrev=False)
-    for name in PROOFS:
+    for name in ("rehearse", "cards", *PROOFS):
         commands.add_parser(name, add_help=False, allow_abbrev=False)  # --help is the package's own
     options, more = parser.parse_known_args(arguments)
 
@@ -207,6 +215,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return bench(options.models, options.name, more)
         if options.command == "rehearse":
             return rehearse(more)
+        if options.command == "cards":
+            return cards(more)
         if more:
             parser.error(f"unrecognized arguments: {' '.join(more)}")
         if options.command == "demo":

@@ -16,7 +16,8 @@ PACKS = {
 }
 
 
-def _load_devtools() -> None:
+def load_devtools() -> None:
+    """Make the checkout's devtools importable, in the place of a package of that name."""
     if "devtools" not in sys.modules:
         place = CHECKOUT / "devtools" / "__init__.py"
         spec = importlib.util.spec_from_file_location("devtools", place)
@@ -26,7 +27,7 @@ def _load_devtools() -> None:
 
 def server(base: Path, models: Path, log: Path, packs=PACKS, comfyui: Path | None = None, **more):
     """A devtools Server, to be entered by `with`, on the host that COMFYUI_PATH names or another copy of it."""
-    _load_devtools()
+    load_devtools()
     from devtools.server import Server
 
     comfyui = comfyui or Path(os.environ["COMFYUI_PATH"])
@@ -40,7 +41,7 @@ def end_well() -> None:
 
 def free_port() -> int:
     """A port on which nobody listens."""
-    _load_devtools()
+    load_devtools()
     from devtools.server import free_port
 
     return free_port()
@@ -51,7 +52,7 @@ def joined_models(standins: Path, pocket: Path, folder: Path) -> Path:
 
     Those are the packs `pocket` (buffalo_l's recogniser) and `pocket_antelopev2`, and `pocket_inswapper.onnx`.
     """
-    _load_devtools()
+    load_devtools()
     from devtools.models import put
 
     for source in standins.rglob("*"):

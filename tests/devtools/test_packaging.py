@@ -4,6 +4,7 @@ import ast
 import runpy
 import sys
 
+import numpy as np
 import pytest
 from comfy_config.config_parser import extract_node_configuration
 from comfyui_version import __version__ as comfyui_version
@@ -101,6 +102,18 @@ def test_the_registrys_pictures_are_shipped_in_the_sizes_that_it_asks_for(entry,
         assert width == height <= 400
     else:
         assert width / height == pytest.approx(21 / 9, abs=1 / height)
+
+
+@pytest.mark.parametrize(("name", "most", "shape"), [("icon.png", (400, 400), 1), ("banner.jpg", (2100, 900), 21 / 9)])
+def test_the_registrys_pictures_have_its_sizes_and_are_bright_when_small(name, most, shape):
+    """Else: python3 dev.py cards."""
+    with Image.open(CHECKOUT / "web" / name) as picture:
+        assert all(side <= limit for side, limit in zip(picture.size, most, strict=True))
+        assert picture.width / picture.height == pytest.approx(shape)
+        white = Image.new("RGBA", picture.size, "white")
+        white.alpha_composite(picture.convert("RGBA"))
+    small = np.asarray(white.convert("L").resize((48, round(48 / shape))), float)
+    assert small.mean() > 120 and small.std() > 30
 
 
 def test_an_old_python_is_told_which_one_is_needed(monkeypatch):
