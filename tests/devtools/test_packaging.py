@@ -17,7 +17,7 @@ from devtools.comfyui import HOST_VERSION
 
 # What the registry's archive holds, at its top.
 ROOMS = {"baselines", "bimd", "drawing", "host", "identity", "nodes", "resinversion"}
-SHOWN = {"examples", "locales", "subgraphs", "web", "workflows"}
+SHOWN = {"api_examples", "locales", "subgraphs", "web", "workflows"}
 ENTRY = "__init__.py", "prestartup_script.py", "pyproject.toml", "requirements.txt"
 FOR_PEOPLE = "README.md", "README.zh.md", "LICENSE", "SECURITY.md"
 LOCKED = [Requirement(line) for line in (CHECKOUT / "requirements-dev.lock").read_text().splitlines()]

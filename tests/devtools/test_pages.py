@@ -91,7 +91,7 @@ def test_every_command_is_one_that_there_is(command, parse_dev):
 
 @for_each_page
 def test_every_flag_is_one_that_there_is(page):
-    ours = [CHECKOUT / "dev.py", *(CHECKOUT / "lab").rglob("__main__.py"), *(CHECKOUT / "examples").glob("*.py")]
+    ours = [CHECKOUT / "dev.py", *(CHECKOUT / "lab").rglob("__main__.py"), *(CHECKOUT / "api_examples").glob("*.py")]
     known = "".join(map(read, [*ours, HOST / "comfy" / "cli_args.py"])) + '"--wait"'  # comfy-cli's
     for flag in re.findall(r"`(--[a-z][a-z0-9-]*)[^`]*`", prose(page)):
         assert f'"{flag}"' in known, flag

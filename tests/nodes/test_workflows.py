@@ -202,3 +202,8 @@ def test_notes_name_every_model_file(path, classes):
         if name in node["inputs"]
     ]
     assert files and all(f"{file}`" in notes or f"`{file}." in notes for file in files)
+
+
+def test_no_other_folder_takes_the_place_of_workflows_as_the_templates():
+    """ComfyUI takes a pack's templates, and their pictures, from the first of these folders that is there."""
+    assert not [name for name in ("example_workflows", "example", "examples", "workflow") if (CHECKOUT / name).exists()]

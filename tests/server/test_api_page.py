@@ -22,7 +22,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 @pytest.fixture
 def example(monkeypatch):
     """The example that the page quotes."""
-    monkeypatch.syspath_prepend(str(CHECKOUT / "examples"))
+    monkeypatch.syspath_prepend(str(CHECKOUT / "api_examples"))
     return importlib.import_module("run_workflow")
 
 
@@ -128,7 +128,7 @@ def test_a_job_that_nobody_submitted_is_not_waited_for(host, example):
 
 
 def test_the_page_quotes_the_example_to_the_letter():
-    source = (CHECKOUT / "examples" / "run_workflow.py").read_text(encoding="utf-8")
+    source = (CHECKOUT / "api_examples" / "run_workflow.py").read_text(encoding="utf-8")
     quoted = [block for block in BLOCKS if block.startswith("def ")]
     assert len(quoted) == 2
     for block in quoted:

@@ -35,7 +35,7 @@ def start(tmp_path, host):
     def start(file, flow, *options, steps=STEPS):
         workflow = tmp_path / "workflow.json"
         workflow.write_text(json.dumps(demo.load_workflow(demo.FLOWS[flow], real_models=False)), encoding="utf-8")
-        command = [sys.executable, CHECKOUT / "examples" / file, workflow, "--server", host.url]
+        command = [sys.executable, CHECKOUT / "api_examples" / file, workflow, "--server", host.url]
         command += ["--output", tmp_path / "pictures", "--set", f"Schedule.steps={steps}", *options]
         process = subprocess.Popen(
             [str(part) for part in command],

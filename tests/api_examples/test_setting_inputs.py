@@ -11,7 +11,7 @@ from helpers.prompts import node
 @pytest.fixture(autouse=True)
 def on_the_path(monkeypatch):
     """The folder from which `python examples/...` imports."""
-    monkeypatch.syspath_prepend(str(CHECKOUT / "examples"))
+    monkeypatch.syspath_prepend(str(CHECKOUT / "api_examples"))
 
 
 @pytest.fixture

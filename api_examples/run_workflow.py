@@ -1,6 +1,6 @@
 """Run a workflow in a running ComfyUI, once for each photo and each seed, and fetch its pictures.
 
-    python examples/run_workflow.py workflows/api/customenhancer_photomaker_v2.json --photo friend.jpg \
+    python api_examples/run_workflow.py workflows/api/customenhancer_photomaker_v2.json --photo friend.jpg \
         --set "Prompt.text=a photo of a man img in a library" --output pictures
 
 It needs nothing but Python, and asks the server every second how the job stands. run_workflow_websocket.py does the
