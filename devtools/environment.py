@@ -1,4 +1,4 @@
-"""A virtual environment of the locked packages."""
+"""Virtual environments of locked packages."""
 
 import contextlib
 import platform
@@ -26,10 +26,10 @@ def python_of(folder: Path) -> Path:
     return folder / "Scripts" / "python.exe" if WINDOWS else folder / "bin" / "python"
 
 
-def build_environment(folder: Path) -> None:
-    """Make a virtual environment of the locked packages: with uv when it can be had, else with pip.
+def build_environment(folder: Path, lock: Path) -> None:
+    """Make a virtual environment of the packages that `lock` pins: with uv when it can be had, else with pip.
 
-    The lock file is complete, so nothing is resolved again (--no-deps).
+    A lock file is complete, so nothing is resolved again (--no-deps). Raises SetupError.
     """
     python = python_of(folder)
     uv = find_uv()
@@ -38,16 +38,21 @@ def build_environment(folder: Path) -> None:
             "this Python cannot make virtual environments. Install its venv package"
             " (Debian and Ubuntu: `apt install python3-venv`) or uv, and run this again."
         )
-    if not uv and run(python, "-m", "pip", "install", "--quiet", "-c", LOCK, "uv") == 0:
+    if not uv and run(python, "-m", "pip", "install", "--quiet", "-c", lock, "uv") == 0:
         uv = [str(python), "-m", "uv"]
-    if uv and run(*uv, "pip", "install", "--no-deps", "--python", python, "-r", LOCK) == 0:
+    if uv and run(*uv, "pip", "install", "--no-deps", "--python", python, "-r", lock) == 0:
         return
     say("Going on without uv: pip takes a few minutes longer")
     must(python, "-m", "ensurepip")
-    must(python, "-m", "pip", "install", "--no-deps", "-r", LOCK)
+    must(python, "-m", "pip", "install", "--no-deps", "-r", lock)
+
+
+def locked(name: str, label: str, lock: Path) -> Path:
+    """The interpreter that has the packages of `lock`, for this Python and system, in the cache's folder `name`-…"""
+    key = digest(lock, more=f"{sys.implementation.cache_tag} {sys.platform} {platform.machine()} {sys.base_prefix}")
+    return python_of(ensure(f"{name}-{key}", label, lambda folder: build_environment(folder, lock)))
 
 
 def environment() -> Path:
-    """The interpreter that has the locked packages, for this Python and this system."""
-    key = digest(LOCK, more=f"{sys.implementation.cache_tag} {sys.platform} {platform.machine()} {sys.base_prefix}")
-    return python_of(ensure(f"environment-{key}", "the Python environment", build_environment))
+    """The interpreter that runs the host, the pack and its tests."""
+    return locked("environment", "the Python environment", LOCK)

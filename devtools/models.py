@@ -1,5 +1,7 @@
 """Models folders: stand-ins with random weights, and what is trained on the pocket world."""
 
+import os
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -23,3 +25,14 @@ def pocket_world(python: Path, comfyui: Path) -> Path:
     key = digest(*POCKET.glob("*.py"), *filter(Path.is_file, POCKET.glob("weights/**/*")))
     build = partial(must, python, LAB, "pocket.models_folder", COMFYUI_PATH=str(comfyui))
     return ensure(f"pocket-{key}", "the pocket world's models", build)
+
+
+def put(source: Path, place: Path) -> None:
+    """Put a file in another place, unless one is there: a hard link where the file system allows it, else a copy."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.exists():
+        return
+    try:
+        os.link(source, place)
+    except OSError:
+        shutil.copyfile(source, place)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from contextlib import contextmanager
 
-from comfy_api.latest import io
+from comfy_api.v0_0_2 import io
 
 from .checks import check_latent_shape, check_model_kind
 from .input_checks import check_file_name, check_value

@@ -2,7 +2,7 @@
 
 import logging
 
-from comfy_api.latest import ui
+from comfy_api.v0_0_2 import ui
 from torch import Tensor
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import folder_paths
 from comfy.cli_args import args
-from comfy_api.latest import io, ui
+from comfy_api.v0_0_2 import io, ui
 from safetensors import SafetensorError
 
 from .recording_files import write_recording
@@ -71,10 +71,18 @@ def _check_prefix(prefix: str, output: str) -> None:
             f"filename_prefix: {prefix!a} holds {', '.join(sorted(map(ascii, unusable)))}, which no file name can have "
             f"here. {remedy}"
         )
-    if not folder_paths.is_within_directory(output, os.path.join(output, prefix)):
+    if not _leads_into(output, os.path.join(output, prefix)):
         raise ValueError(f"filename_prefix: {prefix} leads out of the output folder. {remedy}")
     if os.path.basename(os.path.normpath(prefix)) in ("", os.curdir) or not prefix.strip():
         raise ValueError(f"filename_prefix: {prefix!r} names no file. {remedy}")
+
+
+def _leads_into(folder: str, path: str) -> bool:
+    """Whether a path leads to a place in a folder, links followed. ComfyUI's own functions ask that from 0.28 on."""
+    try:
+        return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+    except ValueError:  # half a character
+        return False
 
 
 def _why_not_written(error: Exception, prefix: str, output: str) -> str:
@@ -97,10 +105,11 @@ def _why_not_written(error: Exception, prefix: str, output: str) -> str:
 
 def find_recording(name: str, input_name: str) -> str:
     """The path of a saved file. Raises FileNotFoundError, naming the input, where there is none below its folder."""
-    if folder_paths.exists_annotated_filepath(name):
-        path = folder_paths.get_annotated_filepath(name)
-        if os.path.isfile(path):
-            return path
+    file, folder = folder_paths.annotated_filepath(name)
+    folder = folder or folder_paths.get_input_directory()
+    path = os.path.join(folder, file)
+    if _leads_into(folder, path) and os.path.isfile(path):
+        return path
     names = saved_recordings()
     found = ", ".join(names[:MOST_NAMES]) or "none found"
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""

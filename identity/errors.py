@@ -43,9 +43,13 @@ def which_pictures(numbers: list[int]) -> str:
     return f"pictures {named}{more}" if len(numbers) > 1 else f"picture {named}"
 
 
-def file_not_found(name: str, file: str, places: Iterable, remedy: str) -> FileNotFoundError:
-    """The error for a model file that is in none of the places. name: the input that chose it."""
-    return FileNotFoundError(f"{name}: {file} is not in {' or '.join(map(str, places))}. {remedy}")
+def file_not_found(name: str, file: str, places: Iterable, remedy: str, found: Iterable[str]) -> FileNotFoundError:
+    """The error for a model file, or a folder of them, that is in none of the places.
+
+    name: the input that chose it. remedy: of a KnownFile. found: what is there to choose instead.
+    """
+    there = f"Files to choose from: {names_found(found)}."
+    return FileNotFoundError(f"{name}: {file} is not in {' or '.join(map(str, places))}. {remedy} {there}")
 
 
 def names_found(found: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ node pack and of others work in each other's nodes. A face is an `insightface.ap
 import contextlib
 import io
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import comfy.model_management
@@ -27,6 +28,15 @@ FACE_ORDERS = {
     "large-small": lambda face: -_area(face),
     "small-large": lambda face: _area(face),
 }
+
+
+@dataclass(frozen=True)
+class ChosenFace:
+    """Which face of a picture counts: number `index`, from 0, in one of FACE_ORDERS."""
+
+    order: str = "large-small"
+    index: int = 0
+
 
 LEAST_SIDE = 8  # pixels of a picture's shorter side
 MOST_OBLONG = 64  # times as long as wide
@@ -146,17 +156,26 @@ def embed_faces(
     that they came from, for messages. Returns the numbers of the pictures that show one, and the embeddings, (M, 512)
     float32. One warning names the pictures that are left out. Raises ValueError if no picture shows a face.
     """
-    embeddings = {}
-    for number, picture in each_picture(images):
-        if face := find_face(face_analysis, picture, order, index):
-            check_part(face, "embedding", axes=1)
-            embeddings[number] = torch.from_numpy(np.float32(face.embedding))
-    if not embeddings:
+    faces = find_faces(face_analysis, images, order, index, name)
+    return list(faces), torch.stack([embedding_of(face) for face in faces.values()])
+
+
+def find_faces(face_analysis, images: torch.Tensor, order: str, index: int, name: str) -> dict:
+    """The chosen Face of each picture that shows it, by the picture's number. Arguments, errors: of `embed_faces`."""
+    faces = {number: find_face(face_analysis, picture, order, index) for number, picture in each_picture(images)}
+    left_out = [number for number, face in faces.items() if face is None]
+    if len(left_out) == len(faces):
         raise no_face_in_any(name, len(images), index)
-    if left_out := [number for number in range(len(images)) if number not in embeddings]:
+    if left_out:
         are, pictures = "are" if len(left_out) > 1 else "is", which_pictures(left_out)
         logging.warning("%s: %s found in %s, which %s left out.", name, which_face(index), pictures, are)
-    return list(embeddings), torch.stack(list(embeddings.values()))
+    return {number: face for number, face in faces.items() if face is not None}
+
+
+def embedding_of(face) -> torch.Tensor:
+    """A Face's raw embedding, (512,) float32. Raises ValueError if it has none."""
+    check_part(face, "embedding", axes=1)
+    return torch.from_numpy(np.float32(face.embedding))
 
 
 def to_bgr(picture: torch.Tensor) -> np.ndarray:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import folder_paths
 
-from .errors import file_not_found, names_found
+from .errors import file_not_found
+from .known_files import ANTELOPEV2, BUFFALO_L, INSWAPPER
 
 FOLDER = "insightface"
-MODEL_ZOO = "github.com/deepinsight/insightface/releases/tag/model-zoo"
 
 folder_paths.add_model_folder_path(FOLDER, os.path.join(folder_paths.models_dir, FOLDER))
 
@@ -35,8 +35,8 @@ def find_face_pack(pack: str) -> Path:
     packs = face_packs()
     if pack not in packs:
         places = [Path(folder, "models", pack) for folder in folder_paths.get_folder_paths(FOLDER)]
-        remedy = f"Unpack {pack}.zip from {MODEL_ZOO} there, or choose one of: {names_found(packs)}."
-        raise file_not_found("pack", f"the face pack {pack!r} (.onnx files)", places, remedy)
+        remedy = (ANTELOPEV2 if pack == "antelopev2" else BUFFALO_L).remedy
+        raise file_not_found("pack", f"the face pack {pack!r} (.onnx files)", places, remedy, packs)
     return packs[pack]
 
 
@@ -53,8 +53,8 @@ def find_face_swapper(model_name: str) -> Path:
     """The file of a face swapper. Raises FileNotFoundError if there is none of that name."""
     swappers = face_swappers()
     if model_name not in swappers:
-        remedy = f"Put inswapper_128.onnx there, or choose one of: {names_found(swappers)}."
-        raise file_not_found("model_name", model_name, folder_paths.get_folder_paths(FOLDER), remedy)
+        folders = folder_paths.get_folder_paths(FOLDER)
+        raise file_not_found("model_name", model_name, folders, INSWAPPER.remedy, swappers)
     return swappers[model_name]
 
 

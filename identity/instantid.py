@@ -13,13 +13,14 @@ import torch
 from .errors import wrong_file
 from .face_analysis import check_embedding_width
 from .instantid_adapter import InstantIDAdapter
+from .known_files import INSTANTID
 from .tensor_files import find_tensor_file, load_module, loaded, part, read_tensor_file, weight_fault
 
 FOLDER = "instantid"
 INPUT = "instantid_name"
 EMBEDDING_WIDTH = 512
 EXPECTED = "the parts image_proj and ip_adapter, with keys such as image_proj.latents and ip_adapter.1.to_k_ip.weight"
-REMEDY = "Put ip-adapter.bin of InstantX/InstantID (Hugging Face) into models/instantid and choose it."
+REMEDY = INSTANTID.remedy
 
 folder_paths.add_model_folder_path(FOLDER, os.path.join(folder_paths.models_dir, FOLDER))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from .errors import check_sdxl
-from .face_analysis import check_recogniser, embed_faces
+from .face_analysis import ChosenFace, check_recogniser, embed_faces
 from .identity_net import check_identity_net, put_identity_net
 from .instantid import InstantID, encode_faces
 from .instantid_attention import Face, add_decoupled_attention, face_key, put_face
@@ -30,14 +30,6 @@ class Person:
 
     embeddings: torch.Tensor
     keypoints: torch.Tensor
-
-
-@dataclass(frozen=True)
-class ChosenFace:
-    """Which face of a picture counts: number `index`, from 0, in one of FACE_ORDERS."""
-
-    order: str = "large-small"
-    index: int = 0
 
 
 def check_instantid(model, face_analysis, instantid: InstantID, control_net) -> None:

@@ -8,10 +8,11 @@ import comfy.model_patcher
 import torch
 
 from .errors import wrong_file
-from .face_analysis import check_embedding_width, check_recogniser, embed_faces
+from .face_analysis import ChosenFace, check_embedding_width, check_recogniser, embedding_of, find_faces
+from .known_files import PHOTOMAKER_V1, PHOTOMAKER_V2
 from .photomaker_encoder import PERCEIVER, PhotoMakerEncoder, PhotoMakerV2Encoder, encoder_class
 from .photomaker_prompt import ENCODER_WIDTHS, prepare_prompt
-from .pictures import centre, each_picture
+from .pictures import around, centre, each_picture
 from .tensor_files import find_tensor_file, load_module, loaded, part, read_tensor_file, weight_fault
 
 INPUT = "photomaker_name"
@@ -19,10 +20,9 @@ EXPECTED = (
     "the keys id_encoder and lora_weights, or both as prefixes, or encoder keys such as visual_projection_2.weight "
     f"beside unet. keys, and in V2 encoder keys under {PERCEIVER} as well"
 )
-REMEDY = (
-    "Put photomaker-v1.bin of TencentARC/PhotoMaker or photomaker-v2.bin of TencentARC/PhotoMaker-V2 (Hugging Face) "
-    "into models/photomaker and choose it."
-)
+REMEDY = f"{PHOTOMAKER_V2.remedy} Or PhotoMaker V1: {PHOTOMAKER_V1.link}."
+
+LARGEST = ChosenFace()
 
 
 @dataclass(frozen=True)
@@ -66,22 +66,30 @@ def _split(contents: dict) -> tuple[dict[str, torch.Tensor], dict[str, torch.Ten
 
 
 @torch.no_grad()
-def encode_prompt(photomaker: PhotoMaker, clip, images: torch.Tensor, text: str, trigger: str, face_analysis=None):
+def encode_prompt(
+    photomaker: PhotoMaker,
+    clip,
+    images: torch.Tensor,
+    text: str,
+    trigger: str,
+    face_analysis=None,
+    chosen: ChosenFace = LARGEST,
+):
     """Encode one prompt with the identity of some pictures, and without.
 
     images: (N, H, W, 3 or 4), 0 to 1, reference pictures of one person. text, trigger: see `prepare_prompt`.
-    face_analysis: a FACEANALYSIS of buffalo_l. V2 needs it and leaves out pictures without a face; V1 ignores it.
+    face_analysis: a FACEANALYSIS of buffalo_l. V2 needs it and leaves out pictures without a face; V1 ignores it,
+    unless another face than the largest is chosen.
+    chosen: which face of each picture is the person. The largest: the centre square of each picture is read, as in
+    PhotoMaker's pipeline. Another: a square around that face.
     Returns two CONDITIONINGs. `positive`: the class tokens hold the identity; its pooled output is that of the prompt
     with the class token repeated and has no identity, as in PhotoMaker's pipeline. `customization_free`: the prompt
     without the trigger, pooled output included, exactly as CLIPTextEncode gives it.
     Raises ValueError for a prompt, CLIP, number of pictures or face analysis that does not fit.
     """
     encoder, device = photomaker.patcher.model, photomaker.patcher.load_device
-    faces = ()
-    if isinstance(encoder, PhotoMakerV2Encoder):
-        shown, embeddings = _embed(face_analysis, images, encoder.face_width)
-        images, faces = images[shown], (embeddings.to(device),)
-    prompt = prepare_prompt(clip, text, trigger, copies=images.shape[0] * encoder.tokens_per_image)
+    pictures, embeddings = _read(encoder, images, face_analysis, chosen)
+    prompt = prepare_prompt(clip, text, trigger, copies=len(pictures) * encoder.tokens_per_image)
     customization_free = clip.encode_from_tokens_scheduled(prompt.customization_free)
     plain = clip.encode_from_tokens_scheduled(prompt.identity)
     if not all(torch.isfinite(cond).all() for cond, _ in (*customization_free, *plain)):
@@ -92,8 +100,8 @@ def encode_prompt(photomaker: PhotoMaker, clip, images: torch.Tensor, text: str,
 
     with loaded(photomaker.patcher):
         # In one batch, as PhotoMaker does: in several, the last bits would differ.
-        pixels = torch.cat([_pixels(picture, encoder.image_size, device) for _, picture in each_picture(images)])
-        identity = encoder(pixels, *faces)
+        pixels = torch.cat([_pixels(picture, encoder.image_size, device) for _, picture in each_picture(pictures)])
+        identity = encoder(pixels, *(embedding.to(device) for embedding in embeddings))
         positive = [[_fuse(encoder, cond, identity, prompt.positions), dict(extras)] for cond, extras in plain]
     return positive, customization_free
 
@@ -103,17 +111,30 @@ def _pixels(picture: torch.Tensor, size: int, device) -> torch.Tensor:
     return comfy.clip_model.clip_preprocess(centre(picture[None]).to(device, torch.float32), size=size)
 
 
-def _embed(face_analysis, images: torch.Tensor, width: int) -> tuple[list[int], torch.Tensor]:
-    """The numbers of the pictures that show a face, and its raw embedding in each, (M, width)."""
-    if face_analysis is None:
+def _read(encoder: PhotoMakerEncoder, images: torch.Tensor, face_analysis, chosen: ChosenFace):
+    """The M pictures that the encoder is to see, and what else it takes: in V2 the raw embeddings, (M, width)."""
+    needs_embeddings = isinstance(encoder, PhotoMakerV2Encoder)
+    if not needs_embeddings and chosen == LARGEST:
+        return list(images), ()
+    if face_analysis is None and needs_embeddings:
         raise ValueError(
             "face_analysis: PhotoMaker V2 reads the face with one, but none is connected. Connect Load Face Analysis "
             "with the pack buffalo_l, or load photomaker-v1.bin, which needs none."
         )
-    check_recogniser(face_analysis, "buffalo_l", "PhotoMaker V2")
-    shown, embeddings = embed_faces(face_analysis, images)
-    check_embedding_width(embeddings, width, "PhotoMaker V2", "buffalo_l")
-    return shown, embeddings
+    if face_analysis is None:
+        raise ValueError(
+            "face_analysis: none is connected, and reference_order and reference_face choose a face by one. Connect "
+            "Load Face Analysis, or set them to large-small and 0."
+        )
+    if needs_embeddings:
+        check_recogniser(face_analysis, "buffalo_l", "PhotoMaker V2")
+    faces = find_faces(face_analysis, images, chosen.order, chosen.index, "reference_images")
+    pictures = [images[number] if chosen == LARGEST else around(images[number], faces[number].bbox) for number in faces]
+    if not needs_embeddings:
+        return pictures, ()
+    embeddings = torch.stack([embedding_of(face) for face in faces.values()])
+    check_embedding_width(embeddings, encoder.face_width, "PhotoMaker V2", "buffalo_l")
+    return pictures, (embeddings,)
 
 
 def _fuse(encoder: PhotoMakerEncoder, cond: torch.Tensor, identity: torch.Tensor, positions: dict[str, list[int]]):

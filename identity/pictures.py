@@ -21,8 +21,21 @@ def centre(images: torch.Tensor) -> torch.Tensor:
     return images
 
 
-def each_picture(images: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
-    """The number and the picture of each entry of a batch (N, H, W, C), in turn.
+def around(picture: torch.Tensor, box, factor: float = 2.0) -> torch.Tensor:
+    """The square part of a picture, (H, W, C), around a box (left, top, right, bottom) in pixels.
+
+    Its side is `factor` times the box's longer one, and at most the picture's shorter side; it lies in the picture.
+    """
+    height, width = picture.shape[:2]
+    left, top, right, bottom = (float(edge) for edge in box)
+    side = max(1, min(round(factor * max(right - left, bottom - top)), height, width))
+    x = min(max(round((left + right - side) / 2), 0), width - side)
+    y = min(max(round((top + bottom - side) / 2), 0), height - side)
+    return picture[y : y + side, x : x + side]
+
+
+def each_picture(images: torch.Tensor | list[torch.Tensor]) -> Iterator[tuple[int, torch.Tensor]]:
+    """The number and the picture of each entry of a batch (N, H, W, C), or of a list of pictures, in turn.
 
     The progress bar moves on after each. Raises the host's InterruptProcessingException between two of them.
     """

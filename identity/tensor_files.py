@@ -11,7 +11,7 @@ import comfy.utils
 import folder_paths
 import torch
 
-from .errors import file_not_found, names_found
+from .errors import file_not_found
 
 # Makes a module whose sizes come from a file, for a device and with torch.nn or the host's twin of it.
 MakeModule = Callable[[object, object], torch.nn.Module]
@@ -24,8 +24,8 @@ def find_tensor_file(folder: str, file: str, name: str, remedy: str) -> str:
     """
     path = folder_paths.get_full_path(folder, file)
     if path is None:
-        remedy = f"{remedy} Files to choose from: {names_found(folder_paths.get_filename_list(folder))}."
-        raise file_not_found(name, file, folder_paths.get_folder_paths(folder), remedy)
+        found = folder_paths.get_filename_list(folder)
+        raise file_not_found(name, file, folder_paths.get_folder_paths(folder), remedy, found)
     return path
 
 

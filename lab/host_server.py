@@ -5,7 +5,6 @@ devtools is loaded by its file: the checkout's root must not stand on sys.path.
 
 import importlib.util
 import os
-import shutil
 import signal
 import sys
 from pathlib import Path
@@ -17,7 +16,8 @@ PACKS = {
 }
 
 
-def _load_devtools() -> None:
+def load_devtools() -> None:
+    """Make the checkout's devtools importable, in the place of a package of that name."""
     if "devtools" not in sys.modules:
         place = CHECKOUT / "devtools" / "__init__.py"
         spec = importlib.util.spec_from_file_location("devtools", place)
@@ -27,7 +27,7 @@ def _load_devtools() -> None:
 
 def server(base: Path, models: Path, log: Path, packs=PACKS, comfyui: Path | None = None, **more):
     """A devtools Server, to be entered by `with`, on the host that COMFYUI_PATH names or another copy of it."""
-    _load_devtools()
+    load_devtools()
     from devtools.server import Server
 
     comfyui = comfyui or Path(os.environ["COMFYUI_PATH"])
@@ -41,7 +41,7 @@ def end_well() -> None:
 
 def free_port() -> int:
     """A port on which nobody listens."""
-    _load_devtools()
+    load_devtools()
     from devtools.server import free_port
 
     return free_port()
@@ -52,22 +52,14 @@ def joined_models(standins: Path, pocket: Path, folder: Path) -> Path:
 
     Those are the packs `pocket` (buffalo_l's recogniser) and `pocket_antelopev2`, and `pocket_inswapper.onnx`.
     """
+    load_devtools()
+    from devtools.models import put
+
     for source in standins.rglob("*"):
         if source.is_file() and source.suffix != ".json":
-            _put(source, folder / source.relative_to(standins))
+            put(source, folder / source.relative_to(standins))
     for pack, name in (("buffalo_l", "pocket"), ("antelopev2", "pocket_antelopev2")):
         for source in (pocket / "insightface" / "models" / pack).iterdir():
-            _put(source, folder / "insightface" / "models" / name / source.name)
-    _put(pocket / "insightface" / "inswapper_128.onnx", folder / "insightface" / "pocket_inswapper.onnx")
+            put(source, folder / "insightface" / "models" / name / source.name)
+    put(pocket / "insightface" / "inswapper_128.onnx", folder / "insightface" / "pocket_inswapper.onnx")
     return folder
-
-
-def _put(source: Path, place: Path) -> None:
-    """A hard link where the file system allows it, a copy elsewhere."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if place.exists():
-        return
-    try:
-        os.link(source, place)
-    except OSError:
-        shutil.copyfile(source, place)

@@ -1,6 +1,6 @@
 """The nodes the host sees: schema and execute, nothing else, grouped by what a person looks for."""
 
-from comfy_api.latest import ComfyExtension, io
+from comfy_api.v0_0_2 import ComfyExtension, io
 
 from . import (
     baselines,

@@ -3,7 +3,7 @@
 import logging
 import math
 
-from comfy_api.latest import io
+from comfy_api.v0_0_2 import io
 
 from ..baselines.noise_regularisation import check_can_regularise
 from ..baselines.renoise import renoise_inversion

@@ -1,6 +1,6 @@
 """Face nodes: load InsightFace's models, swap the faces in pictures, and draw a face's key points."""
 
-from comfy_api.latest import io, ui
+from comfy_api.v0_0_2 import io, ui
 
 from ..host.checked_node import CheckedNode
 from ..host.checks import missing_file

@@ -1,10 +1,12 @@
 """Flow nodes: the guider of the pivot and forward flow, and the sampler that adds the backward flow."""
 
-from comfy_api.latest import io
+from comfy_api.v0_0_2 import io
 from comfy_extras.nodes_custom_sampler import DisableNoise, SamplerCustomAdvanced
 
+from ..host.balances import BALANCES, PAPER
 from ..host.bimd_sampler import BiMDSampler
 from ..host.checked_node import CheckedNode
+from ..host.checks import check_has_steps
 from ..host.flow_norms import flow_watcher
 from ..host.previews import told
 from ..host.sampling_errors import sampled
@@ -80,7 +82,8 @@ class TripleFlowGuiderNode(CheckedNode):
                     max=10000,
                     optional=True,
                     tooltip="The manipulation starting step (MSS): the forward flow acts from this step on, counted "
-                    "from the noisiest. Lower: more of the identity, less of the scene.",
+                    "from the noisiest. Lower: more of the identity, less of the scene. PhotoMaker's own "
+                    "start_merge_step is the last step without the identity, so start_step is start_merge_step + 1.",
                 ),
                 io.Float.Input(
                     "forward_scale",
@@ -173,4 +176,48 @@ class TripleFlowSampleNode(CheckedNode):
         return io.NodeOutput(latent, {"samples": trajectory}, flow_norms, ui=told(guider.warnings))
 
 
-NODES = [TripleFlowGuiderNode, BiMDSamplerNode, TripleFlowSampleNode]
+class IdentityBalanceNode(CheckedNode):
+    """One of `BALANCES` as a node."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        shares = "; ".join(f"{name}: after {balance.start:.0%} of the steps" for name, balance in BALANCES.items())
+        return io.Schema(
+            node_id="CE_IdentityBalance",
+            display_name="Scene or Identity",
+            category=FLOWS,
+            description="Sets how much of the scene is kept and how much the person comes through, in words: outputs "
+            "the starting step and the scales for Triple-Flow Guider and BiMD Sampler. paper is the method's own "
+            "setting.",
+            search_aliases=["start_step", "strength", "likeness", "preset", "mss"],
+            inputs=[
+                io.Combo.Input(
+                    "balance",
+                    options=list(BALANCES),
+                    default=PAPER,
+                    tooltip="From the scene to the identity, by when the forward flow begins to act. "
+                    f"{shares}. Both scales are 1 in all of them.",
+                ),
+                io.Sigmas.Input("sigmas", tooltip="The schedule to sample with, whose steps are counted."),
+            ],
+            outputs=[
+                io.Int.Output(display_name="start_step", tooltip="For Triple-Flow Guider."),
+                io.Float.Output(display_name="forward_scale", tooltip="For Triple-Flow Guider."),
+                io.Float.Output(display_name="backward_scale", tooltip="For BiMD Sampler."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, balance, sigmas):
+        check_has_steps(sigmas)
+        steps = len(sigmas) - 1
+        found = BALANCES[balance]
+        start_step = found.start_step(steps)
+        report = (
+            f"The forward flow acts from step {start_step} of {steps} on, at scale {found.forward_scale:g}; the "
+            f"backward flow at scale {found.backward_scale:g}."
+        )
+        return io.NodeOutput(start_step, found.forward_scale, found.backward_scale, ui=told([], report))
+
+
+NODES = [TripleFlowGuiderNode, BiMDSamplerNode, TripleFlowSampleNode, IdentityBalanceNode]

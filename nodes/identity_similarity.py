@@ -1,7 +1,7 @@
 """Identity Similarity: how much the faces of pictures resemble the reference person, in numbers."""
 
 import torch
-from comfy_api.latest import io
+from comfy_api.v0_0_2 import io
 
 from ..drawing.captions import caption, caption_height
 from ..host.checked_node import CheckedNode

@@ -1,6 +1,6 @@
 """Sockets, categories and inputs that several of this pack's nodes share."""
 
-from comfy_api.latest import io
+from comfy_api.v0_0_2 import io
 
 from ..host.flow_norms import FlowNorms
 from ..host.input_checks import instance_of, offers, own_socket

@@ -1,12 +1,13 @@
 """InstantID nodes: load its file, and add a face to a MODEL and its conditionings."""
 
 import folder_paths
-from comfy_api.latest import io
+from comfy_api.v0_0_2 import io
 
 from ..host.checked_node import CheckedNode
 from ..host.checks import check_mask, check_range, missing_file
+from ..identity.face_analysis import ChosenFace
 from ..identity.instantid import find_instantid, load_instantid
-from ..identity.instantid_flow import ChosenFace, Influence, check_instantid, personalise, read_person
+from ..identity.instantid_flow import Influence, check_instantid, personalise, read_person
 from .inputs import IDENTITY, FaceAnalysisSocket, InstantIDSocket, face_inputs
 
 

@@ -1,6 +1,6 @@
 """Inversion nodes: a picture's latent to a pivot and its residual noise."""
 
-from comfy_api.latest import io
+from comfy_api.v0_0_2 import io
 
 from ..host.checked_node import CheckedNode
 from ..host.inversion import invert, record_along

@@ -1,13 +1,14 @@
 """PhotoMaker nodes: load a file, and make a personalised MODEL and both conditionings from it."""
 
 import folder_paths
-from comfy_api.latest import io
+from comfy_api.v0_0_2 import io
 
 from ..host.checked_node import CheckedNode
 from ..host.checks import missing_file
+from ..identity.face_analysis import ChosenFace
 from ..identity.photomaker import encode_prompt, find_photomaker, load_photomaker
 from ..identity.photomaker_lora import apply_lora, need_lora
-from .inputs import IDENTITY, FaceAnalysisSocket, PhotoMakerSocket
+from .inputs import IDENTITY, FaceAnalysisSocket, PhotoMakerSocket, face_inputs
 
 
 class PhotoMakerLoaderNode(CheckedNode):
@@ -71,7 +72,9 @@ class PhotoMakerForwardFlowNode(CheckedNode):
                     dynamic_prompts=True,
                     placeholder="a photo of a man img, ...",
                     tooltip='The prompt, with the trigger once, right after the class word: "a photo of a man img, '
-                    'smiling". Weights such as (man img:1.2) work.',
+                    'smiling". Weights such as (smiling:1.2) work. On the class word, as in (man img:1.2), a weight '
+                    "turns the direction of the person's tokens but does not change their strength: PhotoMaker "
+                    "normalises them.",
                 ),
                 io.String.Input(
                     "trigger",
@@ -92,8 +95,10 @@ class PhotoMakerForwardFlowNode(CheckedNode):
                 FaceAnalysisSocket.Input(
                     "face_analysis",
                     optional=True,
-                    tooltip="For PhotoMaker V2: from Load Face Analysis, pack buffalo_l. V1 ignores it.",
+                    tooltip="For PhotoMaker V2: from Load Face Analysis, pack buffalo_l. V1 needs it only to choose "
+                    "another face than the largest.",
                 ),
+                *face_inputs("reference", "each picture of reference_images"),
             ],
             outputs=[
                 io.Model.Output(display_name="model", tooltip="The model with the LoRA, for both flows."),
@@ -109,10 +114,21 @@ class PhotoMakerForwardFlowNode(CheckedNode):
 
     @classmethod
     def execute(
-        cls, model, clip, photomaker, reference_images, text, trigger="img", lora_strength=1.0, face_analysis=None
+        cls,
+        model,
+        clip,
+        photomaker,
+        reference_images,
+        text,
+        trigger="img",
+        lora_strength=1.0,
+        face_analysis=None,
+        reference_order="large-small",
+        reference_face=0,
     ):
         personalised = apply_lora(model, photomaker, lora_strength)
-        positive, free = encode_prompt(photomaker, clip, reference_images, text, trigger, face_analysis)
+        chosen = ChosenFace(reference_order, reference_face)
+        positive, free = encode_prompt(photomaker, clip, reference_images, text, trigger, face_analysis, chosen)
         return io.NodeOutput(personalised, need_lora(positive, photomaker, lora_strength), free)
 
 

@@ -1,7 +1,7 @@
 """Nodes of pivots that are made without an inversion: seeded noise, and the way on which a scene was generated."""
 
 import comfy.model_management
-from comfy_api.latest import io
+from comfy_api.v0_0_2 import io
 from comfy_extras.nodes_custom_sampler import SamplerCustomAdvanced
 
 from ..baselines.noise_pivot import noise_pivot, shift_pivot

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from comfy_api.latest import io
+from comfy_api.v0_0_2 import io
 
 from ..host.checked_node import CheckedNode
 from ..host.checks import missing_file

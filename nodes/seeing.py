@@ -1,7 +1,7 @@
 """Nodes that show what happens: an inversion's error, a pivot's pictures, and the strength of the flows."""
 
 import torch
-from comfy_api.latest import io, ui
+from comfy_api.v0_0_2 import io, ui
 
 from ..drawing.plots import as_image, draw_steps
 from ..host.checked_node import CheckedNode

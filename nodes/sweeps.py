@@ -1,6 +1,6 @@
 """Sweep nodes: a setting in many values, and what came of each in one picture."""
 
-from comfy_api.latest import io, ui
+from comfy_api.v0_0_2 import io, ui
 from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..drawing.contact_sheet import LONGEST, draw_sheet

@@ -28,6 +28,7 @@ def load(name: str, file: Path):
 sys.path.insert(0, str(HOST))
 
 import folder_paths  # noqa: E402  the host must be on sys.path first
+import utils.extra_config  # noqa: E402, F401  early, as main.py does: nodes.py puts comfy/, with a utils.py, before it
 from comfy.cli_args import args  # noqa: E402
 
 args.cpu = True

@@ -50,8 +50,8 @@ STAND_INS = {
 }
 # The name under which a file is downloaded that the workflows know by another.
 DOWNLOADED_AS = {"instantid_identity_net.safetensors": "diffusion_pytorch_model.safetensors"}
-# The flows for which the pocket world has models: the node that holds the prompt, and what follows the person's word.
-POCKET_FLOWS = {"photomaker-v2": ("Prompt and identity", " img"), "instantid": ("Prompt", "")}
+# The flows for which the pocket world has models, and what follows the person's word in the prompt.
+POCKET_FLOWS = {"photomaker-v2": " img", "instantid": ""}
 POCKET_SIZE = 128
 # The pocket world's file in the place of each that a workflow names.
 POCKET_MODELS = {
@@ -108,13 +108,8 @@ def set_size(prompt: dict, size: int) -> None:
 
 
 def set_steps(prompt: dict, steps: int) -> None:
-    """Set the number of steps of a workflow; the starting step keeps its place in the schedule."""
-    schedule = prompt[find(prompt, "BasicScheduler")]
-    guider = prompt[find(prompt, "CE_TripleFlowGuider")]["inputs"]
-    before = schedule["inputs"]["steps"]
-    guider["start_step"] = round(guider["start_step"] * steps / before)
-    schedule["inputs"]["steps"] = steps
-    schedule["_meta"]["title"] = schedule["_meta"]["title"].replace(f"{before} steps", f"{steps} steps")
+    """Set the number of steps of a workflow, of which its balance takes the starting step as a share."""
+    prompt[find(prompt, "BasicScheduler")]["inputs"]["steps"] = steps
 
 
 def pocket_world(prompt: dict, flow: str) -> Image.Image:
@@ -125,9 +120,8 @@ def pocket_world(prompt: dict, flow: str) -> Image.Image:
     choose_models(prompt, POCKET_MODELS, POCKET_SIZE)
     rng = np.random.default_rng(POCKET_PERSON)
     person = sample_identity(rng, "heldout")
-    title, trigger = POCKET_FLOWS[flow]
-    text = caption(POCKET_SCENE, POCKET_POSE, person.word + trigger)
-    prompt[find_title(prompt, title)]["inputs"]["text"] = text
+    text = caption(POCKET_SCENE, POCKET_POSE, person.word + POCKET_FLOWS[flow])
+    prompt[find_title(prompt, "Prompt")]["inputs"]["text"] = text
     prompt[find_title(prompt, "Seed of the scene")]["inputs"]["noise_seed"] = POCKET_SEED
     prompt[find_title(prompt, "Negative prompt")]["inputs"]["text"] = ""
     pose = sample_pose(rng, "close-up", person.word)

@@ -1,13 +1,12 @@
 """The shipped workflows in the real frontend: found, loaded, filled in and run as a person does."""
 
-import io
+import itertools
 import json
-import os
 
 import pytest
-import skimage.data
 from demo import STAND_INS
-from helpers.frontend import Frontend, find_chromium, launch
+from helpers.frontend import Frontend
+from helpers.images import astronaut_png
 from helpers.paths import CHECKOUT
 from helpers.workflow_files import api_twin
 from PIL import Image
@@ -20,31 +19,9 @@ PICTURES = CHECKOUT / "output" / "browser"
 SIZE, STEPS, START_STEP = 256, 4, 2
 
 
-@pytest.fixture(scope="module")
-def browser():
-    chromium = find_chromium()
-    if chromium is None:
-        message = "there is no Chromium or Chrome on PATH; Debian and Ubuntu have one: apt install chromium"
-        give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        give_up(message)
-    with launch(chromium) as browser:
-        yield browser
-
-
-def own_complaints(frontend: Frontend) -> list[str]:
-    """The console's complaints that this pack may have a part in.
-
-    The frontend asks for a help page in the person's language before the one there is; that is no fault.
-    """
-    suspects = [text for text in frontend.complaints if "CustomEnhancer" in text or "CE_" in text or "uncaught" in text]
-    return [text for text in suspects if not text.endswith("/en.md)")]
-
-
-def astronaut() -> bytes:
-    """A photograph of a person, as a PNG file."""
-    file = io.BytesIO()
-    Image.fromarray(skimage.data.astronaut()).save(file, "PNG")
-    return file.getvalue()
+def overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    """Whether two boxes (left, top, width, height) share any area."""
+    return all(a[n] < b[n] + b[n + 2] and b[n] < a[n] + a[n + 2] for n in (0, 1))
 
 
 def close_welcome(frontend: Frontend) -> None:
@@ -81,6 +58,7 @@ def test_a_person_loads_the_template_and_runs_it(browser, server, name):
     workflow = WORKFLOWS / f"{name}.json"
     with Image.open(workflow.with_suffix(".jpg")) as picture:
         assert frontend.load_template(PACK, name) == picture.size
+    frontend.show_graph()
     assert not frontend.unknown_nodes()
     prompt = json.loads(api_twin(workflow).read_text(encoding="utf-8"))
     assert frontend.prompt() == prompt
@@ -93,10 +71,10 @@ def test_a_person_loads_the_template_and_runs_it(browser, server, name):
     for choice in choices(prompt):
         frontend.choose(*choice)
     for title in loaded_pictures:
-        frontend.upload(title, "astronaut.png", astronaut())
+        frontend.upload(title, "astronaut.png", astronaut_png())
     frontend.enter("Picture size", "width", SIZE)
     frontend.enter("Picture size", "height", SIZE)
-    frontend.enter("DDIM schedule, 50 steps", "steps", STEPS)
+    frontend.enter("Schedule", "steps", STEPS)
     for title in titles_with(prompt, "start_step"):
         frontend.enter(title, "start_step", START_STEP)
     frontend.wait_until("() => !app.graph.nodes.some(node => node.has_errors)")
@@ -107,17 +85,34 @@ def test_a_person_loads_the_template_and_runs_it(browser, server, name):
     assert not frontend.red_nodes()
     frontend.show_all(3600, 1900)
     frontend.page.screenshot(path=PICTURES / f"{workflow.stem}.png")
-    assert not own_complaints(frontend)
+    assert not frontend.own_complaints()
+    frontend.page.close()
+
+
+@pytest.mark.parametrize("nodes_2", [False, True], ids=["canvas", "nodes 2.0"])
+def test_no_two_nodes_overlap_as_they_are_drawn(browser, server, nodes_2, measured):
+    """If they do: python lab workflow_layout."""
+    frontend = Frontend(browser, server.url, nodes_2=nodes_2)
+    overlapping = []
+    for name in NAMES:
+        frontend.load_graph(json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8")))
+        titles = dict(frontend.ask("() => app.graph.nodes.map(node => [node.id, node.title])"))
+        pairs = itertools.combinations(frontend.boxes().items(), 2)
+        overlapping += [(name, titles[a], titles[b]) for (a, box), (b, other) in pairs if overlap(box, other)]
+        frontend.page.screenshot(path=PICTURES / f"{name}{' nodes 2.0' if nodes_2 else ''}.png")
+    renderer = "Nodes 2.0" if nodes_2 else "the canvas"
+    measured(f"overlapping nodes in {len(NAMES)} workflows, {renderer}", len(overlapping))
+    assert not overlapping
     frontend.page.close()
 
 
 def test_node_help_opens_beside_the_graph(browser, server):
-    workflow = json.loads((WORKFLOWS / "CustomEnhancer with PhotoMaker.json").read_text(encoding="utf-8"))
+    workflow = json.loads((WORKFLOWS / "CustomEnhancer with PhotoMaker.app.json").read_text(encoding="utf-8"))
     frontend = Frontend(browser, server.url)
-    frontend.ask("async graph => { await app.loadGraphData(graph) }", workflow)
+    frontend.load_graph(workflow)
     frontend.page.mouse.click(*frontend.spot("ResInversion"))
     frontend.page.get_by_test_id("info-button").click()
     frontend.page.get_by_text("Inverts a picture so that").wait_for()
     frontend.page.get_by_text("Paper: section III-B, eq. 3").wait_for()
     frontend.page.screenshot(path=PICTURES / "node_help.png")
-    assert not own_complaints(frontend)
+    assert not frontend.own_complaints()

@@ -3,13 +3,14 @@
 Only where things are on the canvas, and what the frontend thinks of them, is asked of its own JavaScript objects.
 """
 
+import contextlib
 import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 # Milliseconds, for a busy machine without a GPU: to draw something, to run a workflow.
@@ -35,22 +36,40 @@ def launch(chromium: str) -> Iterator[Browser]:
 class Frontend:
     """The frontend at `url` in a page of its own. `complaints`: what the console said was wrong, with its address.
 
-    first_visit: open it as for a person who has never been there, and is welcomed.
+    first_visit: open it as for a person who has never been there, and is welcomed. nodes_2: with Nodes 2.0 switched on,
+    the frontend's newer renderer, which draws nodes as HTML. language: the one chosen in ComfyUI's settings.
     """
 
-    def __init__(self, browser: Browser, url: str, *, first_visit: bool = False):
+    def __init__(
+        self, browser: Browser, url: str, *, first_visit: bool = False, nodes_2: bool = False, language: str = "en"
+    ):
         self.page: Page = browser.new_page(viewport={"width": 1920, "height": 1080})
         self.page.set_default_timeout(TIMEOUT)
-        self.page.request.post(f"{url}/settings/Comfy.TutorialCompleted", data=json.dumps(not first_visit))
+        settings = {"TutorialCompleted": not first_visit, "VueNodes.Enabled": nodes_2, "Locale": language}
+        for setting, value in settings.items():
+            self.page.request.post(f"{url}/settings/Comfy.{setting}", data=json.dumps(value))
         self.complaints: list[str] = []
         self.page.on("console", self._on_console)
         self.page.on("pageerror", lambda error: self.complaints.append(f"uncaught: {error}"))
+        self.page.add_init_script("window.clicks = 0; addEventListener('pointerdown', () => window.clicks++, true)")
         self.page.goto(url)
         self.page.get_by_test_id("queue-button").wait_for()
 
     def _on_console(self, message) -> None:
         if message.type == "error":
             self.complaints.append(f"{message.text} ({message.location.get('url', '')})")
+
+    def own_complaints(self) -> list[str]:
+        """The console's complaints that this pack may have a part in.
+
+        The frontend asks for a help page in the person's language before the one there is; that is no fault.
+        """
+        suspects = [text for text in self.complaints if "CustomEnhancer" in text or "CE_" in text or "uncaught" in text]
+        return [text for text in suspects if not text.endswith("/en.md)")]
+
+    def clicks(self) -> int:
+        """How often the mouse was pressed on this page."""
+        return self.ask("() => window.clicks")
 
     def ask(self, script: str, *arguments):
         """The value of a JavaScript function of `arguments`."""
@@ -70,7 +89,9 @@ class Frontend:
         picture.wait_for()
         size = picture.evaluate("async img => { await img.decode(); return [img.naturalWidth, img.naturalHeight]; }")
         card.click()
-        self.wait_until("name => app.extensionManager.workflow.activeWorkflow?.filename === name", name)
+        self.wait_until(
+            "name => app.extensionManager.workflow.activeWorkflow?.filename === name", name.removesuffix(".app")
+        )
         return tuple(size)
 
     def _scroll_to(self, card, cards) -> None:
@@ -83,6 +104,75 @@ class Frontend:
             self.page.mouse.wheel(0, 2000)
             self.page.wait_for_timeout(500)
         card.scroll_into_view_if_needed()
+
+    def see_app(self, title: str) -> None:
+        """Wait until a workflow is open as an app, with its title above its inputs; decline the host's own tour."""
+        self.page.get_by_text(title, exact=True).last.wait_for()
+        tour = self.page.get_by_test_id("coach-landing")
+        with contextlib.suppress(TimeoutError):
+            tour.wait_for(timeout=5000)
+            self.page.keyboard.press("Escape")
+            tour.wait_for(state="hidden")
+
+    def show_graph(self) -> None:
+        """Turn from an app to its graph; a graph stays as it is."""
+        if self.ask("() => !!app.graph.extra.linearMode"):
+            self.ask("() => app.extensionManager.command.execute('Comfy.ToggleLinear')")
+            self.page.get_by_test_id("queue-button").wait_for()
+
+    def choose_photo(self, name: str, picture: bytes) -> None:
+        """Give an app's first input a PNG picture from the person's own disk."""
+        with self.page.expect_file_chooser() as chooser:
+            self.page.locator(r"i.icon-\[lucide--folder-search\]").first.click()
+        chooser.value.set_files({"name": name, "mimeType": "image/png", "buffer": picture})
+        self.page.get_by_text(name, exact=True).first.wait_for()
+
+    def enter_in_app(self, label: str, value: int) -> None:
+        """Type a number into an app's input."""
+        field = self.page.get_by_text(label, exact=True).locator("xpath=ancestor::div[.//input][1]").locator("input")
+        field.last.fill(str(value))
+        field.last.press("Enter")
+
+    def run_app(self) -> tuple[int, int]:
+        """Press an app's Run and wait for its picture. Returns the picture's size. Raises AssertionError on failure."""
+        self.page.get_by_role("button", name="Run", exact=True).last.click()
+        self.wait_until(
+            """() => app.lastExecutionError
+                || [...document.images].some(each => each.src.includes('type=output') && each.naturalWidth)""",
+            timeout=RUN_TIMEOUT,
+        )
+        if error := self.ask("() => app.lastExecutionError?.exception_message"):
+            raise AssertionError(error)
+        shown = "[...document.images].find(each => each.src.includes('type=output') && each.naturalWidth)"
+        return tuple(self.ask(f"() => [{shown}.naturalWidth, {shown}.naturalHeight]"))
+
+    def load_graph(self, workflow: dict) -> None:
+        """Open a workflow as a graph, whole on the screen, even one that would open as an app."""
+        extra = {name: value for name, value in workflow["extra"].items() if name != "linearMode"}
+        self.ask("async graph => { await app.loadGraphData(graph) }", {**workflow, "extra": extra})
+        self.show_all(3600, 1900)
+
+    def add_from_library(self, name: str) -> None:
+        """Empty the graph and add a node, or a blueprint, by the search that a double click on the canvas opens."""
+        self.ask("() => app.graph.clear()")
+        self.page.mouse.dblclick(900, 500)
+        self.page.keyboard.type(name)
+        self.page.get_by_text(name, exact=True).first.wait_for()
+        self.page.keyboard.press("Enter")
+        self.wait_until("name => app.graph.nodes[0]?.title === name", name)
+
+    def boxes(self) -> dict[int, tuple[float, float, float, float]]:
+        """Left, top, width and height of each node as it is drawn, title bar included, on the canvas; by its id."""
+        found = self.ask(
+            """() => Object.fromEntries(app.graph.nodes.map(node => {
+                const drawn = document.querySelector(`[data-node-id="${node.id}"]`)?.getBoundingClientRect();
+                const [left, top] = [node.pos[0], node.pos[1] - 30];
+                if (!drawn) return [node.id, [left, top, node.size[0], node.size[1] + 30]];
+                const scale = app.canvas.ds.scale;
+                return [node.id, [left, top, drawn.width / scale, drawn.height / scale]];
+            }))"""
+        )
+        return {int(node): tuple(box) for node, box in found.items()}
 
     def prompt(self) -> dict:
         """The graph in API format, as the frontend exports it."""

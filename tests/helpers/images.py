@@ -1,6 +1,17 @@
 """Pictures as the host's nodes hand them on."""
 
+import io
+
+import skimage.data
 import torch
+from PIL import Image
+
+
+def astronaut_png() -> bytes:
+    """A photograph of a person, as a PNG file."""
+    file = io.BytesIO()
+    Image.fromarray(skimage.data.astronaut()).save(file, "PNG")
+    return file.getvalue()
 
 
 def image(seed: int, height: int, width: int, channels: int = 3) -> torch.Tensor:

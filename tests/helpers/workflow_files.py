@@ -4,5 +4,6 @@ from pathlib import Path
 
 
 def api_twin(path: Path) -> Path:
-    """The API file of a UI file: `CustomEnhancer with X.json` is `api/customenhancer_x.json`."""
-    return path.parent / "api" / (path.stem.lower().replace(" with ", "_").replace(" ", "_") + ".json")
+    """The API file of a UI file: `CustomEnhancer with X.json`, or `.app.json`, is `api/customenhancer_x.json`."""
+    name = path.stem.removesuffix(".app").lower().replace(" with ", "_").replace(" ", "_")
+    return path.parent / "api" / f"{name}.json"

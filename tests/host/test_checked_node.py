@@ -6,7 +6,7 @@ import logging
 
 import execution
 import pytest
-from comfy_api.latest import io
+from comfy_api.v0_0_2 import io
 from customenhancer.host.checked_node import CheckedNode, file_inputs, portable_name
 from customenhancer.host.checks import missing_file
 

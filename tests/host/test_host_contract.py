@@ -113,6 +113,20 @@ def test_every_name_of_the_host_is_there_and_called_as_it_wants(path):
     assert faults_of(path) == []
 
 
+# CurveInput is in no version of the V3 API: the host's own curve nodes import it from there too.
+API = {"comfy_api.v0_0_2", "comfy_api.input"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=[path.relative_to(CHECKOUT).as_posix() for path in FILES])
+def test_the_v3_api_is_imported_by_its_version_and_is_the_latest_ones(path):
+    """ComfyUI keeps a numbered version as it is, and `latest` moves on: here the two are the same objects."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = [name for name in of_the_host(tree).values() if name.startswith("comfy_api.")]
+    assert {name.rpartition(".")[0] for name in names} <= API
+    for name in names:
+        assert resolved(name) is resolved(name.replace("v0_0_2", "latest"))
+
+
 def test_names_that_are_gone_and_calls_that_do_not_fit_are_found(tmp_path):
     """So that the test above can fail."""
     path = tmp_path / "uses.py"

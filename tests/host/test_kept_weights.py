@@ -8,7 +8,7 @@ import pytest
 import torch
 from comfy.model_patcher import ModelPatcher
 from comfy.weight_adapter import WeightAdapterBase
-from comfy_extras.nodes_custom_sampler import DualModelGuider
+from helpers.newer_host import DualModelGuider, needs_dual_model_guider
 from helpers.sampling import bimd, invert, picture, sample, schedule, triple_flow
 from helpers.weighted_flows import FORWARD_MEAN, PIVOT_MEAN, logged_flow
 from standins.analytic import conditioning
@@ -211,6 +211,7 @@ def test_what_is_kept_goes_with_the_run(applied, monkeypatch):
     assert forward.model_patcher.patches == {KEY: patch} and forward.model_patcher.patches[KEY] is patch
 
 
+@needs_dual_model_guider
 class TestDualModelGuider:
     """The host's guider with a second MODEL for the negative side, as either flow."""
 

@@ -162,6 +162,10 @@ class TestBadInput:
             with pytest.raises(FileNotFoundError, match=f"^{entry}: "):
                 node.execute(name)
 
+    def test_a_name_that_no_file_can_have_is_refused(self, folders):
+        for node in (LoadResidualNoiseNode, LoadPivotNode):
+            assert "is not there" in node.validate_inputs("\ud800")
+
     def refused(self, path):
         """What both load nodes say of a file in the input folder."""
         said = []

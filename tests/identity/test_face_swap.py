@@ -165,7 +165,7 @@ def test_faces_at_the_edge_tiny_or_out_of_the_picture(analysis, swapper, x, y, w
 def test_a_missing_swapper_is_refused_with_its_path_named(folder):
     with pytest.raises(FileNotFoundError, match="model_name: .*inswapper_128.onnx") as error:
         load_face_swapper("absent.onnx", "CPU")
-    assert f"absent.onnx is not in {folder}. Put" in str(error.value)
+    assert f"absent.onnx is not in {folder}. Download inswapper_128.onnx" in str(error.value)
 
 
 @pytest.mark.parametrize("spoil", [lambda old: old[: len(old) // 2], lambda old: b"", lambda old: b"<html>404</html>"])

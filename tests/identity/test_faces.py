@@ -181,7 +181,7 @@ def test_a_missing_and_an_empty_pack_are_refused(folder):
     shutil.rmtree(folder / "models" / "antelopev2")
     (folder / "models" / "empty").mkdir()
     for pack in ("antelopev2", "empty"):
-        with pytest.raises(FileNotFoundError, match="pack: .*Unpack") as error:
+        with pytest.raises(FileNotFoundError, match="pack: .*Unpack it there") as error:
             load_face_analysis(pack, "CPU")
         assert str(folder / "models" / pack) in str(error.value)
         assert "buffalo_l" in str(error.value)

@@ -157,7 +157,7 @@ def test_a_damaged_file_is_refused(tmp_path):
 
 def test_a_file_of_flat_tensors_is_refused(tmp_path):
     safetensors.torch.save_file({"unet.a": torch.zeros(1)}, tmp_path / "lora.safetensors")
-    with pytest.raises(ValueError, match=r"it begins with unet\.a\. Put ip-adapter\.bin"):
+    with pytest.raises(ValueError, match=r"it begins with unet\.a\. Download ip-adapter\.bin"):
         load_instantid(str(tmp_path / "lora.safetensors"))
 
 

@@ -6,6 +6,7 @@ import folder_paths
 import pytest
 import safetensors.torch
 import torch
+from customenhancer.identity.known_files import PHOTOMAKER_V1
 from customenhancer.identity.photomaker import load_photomaker
 from customenhancer.identity.photomaker_encoder import PhotoMakerEncoder, PhotoMakerV2Encoder
 from customenhancer.nodes.photomaker import PhotoMakerLoaderNode
@@ -89,7 +90,7 @@ def test_truncated_file_is_refused(tmp_path, folder, standin, suffix, kept):
     whole = whole if whole.exists() else make_photomaker(whole, seed=7)
     path = tmp_path / f"cut{suffix}"
     path.write_bytes(whole.read_bytes()[: int(kept * whole.stat().st_size)])
-    with pytest.raises(ValueError, match=r"^photomaker_name: .*cut.* cannot be read.*cut short.*photomaker-v1.bin of"):
+    with pytest.raises(ValueError, match=r"^photomaker_name: .*cut.* cannot be read.*cut short.*photomaker-v1\.bin"):
         load_photomaker(str(path))
 
 
@@ -122,7 +123,7 @@ def test_file_of_other_content_is_refused_with_the_expected_keys(tmp_path, conte
         load_photomaker(str(path))
     assert str(refusal.value).startswith(f"photomaker_name: {path} is not a PhotoMaker file")
     assert "Expected: the keys id_encoder and lora_weights" in str(refusal.value)
-    assert "photomaker-v1.bin of TencentARC/PhotoMaker" in str(refusal.value)
+    assert PHOTOMAKER_V1.link in str(refusal.value)
 
 
 def test_incomplete_and_misshapen_encoders_are_refused(tmp_path):
@@ -214,4 +215,4 @@ def test_node_loads_from_any_registered_folder_and_names_them_when_the_file_is_m
     with pytest.raises(FileNotFoundError, match=r"^photomaker_name: gone.bin is not in ") as refusal:
         PhotoMakerLoaderNode.execute("gone.bin")
     assert all(folder in str(refusal.value) for folder in folders)
-    assert "photomaker-v1.bin of TencentARC/PhotoMaker" in str(refusal.value)
+    assert PHOTOMAKER_V1.link in str(refusal.value)

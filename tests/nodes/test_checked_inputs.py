@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import customenhancer
 import pytest
 import torch
-from comfy_api.latest import io
+from comfy_api.v0_0_2 import io
 from customenhancer.host.checked_node import CheckedNode, check_inputs, file_inputs
 from customenhancer.host.checks import model_kind
 from customenhancer.host.flow_norms import FlowNorms

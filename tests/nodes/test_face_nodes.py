@@ -98,8 +98,8 @@ def test_missing_files_are_refused_before_the_run():
     assert FaceAnalysisLoaderNode.validate_inputs("buffalo_l") is True
     assert FaceSwapperLoaderNode.validate_inputs("inswapper_128.onnx") is True
     assert all(node.validate_inputs() is True for node in (FaceAnalysisLoaderNode, FaceSwapperLoaderNode))  # linked
-    assert "Unpack buffalo_m.zip" in FaceAnalysisLoaderNode.validate_inputs("buffalo_m")
-    assert "Put inswapper_128.onnx" in FaceSwapperLoaderNode.validate_inputs("../other.onnx")
+    assert "Download buffalo_l.zip from https" in FaceAnalysisLoaderNode.validate_inputs("buffalo_m")
+    assert "Download inswapper_128.onnx from https" in FaceSwapperLoaderNode.validate_inputs("../other.onnx")
 
 
 def test_batch_is_swapped_picture_by_picture(loaded):

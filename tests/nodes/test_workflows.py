@@ -1,11 +1,16 @@
-"""The shipped workflow files: both formats are the same graph, of stock nodes and this pack's own."""
+"""The shipped workflow files: both formats are the same graph, of stock nodes and this pack's own.
+
+With CUSTOMENHANCER_WRITE_TWINS=1 the API files are written anew from the others.
+"""
 
 import asyncio
 import itertools
 import json
+import os
 from pathlib import Path
 
 import nodes as host_nodes  # the host's module: the checkout's root is never on sys.path
+import numpy as np
 import pytest
 from customenhancer.nodes import CustomEnhancerExtension
 from helpers.paths import CHECKOUT, HOST
@@ -19,6 +24,7 @@ STOCK_FILES = [f"nodes_{name}.py" for name in ("custom_sampler", "images", "cann
 WIDGET_TYPES = {"COMBO", "INT", "FLOAT", "STRING", "BOOLEAN", "CURVE"}
 NOTE = "MarkdownNote"  # the frontend's own: no part of a prompt
 TITLE_HEIGHT = 30
+BRIGHT, CONTRAST, DIFFERENT = 140, 30, 8  # of the cards: mean and deviation of 0..255, mean distance of two
 
 for_each_workflow = pytest.mark.parametrize("path", UI_FILES, ids=lambda path: path.stem)
 
@@ -110,7 +116,11 @@ def test_every_workflow_has_both_formats():
 
 @for_each_workflow
 def test_both_formats_are_the_same_graph(path, classes):
-    assert as_prompt(read(path), classes) == read(api_twin(path))
+    prompt = as_prompt(read(path), classes)
+    if os.environ.get("CUSTOMENHANCER_WRITE_TWINS"):
+        api_twin(path).write_text(json.dumps(prompt, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        pytest.skip(f"wrote {api_twin(path)}")
+    assert prompt == read(api_twin(path))
 
 
 @for_each_workflow
@@ -135,16 +145,24 @@ def test_api_nodes_are_known_and_titled_and_have_what_they_need(path, classes):
 
 
 @for_each_workflow
-def test_the_template_browser_finds_a_picture(path):
+def test_the_template_browser_finds_a_bright_card_that_is_clear_when_small(path):
+    """Else: python3 dev.py cards. A screenshot of a graph has a mean brightness of about 30 of 255."""
     picture = path.with_suffix(".jpg")
-    assert picture.stat().st_size < 120_000
+    assert picture.stat().st_size < 60_000
     with Image.open(picture) as image:
-        assert image.format == "JPEG" and image.width >= 400
+        assert image.format == "JPEG" and image.size == (640, 400)  # landscape, as the browser's cards are
+        small = np.asarray(image.convert("L").resize((190, 119), Image.Resampling.BOX), np.float32)
+    assert small.mean() > BRIGHT and small.std() > CONTRAST
 
 
 def test_no_two_workflows_share_a_picture():
-    pictures = {path.with_suffix(".jpg").read_bytes() for path in UI_FILES}
-    assert len(pictures) == len(UI_FILES)
+    """Not even nearly: as the template browser shows them, any two are told apart."""
+    cards = []
+    for path in UI_FILES:
+        with Image.open(path.with_suffix(".jpg")) as image:
+            cards.append(np.asarray(image.convert("RGB").resize((32, 20), Image.Resampling.BOX), np.float32))
+    for (a, one), (b, other) in itertools.combinations(enumerate(cards), 2):
+        assert np.abs(one - other).mean() > DIFFERENT, f"{UI_FILES[a].stem} and {UI_FILES[b].stem}"
 
 
 @for_each_workflow
@@ -184,3 +202,8 @@ def test_notes_name_every_model_file(path, classes):
         if name in node["inputs"]
     ]
     assert files and all(f"{file}`" in notes or f"`{file}." in notes for file in files)
+
+
+def test_no_other_folder_takes_the_place_of_workflows_as_the_templates():
+    """ComfyUI takes a pack's templates, and their pictures, from the first of these folders that is there."""
+    assert not [name for name in ("example_workflows", "example", "examples", "workflow") if (CHECKOUT / name).exists()]

@@ -7,13 +7,14 @@ import comfy.samplers
 import pytest
 import torch
 from comfy.model_management import InterruptProcessingException
-from comfy_extras.nodes_custom_sampler import DualModelGuider, RandomNoise
+from comfy_extras.nodes_custom_sampler import RandomNoise
 from customenhancer.host.recordings import ModelPivot
 from customenhancer.nodes.baselines import NullTextInversionNode
 from customenhancer.nodes.flows import TripleFlowGuiderNode, TripleFlowSampleNode
 from customenhancer.nodes.inversion import DDIMInversionNode, RecordResidualNoiseNode, ResInversionNode
 from customenhancer.nodes.pivots import NoisePivotNode, RecordTrajectoryNode
 from customenhancer.nodes.seeing import InversionReportNode, PivotPreviewNode
+from helpers.newer_host import DualModelGuider, needs_dual_model_guider
 from helpers.sampling import bimd, invert, picture, sample, schedule, triple_flow
 from standins.analytic import gaussian_model, guider
 from standins.instantid_host import text
@@ -137,6 +138,7 @@ class TestTexts:
         with pytest.raises(ValueError, match="^guider: its negative has a text without the pooled embedding beside it"):
             ResInversionNode.execute(self.flow(model, text(1), bare), schedule(model, 2), picture())
 
+    @needs_dual_model_guider
     def test_sdxl_without_any_text_is_refused(self):
         """As the host's Dual Model CFG Guider has it where its negative is not connected."""
         model = sdxl_model()

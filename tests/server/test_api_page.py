@@ -1,22 +1,36 @@
-"""The page for users of the HTTP API: its own code, run as it stands there, against a real server."""
+"""The page for users of the HTTP API: what it quotes of the examples, and its claims, against a real server."""
 
+import importlib
+import json
 import re
+import runpy
+import time
+import uuid
 from pathlib import Path
 
 import demo
 import pytest
+import skimage.data
 from helpers.paths import CHECKOUT
 from helpers.prompts import inversion_prompt, node
+from PIL import Image
 
 PAGE = (CHECKOUT / "docs" / "api.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
-@pytest.fixture(scope="module")
-def page():
-    """What the page's first block of code defines."""
-    names = {}
-    exec(re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)[1], names)
-    return names
+@pytest.fixture
+def example(monkeypatch):
+    """The example that the page quotes."""
+    monkeypatch.syspath_prepend(str(CHECKOUT / "api_examples"))
+    return importlib.import_module("run_workflow")
+
+
+def submit(example, host, prompt):
+    """Submit a prompt. Returns its id."""
+    prompt_id = str(uuid.uuid4())
+    example.submit(host.url, prompt, prompt_id)
+    return prompt_id
 
 
 def missing_file_prompt(class_type, **file):
@@ -44,13 +58,6 @@ def missing_file_prompt(class_type, **file):
     return prompt
 
 
-def left(host, known: set) -> set:
-    """The prompts that the host has waiting, running or done, beyond those known."""
-    queue = host.get_json("/queue")
-    waiting = {entry[1] for entry in (*queue["queue_running"], *queue["queue_pending"])}
-    return (waiting | host.get_json("/history").keys()) - known
-
-
 @pytest.mark.parametrize(
     ("class_type", "file", "says"),
     [
@@ -59,56 +66,102 @@ def left(host, known: set) -> set:
     ],
 )
 def test_a_prompt_that_lacks_a_file_is_refused_with_its_node_named_and_leaves_nothing_running(
-    host, page, class_type, file, says
+    host, example, class_type, file, says
 ):
-    prompt, known = missing_file_prompt(class_type, **file), set(host.get_json("/history"))
-    answer = page["post"](host.url, "/prompt", {"prompt": prompt})
+    prompt, prompt_id = missing_file_prompt(class_type, **file), str(uuid.uuid4())
+    answer = example.call(host.url, "/prompt", {"prompt": prompt, "prompt_id": prompt_id})
     assert "error" not in answer and answer["node_errors"]["missing"]["dependent_outputs"] == ["other_difference"]
-    page["wait"](host.url, answer["prompt_id"], 0.1)  # without the page's care the rest runs, and nothing more is said
-    known.add(answer["prompt_id"])
+    example.wait(host.url, prompt_id, 0.1)  # without the example's care the rest runs, and nothing more is said
     prompt["sigmas"]["inputs"]["steps"] = 900  # nothing that is kept from the last run, and long
-    (name,) = file.values()
+    (name,), prompt_id = file.values(), str(uuid.uuid4())
     with pytest.raises(ValueError, match=rf"^{class_type} \(missing\): {says}.*{re.escape(name)}"):
-        page["submit"](host.url, prompt)
-    for prompt_id in left(host, known):  # it may have begun before it was taken back: then it was interrupted
-        with pytest.raises(RuntimeError, match="interrupted"):
-            page["wait"](host.url, prompt_id, 0.1)
+        example.submit(host.url, prompt, prompt_id)
+    with pytest.raises(RuntimeError, match="cancelled|deleted"):  # it may have begun before it was taken back
+        example.wait(host.url, prompt_id, 0.1)
 
 
-def test_a_prompt_that_lacks_everything_is_refused(host, page):
+def test_a_prompt_that_lacks_everything_is_refused(host, example):
     prompt = inversion_prompt()
     prompt["model"]["inputs"]["ckpt_name"] = "absent.safetensors"
     with pytest.raises(ValueError, match=r"^CheckpointLoaderSimple \(model\): Value not in list: .*absent.safetensors"):
-        page["submit"](host.url, prompt)
+        submit(example, host, prompt)
     with pytest.raises(ValueError, match="no outputs"):
-        page["submit"](host.url, {"latent": node("EmptyLatentImage", width=64, height=64, batch_size=1)})
+        submit(example, host, {"latent": node("EmptyLatentImage", width=64, height=64, batch_size=1)})
 
 
-def test_a_whole_prompt_runs_and_gives_its_outputs(host, page):
-    outputs = page["wait"](host.url, page["submit"](host.url, inversion_prompt(steps=2, size=64)), 0.1)
+def test_an_id_that_is_no_uuid_is_refused(host, example):
+    with pytest.raises(ValueError, match="prompt_id must be a valid UUID"):
+        example.submit(host.url, inversion_prompt(), uuid.uuid4().hex)
+    answer = example.call(host.url, "/prompt", {"prompt": inversion_prompt(), "prompt_id": "mine"})
+    assert answer["error"]["type"] == "invalid_prompt_id"
+
+
+def test_a_whole_prompt_runs_and_gives_its_outputs(host, example):
+    outputs = example.run(host.url, inversion_prompt(steps=2, size=64))
     assert float(outputs["difference"]["text"][0]) <= 1e-5
 
 
-def test_a_node_that_fails_is_raised(host, page):
+def test_a_node_that_fails_is_raised(host, example):
     prompt = inversion_prompt(steps=2, size=64)
     prompt["inversion"]["inputs"]["sigmas"] = ["flipped", 0]
     prompt["flipped"] = node("FlipSigmas", sigmas=["sigmas", 0])
-    with pytest.raises(RuntimeError, match="sigmas: must descend"):
-        page["wait"](host.url, page["submit"](host.url, prompt), 0.1)
+    with pytest.raises(RuntimeError, match=r"^CE_ResInversion \(inversion\): sigmas: must descend"):
+        example.run(host.url, prompt)
 
 
-def test_the_workflow_that_it_runs_is_shipped_and_names_the_file_as_every_page_does():
-    (workflow,) = re.findall(r'open\("(workflows/api/.*?)"', PAGE)
-    assert (CHECKOUT / workflow).is_file()
+def test_a_job_that_is_cancelled_is_raised_whether_it_waits_or_runs(host, example):
+    long = [inversion_prompt(steps=900, size=64, cfg=cfg) for cfg in (3.0, 4.0)]
+    runs, waits = (submit(example, host, prompt) for prompt in long)
+    deadline = time.monotonic() + 60
+    while example.job(host.url, runs)["status"] == "pending":
+        assert time.monotonic() < deadline
+    assert example.job(host.url, waits)["status"] == "pending" and host.get_json(f"/history/{runs}") == {}
+    for prompt_id, says in ((waits, "deleted"), (runs, "cancelled")):
+        example.cancel(host.url, prompt_id)
+        with pytest.raises(RuntimeError, match=says):
+            example.wait(host.url, prompt_id, 0.1)
+
+
+def test_a_job_that_nobody_submitted_is_not_waited_for(host, example):
+    with pytest.raises(RuntimeError, match="does not know the job"):
+        example.wait(host.url, str(uuid.uuid4()))
+
+
+def test_the_page_quotes_the_example_to_the_letter():
+    source = (CHECKOUT / "api_examples" / "run_workflow.py").read_text(encoding="utf-8")
+    quoted = [block for block in BLOCKS if block.startswith("def ")]
+    assert len(quoted) == 2
+    for block in quoted:
+        assert f"\n\n\n{block}\n\n" in source
+
+
+def test_the_pages_program_makes_three_pictures(host, example, tmp_path, monkeypatch):
+    """On stand-in models, in their size, at another address; all the rest is as on the page."""
+    (program,) = [block for block in BLOCKS if "run(server" in block]
+    workflow = re.search(r"workflows/api/(\w+\.json)", program)[1]
+    prompt = demo.load_workflow(workflow, real_models=False)
+    demo.set_steps(prompt, 4)
+    (tmp_path / "workflows" / "api").mkdir(parents=True)
+    (tmp_path / "workflows" / "api" / workflow).write_text(json.dumps(prompt), encoding="utf-8")
+    Image.fromarray(skimage.data.astronaut()).save(tmp_path / "friend.jpg")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "program.py").write_text(program.replace("http://127.0.0.1:8188", host.url), encoding="utf-8")
+    runpy.run_path("program.py")
+    assert len(list((tmp_path / "pictures").iterdir())) == 3
+
+
+def test_the_workflows_that_it_runs_are_shipped_and_the_identity_net_is_called_the_same_on_every_page():
+    workflows = set(re.findall(r"workflows/api/[\w.]+", PAGE))
+    assert workflows and all((CHECKOUT / workflow).is_file() for workflow in workflows)
     name, download = "instantid_identity_net.safetensors", "diffusion_pytorch_model.safetensors"
-    prompt = demo.load_workflow(Path(workflow).name, real_models=True)
+    prompt = demo.load_workflow(demo.FLOWS["instantid"], real_models=True)
     assert prompt[demo.find_title(prompt, "IdentityNet")]["inputs"]["control_net_name"] == name
     for page in (
         "README.md",
         "docs/api.md",
         "web/docs/CE_InstantIDLoader.md",
         "web/docs/CE_InstantIDForwardFlow.md",
-        "workflows/CustomEnhancer with InstantID.json",
+        "workflows/CustomEnhancer with InstantID.app.json",
         "identity/identity_net.py",
         "nodes/instantid.py",
     ):

@@ -61,14 +61,12 @@ def test_a_server_that_is_killed_ends_the_demo_with_the_reason_and_the_log(comma
     assert said.rstrip().endswith(log.read_text().rstrip()[-200:])
 
 
-@pytest.mark.parametrize(("steps", "start"), [(50, 10), (20, 4), (1, 0)])
-def test_the_starting_step_keeps_its_place_in_a_shorter_schedule(steps, start):
+@pytest.mark.parametrize("steps", [50, 20, 1])
+def test_a_shorter_schedule_takes_fewer_calls(steps):
     prompt = demo.load_workflow(demo.FLOWS["instantid"], real_models=True)
     demo.set_steps(prompt, steps)
-    assert prompt[find(prompt, "CE_TripleFlowGuider")]["inputs"]["start_step"] == start
     demo.add_branches(prompt)
-    schedule = prompt[find(prompt, "BasicScheduler")]
-    assert schedule["inputs"]["steps"] == steps and schedule["_meta"]["title"].endswith(f", {steps} steps")
+    assert prompt[find(prompt, "BasicScheduler")]["inputs"]["steps"] == steps
     assert guider_calls(prompt) == 5 * steps + 1
 
 

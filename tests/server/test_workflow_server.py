@@ -28,7 +28,7 @@ def load(host, name, steps=STEPS):
             node["inputs"]["start_step"] = START
         if node["class_type"] == "CE_SweepValues":
             node["inputs"]["values"] = f"0, {START}, {steps}"
-    prompt[demo.find_title(prompt, "DDIM schedule, 50 steps")]["inputs"]["steps"] = steps
+    prompt[demo.find_title(prompt, "Schedule")]["inputs"]["steps"] = steps
     return prompt
 
 
@@ -68,7 +68,7 @@ def test_the_ablation_leaves_out_one_flow_at_a_time(host):
 
 def test_the_photograph_comes_back(host):
     """Exactly by ResInversion, not by DDIM inversion."""
-    prompt = load(host, "resinversion_of_a_photograph")
+    prompt = load(host, "customenhancer_resinversion")
     photograph = ("Photograph to invert", 0)
     add_difference(prompt, "resinversion", ("Sample the photograph back", 0), photograph)
     add_difference(prompt, "ddim", ("Sample back with DDIM", 0), photograph)
@@ -77,7 +77,7 @@ def test_the_photograph_comes_back(host):
 
 
 def test_without_the_target_prompt_the_photograph_comes_back(host):
-    prompt = load(host, "photograph_edited_two_prompts")
+    prompt = load(host, "customenhancer_photo_edit")
     add_difference(prompt, "changed", ("Sample the three flows", 0), ("Picture to invert", 0))
     assert difference(host.run(prompt), "changed") > 0.1
     set_input(prompt, "Pivot and forward flow", forward_scale=0.0)
@@ -90,7 +90,7 @@ def test_a_cartoon_is_inverted_part_of_the_way(host):
     add_difference(prompt, "changed", ("Sample the three flows", 0), ("Picture to invert", 0))
     changed = {}
     for denoise in (0.3, 0.6):
-        set_input(prompt, "DDIM schedule, 50 steps", denoise=denoise)
+        set_input(prompt, "Schedule", denoise=denoise)
         changed[denoise] = difference(host.run(prompt), "changed")
     assert changed[0.3] < changed[0.6]
     set_input(prompt, "Pivot and forward flow", forward_scale=0.0)
@@ -141,7 +141,7 @@ def test_the_fusion_inverts_once_and_samples_each_pair_of_the_two_sweeps(host):
 
 def test_many_identities_cost_one_inversion(host, measured):
     """51 + 50 K guider calls after the scene, for K identities at 50 steps."""
-    prompt = load(host, "many_identities_on_one_scene", steps=50)
+    prompt = load(host, "customenhancer_many_identities", steps=50)
     run = host.run(prompt)
     counts = host.get_json("/customenhancer_test/counts", prompt_id=run.prompt_id)
     calls = {prompt[node_id]["_meta"]["title"]: count["guider_calls"] for node_id, count in counts.items()}
@@ -156,10 +156,10 @@ def test_two_people_each_change_the_picture_in_their_mask(host):
 
     The stand-in scene has one face, so both masks lie on it: the inner guider's person is left with the rim.
     """
-    prompt = load(host, "two_people_masks")
+    prompt = load(host, "customenhancer_two_people")
     inner, outer = "Pivot and left person's flow", "And the right person's flow"
     set_input(prompt, "Mask of the right person", expand=0)
-    add_difference(prompt, "changed", ("Sample all flows", 0), ("Picture to invert", 0))
+    add_difference(prompt, "changed", ("Sample the three flows", 0), ("Picture to invert", 0))
     changed = {}
     for scales in ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0), (0.0, 0.0)):
         for title, scale in zip((inner, outer), scales, strict=True):
@@ -167,7 +167,7 @@ def test_two_people_each_change_the_picture_in_their_mask(host):
         run = host.run(prompt)
         changed[scales] = difference(run, "changed")
         counts = host.get_json("/customenhancer_test/counts", prompt_id=run.prompt_id)
-        calls = counts[demo.find_title(prompt, "Sample all flows")]["guider_calls"]
+        calls = counts[demo.find_title(prompt, "Sample the three flows")]["guider_calls"]
         assert calls == STEPS + sum(scales) * (STEPS - START)
     assert changed.pop((0.0, 0.0)) <= 1e-5
     assert min(changed.values()) > 0.01 and len(set(changed.values())) == 3
@@ -175,8 +175,8 @@ def test_two_people_each_change_the_picture_in_their_mask(host):
 
 def test_the_curve_lets_both_people_in(host):
     """A curve of zeros, as the Curve Editor holds it, leaves the pivot flow alone; half a one is another picture."""
-    prompt = load(host, "two_people_masks")
-    add_difference(prompt, "changed", ("Sample all flows", 0), ("Picture to invert", 0))
+    prompt = load(host, "customenhancer_two_people")
+    add_difference(prompt, "changed", ("Sample the three flows", 0), ("Picture to invert", 0))
     changed = []
     for height in (0, 0.5, 1):
         curve = {"points": [[0, height], [1, height]], "interpolation": "linear"}

@@ -1,7 +1,7 @@
 """The part of the support pack that needs a running server: its node, its route, and what it installs on load."""
 
 from aiohttp import web
-from comfy_api.latest import ComfyExtension, io, ui
+from comfy_api.v0_0_2 import ComfyExtension, io, ui
 from server import PromptServer
 
 from . import counters, failures

@@ -3,7 +3,7 @@
 import json
 
 from aiohttp import web
-from comfy_api.latest import ComfyExtension, io, ui
+from comfy_api.v0_0_2 import ComfyExtension, io, ui
 from server import PromptServer
 from support_pack import counters
 from support_pack.extension import TestLatentDifference
