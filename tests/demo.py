@@ -34,7 +34,7 @@ FLOWS = {
     "photomaker-v2": "customenhancer_photomaker_v2.json",
     "photomaker-v1": "customenhancer_photomaker.json",
     "instantid": "customenhancer_instantid.json",
-    "lora": "customenhancer_a_lora.json",
+    "lora": "customenhancer_lora.json",
 }
 STAND_IN_SIZE = 256
 # The stand-in for each model file that a workflow names.

@@ -44,7 +44,7 @@ BLUEPRINTS = {
     "CustomEnhancer (PhotoMaker)": Blueprint(
         "A person in a scene: stock SDXL draws the scene, the face is swapped in, and PhotoMaker V2 repaints the "
         "picture along its inversion.",
-        "CustomEnhancer with PhotoMaker V2.app.json",
+        "CustomEnhancer PhotoMaker V2.app.json",
         (
             Outside("photo", "photo of the person", (("Prompt", REFERENCE), SWAPPED_IN)),
             Outside("text", 'Prompt ("img" right after man, woman ...)', (("Prompt", "text"),)),
@@ -56,7 +56,7 @@ BLUEPRINTS = {
     "CustomEnhancer (InstantID)": Blueprint(
         "A person in a scene: stock SDXL draws the scene, the face is swapped in, and InstantID repaints the picture "
         "along its inversion.",
-        "CustomEnhancer with InstantID.app.json",
+        "CustomEnhancer InstantID.app.json",
         (
             Outside("photo", "photo of the person", (("Identity and key points", REFERENCE), SWAPPED_IN)),
             Outside("text", "Prompt", (("Prompt", "text"),)),
@@ -91,7 +91,7 @@ BLUEPRINTS = {
     ),
     "Swap a face": Blueprint(
         "The reference person's face in a picture; the rest of the picture stays bit-identical.",
-        "CustomEnhancer with PhotoMaker V2.app.json",
+        "CustomEnhancer PhotoMaker V2.app.json",
         (
             Outside("image", "picture", (("Swap the face in", "image"),)),
             Outside("photo", "photo of the person", (SWAPPED_IN,)),

@@ -73,19 +73,19 @@ def _rows(title: str, numbers: tuple[int, ...]) -> tuple[tuple[Part, ...], ...]:
 
 
 RECIPES = {
-    "CustomEnhancer with PhotoMaker.app": _with_person(BEACH, 6, ANN),
-    "CustomEnhancer with PhotoMaker V2.app": _with_person(CITY, 2, CLEO, inputs=BALANCED),
-    "CustomEnhancer with InstantID.app": _with_person(DESERT, 2, DORA, ""),
-    "CustomEnhancer with a LoRA.app": _with_person(
+    "CustomEnhancer PhotoMaker.app": _with_person(BEACH, 6, ANN),
+    "CustomEnhancer PhotoMaker V2.app": _with_person(CITY, 2, CLEO, inputs=BALANCED),
+    "CustomEnhancer InstantID.app": _with_person(DESERT, 2, DORA, ""),
+    "CustomEnhancer LoRA.app": _with_person(
         DESERT,
         5,
         BEN,
-        workflow="CustomEnhancer with PhotoMaker V2.app",
+        workflow="CustomEnhancer PhotoMaker V2.app",
         pictures={PERSON: tuple(portrait(BEN.identity, kind, 1) for kind in ("beach", "forest", "kitchen"))},
         inputs=BALANCED,
         shown=(((PERSON, 0), (PERSON, 1), (PERSON, 2)), (FINAL,)),
     ),
-    "CustomEnhancer with pose control": _with_person(
+    "CustomEnhancer pose control": _with_person(
         BEACH,
         8,
         DORA,
@@ -93,7 +93,7 @@ RECIPES = {
         inputs=LATER,
         shown=((PERSON, "Pose picture"), (FINAL,)),
     ),
-    "CustomEnhancer with scene control": _with_person(
+    "CustomEnhancer scene control": _with_person(
         SNOW,
         6,
         ANN,
@@ -183,4 +183,4 @@ RECIPES = {
         BEACH, 2, ANN, shown=_rows("Frames", (0, 4, 8, 12, 16, 19)), down=True, arrows=False
     ),
 }
-EMBLEM = "CustomEnhancer with PhotoMaker V2.app"  # whose pictures the icon and the banner are made of
+EMBLEM = "CustomEnhancer PhotoMaker V2.app"  # whose pictures the icon and the banner are made of

@@ -1,10 +1,9 @@
-"""Take the pictures of the graphs for docs/: python lab cards.screenshots --pocket DIR
+"""Take the pictures of the graphs for docs/ and of the README's first steps: python lab cards.screenshots --pocket DIR
 
-They are of the host's own frontend in Chromium, with the pocket world's models under the names of the published files.
+All are of the host's own frontend in Chromium, with the pocket world's models under the names of the published files.
 """
 
 import argparse
-import io
 import json
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from playwright.sync_api import Browser
 
 from cards import CHECKOUT
 from cards.cast import SHARP
+from cards.first_picture import brighten, first_steps, screen
 from cards.prompts import MODELS
 from cards.recipes import RECIPES, Recipe
 from devtools.models import put
@@ -26,7 +26,7 @@ from host_server import end_well, server
 from pocket import kept
 
 WORKFLOWS = CHECKOUT / "workflows"
-GRAPHS = CHECKOUT / "docs" / "images" / "graphs"
+GRAPHS, STEPS = CHECKOUT / "docs" / "images" / "graphs", CHECKOUT / "web" / "first_picture"
 WIDTH = 1600  # of a graph's picture, in pixels
 GRAPH_WINDOW, AROUND = (3600, 2100), 24  # the window for a graph, and what is left around it
 QUALITY = 78
@@ -35,11 +35,7 @@ QUALITY = 78
 def graph(browser: Browser, url: str, name: str) -> Image.Image:
     """A workflow's graph, whole, in the frontend's light colours."""
     frontend = Frontend(browser, url)
-    for setting, value in (
-        ("Comfy.ColorPalette", "light"),
-        ("LiteGraph.Canvas.MinFontSizeForLOD", 0),
-    ):  # small, not grey
-        frontend.ask("(name, value) => app.extensionManager.setting.set(name, value)", setting, value)
+    brighten(frontend)
     frontend.load_graph(json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8")))
     frontend.show_all(*GRAPH_WINDOW)
     box = frontend.ask(
@@ -53,15 +49,9 @@ def graph(browser: Browser, url: str, name: str) -> Image.Image:
             return [canvas.left + start[0], canvas.top + start[1], canvas.left + end[0], canvas.top + end[1]];
         }"""
     )
-    shot = Image.open(io.BytesIO(frontend.page.screenshot())).convert("RGB")
+    shot = screen(frontend.page)
     frontend.page.close()
     return shot.crop((box[0] - AROUND, box[1] - AROUND, box[2] + AROUND, box[3] + AROUND))
-
-
-def _brighten(frontend: Frontend) -> None:
-    """Light colours, and text however small it is on the screen."""
-    for setting, value in (("Comfy.ColorPalette", "light"), ("LiteGraph.Canvas.MinFontSizeForLOD", 0)):
-        frontend.ask("(name, value) => app.extensionManager.setting.set(name, value)", setting, value)
 
 
 def _give_pictures(host: Host, name: str, recipe: Recipe) -> None:
@@ -81,7 +71,7 @@ def main() -> int:
     """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="cards.screenshots", description=__doc__.splitlines()[0])
     parser.add_argument("--pocket", type=Path, required=True, metavar="DIR", help="the pocket world's models")
-    parser.add_argument("names", nargs="*", help="parts of the names of workflows; all if none is given")
+    parser.add_argument("names", nargs="*", help="parts of the names of workflows, or steps; all if none is given")
     options = parser.parse_args()
     chromium = find_chromium()
     if chromium is None:
@@ -101,6 +91,9 @@ def main() -> int:
                 shot = graph(browser, running.url, name)
                 size = WIDTH, round(WIDTH * shot.height / shot.width)
                 _save(shot.resize(size, Image.Resampling.LANCZOS), GRAPHS / f"{name.removesuffix('.app')}.jpg")
+            if not options.names or "steps" in options.names:
+                for name, shot in first_steps(browser, running.url).items():
+                    _save(shot, STEPS / f"{name}.jpg")
     return 0
 
 

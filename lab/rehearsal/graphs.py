@@ -19,7 +19,7 @@ FLOWS = {
         "customenhancer_instantid.json",
         {"instantid_name": INSTANTID, "control_net_name": IDENTITY_NET},
     ),
-    "LoRA on one side": ("customenhancer_a_lora.json", {"lora_name": LORA}),
+    "LoRA on one side": ("customenhancer_lora.json", {"lora_name": LORA}),
 }
 PRECISIONS = ("fp32", "bf16", "fp16")
 SCENE, TRIPLE = "Sample the scene", "Sample the three flows"

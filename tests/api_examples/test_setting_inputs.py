@@ -115,7 +115,7 @@ def test_other_jobs_messages_are_not_shown(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["workflows/CustomEnhancer with InstantID.app.json"], "InstantID.app.json is for the browser"),
+        (["workflows/CustomEnhancer InstantID.app.json"], "InstantID.app.json is for the browser"),
         (["workflows/api/customenhancer_instantid.json", "--set", "Prompt=a man"], "is not TITLE.INPUT=VALUE"),
         (["workflows/api/customenhancer_instantid.json", "--photo", "absent.jpg"], "No such file.*absent.jpg"),
         (["workflows/api/customenhancer_instantid.json", "--server", "http://127.0.0.1:9"], "refused"),

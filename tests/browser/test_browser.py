@@ -107,7 +107,7 @@ def test_no_two_nodes_overlap_as_they_are_drawn(browser, server, nodes_2, measur
 
 
 def test_node_help_opens_beside_the_graph(browser, server):
-    workflow = json.loads((WORKFLOWS / "CustomEnhancer with PhotoMaker.app.json").read_text(encoding="utf-8"))
+    workflow = json.loads((WORKFLOWS / "CustomEnhancer PhotoMaker.app.json").read_text(encoding="utf-8"))
     frontend = Frontend(browser, server.url)
     frontend.load_graph(workflow)
     frontend.page.mouse.click(*frontend.spot("ResInversion"))

@@ -9,7 +9,7 @@ from helpers.locales import main_words, node_words
 from helpers.paths import CHECKOUT
 from helpers.workflow_files import api_twin
 
-WORKFLOW = CHECKOUT / "workflows" / "CustomEnhancer with PhotoMaker V2.app.json"
+WORKFLOW = CHECKOUT / "workflows" / "CustomEnhancer PhotoMaker V2.app.json"
 PICTURES = CHECKOUT / "output" / "browser"
 SIZE, STEPS = 256, 4  # small enough for a busy CPU
 OURS = """() => app.graph.nodes.filter(node => node.type.startsWith("CE_")).map(node => ({

@@ -137,7 +137,7 @@ def test_the_first_picture_of_ones_own_is_two_screens_away_at_most():
 
 
 def test_the_first_picture_names_what_the_app_shows():
-    (path,) = (CHECKOUT / "workflows").glob("CustomEnhancer with PhotoMaker V2*.json")
+    (path,) = (CHECKOUT / "workflows").glob("CustomEnhancer PhotoMaker V2*.json")
     workflow = json.loads(read(path))
     nodes = {node["id"]: node["inputs"] for node in workflow["nodes"]}
     shown = workflow["extra"]["linearData"]["inputs"]
@@ -161,8 +161,8 @@ def test_the_models_table_is_the_list_of_known_files():
 
 def test_the_readme_shows_the_main_workflows():
     shown = [source for source in pictures(README) if source.startswith("workflows/")]
-    names = ["CustomEnhancer with PhotoMaker", "CustomEnhancer with PhotoMaker V2", "CustomEnhancer with InstantID"]
-    names += ["CustomEnhancer with a LoRA", "CustomEnhancer photo edit"]
+    names = ["CustomEnhancer PhotoMaker", "CustomEnhancer PhotoMaker V2", "CustomEnhancer InstantID"]
+    names += ["CustomEnhancer LoRA", "CustomEnhancer photo edit"]
     assert [workflow_name(Path(source)) for source in shown] == names
 
 

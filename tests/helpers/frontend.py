@@ -133,6 +133,17 @@ class Frontend:
         field.last.fill(str(value))
         field.last.press("Enter")
 
+    def shorten(self, steps: int) -> None:
+        """Give the graph's schedule, in a blueprint too, so many steps: for a CPU."""
+        self.ask(
+            """steps => {
+                const nodes = app.graph.nodes.flatMap(node => [node, ...(node.subgraph?.nodes ?? [])]);
+                const schedule = nodes.find(node => node.type === 'BasicScheduler');
+                if (schedule) schedule.widgets.find(widget => widget.name === 'steps').value = steps;
+            }""",
+            steps,
+        )
+
     def run_app(self) -> tuple[int, int]:
         """Press an app's Run and wait for its picture. Returns the picture's size. Raises AssertionError on failure."""
         self.page.get_by_role("button", name="Run", exact=True).last.click()

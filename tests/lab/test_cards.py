@@ -117,7 +117,7 @@ def test_what_is_counted_in_steps_keeps_its_share():
 
 def test_several_pictures_of_a_person_go_to_the_identity_model_together_and_the_first_to_the_swap():
     title, names = "Reference person", ["a.png", "b.png", "c.png"]
-    prompt = pocket_prompt("CustomEnhancer with PhotoMaker V2.app", {title: names}, {}, (), 0)
+    prompt = pocket_prompt("CustomEnhancer PhotoMaker V2.app", {title: names}, {}, (), 0)
     batch = prompt[prompt[find_title(prompt, "Prompt")]["inputs"]["reference_images"][0]]
     assert batch["class_type"] == "ImageBatch"
     loaded = {node["inputs"]["image"] for node in prompt.values() if node["class_type"] == "LoadImage"}
@@ -135,7 +135,7 @@ def test_nobody_and_nothing_on_a_card_was_trained_on(name):
 
 
 def test_a_pose_is_shown_on_the_card_where_the_model_sees_it_and_brighter():
-    pose = RECIPES["CustomEnhancer with pose control"].pictures["Pose picture"]
+    pose = RECIPES["CustomEnhancer pose control"].pictures["Pose picture"]
     seen, shown = (np.asarray(pose.at(side).convert("L").resize((SIDE, SIDE)), float) for side in (SIDE, SHARP))
     places = [np.argwhere(picture > 20).mean(axis=0) for picture in (seen, shown)]
     assert np.abs(places[0] - places[1]).max() < 2 and shown.sum() > 3 * seen.sum()

@@ -31,7 +31,8 @@ def test_the_prompts_are_whole(flow, read_faces):
     assert any(name.startswith("CE_Face") for name in classes) == read_faces
     assert prompt[find(prompt, "BasicScheduler")]["inputs"]["steps"] == 10
     guiders = [node["inputs"] for node in prompt.values() if node["class_type"] == "CE_TripleFlowGuider"]
-    assert sorted(guider["forward_scale"] for guider in guiders) == [0, 1]
+    (balance,) = [node_id for node_id, node in prompt.items() if node["class_type"] == "CE_IdentityBalance"]
+    assert [guider["forward_scale"] for guider in guiders] == [[balance, 1], 0]
     assert {guider["start_step"] for guider in guiders} == {2}
 
 

@@ -10,7 +10,7 @@ MAIN = {
     "customenhancer_photomaker",
     "customenhancer_photomaker_v2",
     "customenhancer_instantid",
-    "customenhancer_a_lora",
+    "customenhancer_lora",
 }
 SCENE, SWAP, INVERSION, FINAL = "Sample the scene", "Swap the face in", "ResInversion", "Sample the three flows"
 

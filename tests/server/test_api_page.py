@@ -161,7 +161,7 @@ def test_the_workflows_that_it_runs_are_shipped_and_the_identity_net_is_called_t
         "docs/api.md",
         "web/docs/CE_InstantIDLoader.md",
         "web/docs/CE_InstantIDForwardFlow.md",
-        "workflows/CustomEnhancer with InstantID.app.json",
+        "workflows/CustomEnhancer InstantID.app.json",
         "identity/identity_net.py",
         "nodes/instantid.py",
     ):
