@@ -7,11 +7,11 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from cards.cast import SHARP, SIDE, Drawing
-from cards.recipes import BEA, MIDDLE, SNOW
+from cards.recipes import BEA, BEACH, MIDDLE
 
 PACK, APP = "ComfyUI-CustomEnhancer", "CustomEnhancer PhotoMaker V2"
 WINDOW = {"width": 1280, "height": 800}
-PROMPT, SEED = Drawing(SNOW, MIDDLE, BEA.identity).caption(" img"), 2
+PROMPT, SEED = Drawing(BEACH, MIDDLE, BEA.identity).caption(" img"), 2
 SETTLE = 1500  # milliseconds for what glides in or fades
 
 
