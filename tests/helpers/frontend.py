@@ -275,9 +275,9 @@ class Frontend:
     def show_all(self, width: int, height: int) -> None:
         """Make the window this large and fit the whole graph into it."""
         self.page.set_viewport_size({"width": width, "height": height})
-        self.page.wait_for_timeout(500)  # the canvas follows the window
+        self.page.wait_for_timeout(200)  # the canvas follows the window
         self.ask("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
         view, before = None, ()
         while view != before:  # it glides there
-            self.page.wait_for_timeout(500)
+            self.page.wait_for_timeout(200)
             before, view = view, self.ask("() => [app.canvas.ds.scale, ...app.canvas.ds.offset]")

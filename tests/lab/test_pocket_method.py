@@ -13,7 +13,7 @@ from benchmarks.pocket_cases import held_out_case
 from benchmarks.pocket_flows import Settings
 from benchmarks.pocket_judges import Judges, views_of
 from benchmarks.pocket_models import load
-from benchmarks.pocket_rows import FULL, NO_FORWARD, PERSONALISED, SCENE, SWAPPED, draw_rows
+from benchmarks.pocket_rows import FULL, NO_FORWARD, PERSONALISED, SCENE, SWAPPED, draw_method
 from devtools.models import pocket_world
 from pocket.kept import WEIGHTS
 from pocket.train_scenes import load_classifier
@@ -30,7 +30,7 @@ def drawn(no_progress_bar):
     with torch.inference_mode():
         models = load(pocket_world(Path(sys.executable), HOST))
         cases = [held_out_case(number, PROMPTS, seeds=1, seed=1) for number in range(PEOPLE)]
-        return models, [(case, draw_rows(models, case, Settings(STEPS, 5.0, STEPS // 5))) for case in cases]
+        return models, [(case, draw_method(models, case, Settings(STEPS, 5.0, STEPS // 5))) for case in cases]
 
 
 @pytest.fixture(scope="module")

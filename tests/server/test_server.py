@@ -70,7 +70,7 @@ def test_node_help_is_served(host):
 
 @pytest.fixture(scope="module", params=demo.FLOWS)
 def result(host, request):
-    return demo.run_demo(host, request.param)
+    return demo.run_demo(host, request.param, size=128)
 
 
 class TestPipeline:
@@ -108,7 +108,7 @@ class TestPipeline:
 @pytest.mark.parametrize("steps", [4, 8, 20])
 def test_the_tiny_sdxl_is_inverted_exactly(host, scheduler, steps, measured):
     """Batch 3, CFG 5; inputs with a default are left out, as API users may."""
-    run = host.run(inversion_prompt(steps, scheduler, batch=3))
+    run = host.run(inversion_prompt(steps, scheduler, batch=3, size=128))
     measured(f"reconstruction error, tiny SDXL, CFG 5, batch 3, {scheduler}, {steps} steps", difference(run))
     assert difference(run) <= 1e-5
     counts = host.get_json("/customenhancer_test/counts", prompt_id=run.prompt_id)

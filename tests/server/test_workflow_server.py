@@ -13,6 +13,7 @@ from PIL import Image, ImageSequence
 # The others are the demo's, which test_server.py runs.
 NAMES = sorted(path.stem for path in demo.WORKFLOWS.glob("*.json") if path.name not in demo.FLOWS.values())
 STEPS, START = 4, 2
+SMALL = 128  # pixels, for what takes many guider calls
 
 
 def load(host, name, steps=STEPS):
@@ -100,6 +101,7 @@ def test_a_cartoon_is_inverted_part_of_the_way(host):
 def test_each_identity_of_the_fusion_changes_the_picture(host):
     """The second person comes in by the face swap, the first by the forward flow: either one's picture matters."""
     prompt = load(host, "customenhancer_identity_fusion")
+    demo.set_size(prompt, SMALL)
     final = demo.find_title(prompt, "Save the final picture")
 
     def fused():
@@ -142,6 +144,7 @@ def test_the_fusion_inverts_once_and_samples_each_pair_of_the_two_sweeps(host):
 def test_many_identities_cost_one_inversion(host, measured):
     """51 + 50 K guider calls after the scene, for K identities at 50 steps."""
     prompt = load(host, "customenhancer_many_identities", steps=50)
+    demo.set_size(prompt, SMALL)
     run = host.run(prompt)
     counts = host.get_json("/customenhancer_test/counts", prompt_id=run.prompt_id)
     calls = {prompt[node_id]["_meta"]["title"]: count["guider_calls"] for node_id, count in counts.items()}
