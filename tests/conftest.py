@@ -41,22 +41,42 @@ load("dev", CHECKOUT / "dev.py")
 from helpers.real_server import start_server  # noqa: E402  it needs what was loaded just now
 
 # The order of the rooms: first what others build on, so that the cause of a failure shows before what follows of it;
-# what needs a server comes late, and the longest of that first, so that two processes end at about the same time.
-ROOMS = ("resinversion", "bimd", "baselines", "host", "drawing", "identity", "nodes", "devtools", "lab")
-SLOW = ("test_browser.py", "test_server.py", "test_fuzz_server.py", "test_workflow_server.py")
+# what needs a server comes late, and the longest of that first, so that the processes end at about the same time.
+ROOMS = (
+    "resinversion",
+    "bimd",
+    "baselines",
+    "host",
+    "drawing",
+    "identity",
+    "nodes",
+    "devtools",
+    "api_examples",
+    "lab",
+    "server",
+)
+SLOW = ("test_server.py", "test_fuzz_server.py", "test_workflow_server.py")
+BROWSER = "browser"
+SIDE_BY_SIDE = "PYTEST_XDIST_WORKER" in os.environ
 
 
 def rank(path: Path) -> tuple[int, int]:
-    """Where a test module stands in the order."""
+    """Where a test module stands in the order. The browser's are last, or one process's from the first to the last."""
     room = path.relative_to(TESTS).parts[0]
-    if room in ("server", "browser"):
-        return len(ROOMS), SLOW.index(path.name) if path.name in SLOW else len(SLOW)
-    return ROOMS.index(room) if room in ROOMS else len(ROOMS) - 1, 0
+    if room == BROWSER:
+        return -1 if SIDE_BY_SIDE else len(ROOMS), 0
+    return ROOMS.index(room), SLOW.index(path.name) if path.name in SLOW else len(SLOW)
 
 
 def pytest_collection_modifyitems(items):
-    """Put the rooms in order, in which two processes take whole modules: what is made for a module is made once."""
+    """Put the rooms in order, in which processes take whole modules: what is made for a module is made once.
+
+    One process takes all that needs the browser: a second browser would slow the first one down.
+    """
     items.sort(key=lambda item: rank(item.path))
+    for item in items:
+        room, name = item.path.relative_to(TESTS).parts[0], item.path.name
+        item.add_marker(pytest.mark.xdist_group(BROWSER if room == BROWSER else name))
 
 
 class Measurements:
