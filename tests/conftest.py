@@ -68,6 +68,7 @@ def rank(path: Path) -> tuple[int, int]:
     return ROOMS.index(room), SLOW.index(path.name) if path.name in SLOW else len(SLOW)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     """Put the rooms in order, in which processes take whole modules: what is made for a module is made once.
 
