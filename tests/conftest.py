@@ -68,16 +68,18 @@ def rank(path: Path) -> tuple[int, int]:
     return ROOMS.index(room), SLOW.index(path.name) if path.name in SLOW else len(SLOW)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items):
-    """Put the rooms in order, in which processes take whole modules: what is made for a module is made once.
+def pytest_itemcollected(item):
+    """Let one process take all that needs the browser, as a second browser would slow it down, and else whole modules.
 
-    One process takes all that needs the browser: a second browser would slow the first one down.
+    What is made for a module is made once.
     """
+    room, name = item.path.relative_to(TESTS).parts[0], item.path.name
+    item.add_marker(pytest.mark.xdist_group(BROWSER if room == BROWSER else name))
+
+
+def pytest_collection_modifyitems(items):
+    """Put the rooms in order."""
     items.sort(key=lambda item: rank(item.path))
-    for item in items:
-        room, name = item.path.relative_to(TESTS).parts[0], item.path.name
-        item.add_marker(pytest.mark.xdist_group(BROWSER if room == BROWSER else name))
 
 
 class Measurements:
