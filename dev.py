@@ -48,7 +48,7 @@ FLOWS = ("photomaker-v2", "photomaker-v1", "instantid", "lora")  # of the demo
 POCKET_FLOWS = ("photomaker-v2", "instantid")  # those for which the pocket world has models
 BENCHMARKS = ("inversion", "pocket")
 PROOFS = ("fuzz", "reliability")  # packages of lab/ that run hosts of their own
-SIDE_BY_SIDE = ("-n", "3", "--dist", "loadgroup", "--no-loadscope-reorder")  # `test -n 0` runs in one process
+SIDE_BY_SIDE = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")  # `test -n 0` runs in one process
 
 
 def set_up(models: Path | None, make: Callable[[Path, Path], Path] = standins) -> dict:

@@ -68,13 +68,19 @@ def rank(path: Path) -> tuple[int, int]:
     return ROOMS.index(room), SLOW.index(path.name) if path.name in SLOW else len(SLOW)
 
 
-def pytest_itemcollected(item):
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
     """Let one process take all that needs the browser, as a second browser would slow it down, and else whole modules.
 
     What is made for a module is made once.
     """
-    room, name = item.path.relative_to(TESTS).parts[0], item.path.name
-    item.add_marker(pytest.mark.xdist_group(BROWSER if room == BROWSER else name))
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return BROWSER if nodeid.startswith(f"{BROWSER}/") else super()._split_scope(nodeid)
+
+    return Scheduling(config, log)
 
 
 def pytest_collection_modifyitems(items):
