@@ -13,9 +13,9 @@ from helpers.real_server import start_server
 from devtools.models import standins
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Chromium, without a window."""
+    """Chromium, without a window. One for each module: while it lives, no other test can run an event loop."""
     chromium = find_chromium()
     if chromium is None:
         message = "there is no Chromium or Chrome on PATH; Debian and Ubuntu have one: apt install chromium"

@@ -12,26 +12,31 @@ PICTURES = CHECKOUT / "output" / "browser"
 STEPS = 4  # few enough for a busy CPU
 
 
+@pytest.fixture(scope="module")
+def frontend(browser, ready_server):
+    """A page in which one blueprint after the other is added."""
+    frontend = Frontend(browser, ready_server.url)
+    yield frontend
+    assert not frontend.own_complaints()
+    frontend.page.close()
+
+
 def test_there_are_four():
     assert len(BLUEPRINTS) == 4
 
 
 @pytest.mark.parametrize("name", BLUEPRINTS)
-def test_it_is_found_in_the_node_library_and_its_nodes_are_known(browser, ready_server, name):
-    frontend = Frontend(browser, ready_server.url)
+def test_it_is_found_in_the_node_library_and_its_nodes_are_known(frontend, name):
     frontend.add_from_library(name)
     inside = frontend.ask("() => app.graph.nodes[0].subgraph.nodes.map(node => node.type)")
     known = frontend.ask("() => Object.keys(LiteGraph.registered_node_types)")
     assert inside and set(inside) <= set(known)
-    assert not frontend.own_complaints()
-    frontend.page.close()
 
 
 @pytest.mark.parametrize(
     ("name", "output"), [("CustomEnhancer (PhotoMaker)", "picture"), ("Swap a face", "image")], ids=lambda each: each
 )
-def test_it_runs_between_a_photo_and_a_picture(browser, ready_server, name, output):
-    frontend = Frontend(browser, ready_server.url)
+def test_it_runs_between_a_photo_and_a_picture(frontend, ready_server, name, output):
     frontend.add_from_library(name)
     photo = Host(ready_server.url).upload("person.png", Image.fromarray(skimage.data.astronaut()))
     frontend.ask(
@@ -55,5 +60,3 @@ def test_it_runs_between_a_photo_and_a_picture(browser, ready_server, name, outp
     frontend.shorten(STEPS)
     assert min(frontend.run("The picture")) >= 256
     frontend.page.screenshot(path=PICTURES / f"{name}.png")
-    assert not frontend.own_complaints()
-    frontend.page.close()

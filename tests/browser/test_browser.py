@@ -48,13 +48,18 @@ def choices(prompt: dict) -> list[tuple[str, str, str]]:
     ]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_person_loads_the_template_and_runs_it(browser, server, name):
-    first_visit = name == NAMES[0]
-    frontend = Frontend(browser, server.url, first_visit=first_visit)
-    if first_visit:
-        close_welcome(frontend)
+@pytest.fixture(scope="module")
+def frontend(browser, server):
+    """A page in which one workflow after the other is opened, as people do; the first visit is welcomed."""
+    frontend = Frontend(browser, server.url, first_visit=True)
+    close_welcome(frontend)
+    yield frontend
+    frontend.page.close()
 
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_person_loads_the_template_and_runs_it(frontend, name):
+    frontend.complaints.clear()
     workflow = WORKFLOWS / f"{name}.json"
     with Image.open(workflow.with_suffix(".jpg")) as picture:
         assert frontend.load_template(PACK, name) == picture.size
@@ -70,7 +75,6 @@ def test_a_person_loads_the_template_and_runs_it(browser, server, name):
     if not name.endswith(".app"):  # test_apps.py runs those, as apps
         fill_in_and_run(frontend, prompt)
     assert not frontend.own_complaints()
-    frontend.page.close()
 
 
 def fill_in_and_run(frontend: Frontend, prompt: dict) -> None:
@@ -89,7 +93,7 @@ def fill_in_and_run(frontend: Frontend, prompt: dict) -> None:
     # Several pictures lie side by side in one.
     assert min(frontend.run("Save the final picture")) >= SIZE
     assert not frontend.red_nodes()
-    frontend.show_all(3600, 1900)
+    frontend.show_all(1800, 1000)
     name = frontend.ask("() => app.extensionManager.workflow.activeWorkflow.filename")
     frontend.page.screenshot(path=PICTURES / f"{name}.png")
 

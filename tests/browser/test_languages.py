@@ -73,7 +73,7 @@ def test_a_workflow_opens_explains_itself_and_runs_in_chinese(browser, server):
     frontend.enter("Picture size", "height", SIZE)
     frontend.enter("Schedule", "steps", STEPS)
     assert frontend.run("Save the final picture") == (SIZE, SIZE)
-    frontend.show_all(3600, 1900)
+    frontend.show_all(1800, 1000)
     frontend.page.screenshot(path=PICTURES / "chinese.png")
     assert not frontend.own_complaints()
     frontend.page.close()
