@@ -2,5 +2,5 @@
 
 import os
 
-# See identity/onnx_runtime.py. A setting of the user's own stands.
+# See faces/onnx_runtime.py. A setting of the user's own stands.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -1,1 +1,1 @@
-"""Who is in a picture, and how to put that person into another: face analysis, face swap, PhotoMaker, InstantID."""
+"""A person in SDXL's models and prompts: PhotoMaker and InstantID."""

@@ -10,10 +10,10 @@ import comfy.supported_models
 import folder_paths
 import torch
 
-from .errors import wrong_file
-from .face_analysis import check_embedding_width
+from ..faces.analysis import check_embedding_width
+from ..faces.errors import wrong_file
+from ..faces.known_files import INSTANTID
 from .instantid_adapter import InstantIDAdapter
-from .known_files import INSTANTID
 from .tensor_files import find_tensor_file, load_module, loaded, part, read_tensor_file, weight_fault
 
 FOLDER = "instantid"

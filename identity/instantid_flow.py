@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import torch
 
-from .errors import check_sdxl
-from .face_analysis import ChosenFace, check_recogniser, embed_faces
+from ..faces.analysis import ChosenFace, check_recogniser, embed_faces
+from ..faces.keypoints import keypoints_of
+from .checks import check_sdxl
 from .identity_net import check_identity_net, put_identity_net
 from .instantid import InstantID, encode_faces
 from .instantid_attention import Face, add_decoupled_attention, face_key, put_face
-from .keypoints import keypoints_of
 
 
 @dataclass(frozen=True)

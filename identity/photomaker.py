@@ -7,12 +7,12 @@ import comfy.clip_model
 import comfy.model_patcher
 import torch
 
-from .errors import wrong_file
-from .face_analysis import ChosenFace, check_embedding_width, check_recogniser, embedding_of, find_faces
-from .known_files import PHOTOMAKER_V1, PHOTOMAKER_V2
+from ..faces.analysis import ChosenFace, check_embedding_width, check_recogniser, embedding_of, find_faces
+from ..faces.errors import wrong_file
+from ..faces.known_files import PHOTOMAKER_V1, PHOTOMAKER_V2
+from ..faces.pictures import around, centre, each_picture
 from .photomaker_encoder import PERCEIVER, PhotoMakerEncoder, PhotoMakerV2Encoder, encoder_class
 from .photomaker_prompt import ENCODER_WIDTHS, prepare_prompt
-from .pictures import around, centre, each_picture
 from .tensor_files import find_tensor_file, load_module, loaded, part, read_tensor_file, weight_fault
 
 INPUT = "photomaker_name"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import comfy.sd
 import torch
 
-from .errors import check_sdxl
+from .checks import check_sdxl
 from .photomaker import PhotoMaker
 
 # Name of the entry in a CONDITIONING's options.

@@ -11,7 +11,7 @@ import comfy.utils
 import folder_paths
 import torch
 
-from .errors import file_not_found
+from ..faces.errors import file_not_found
 
 # Makes a module whose sizes come from a file, for a device and with torch.nn or the host's twin of it.
 MakeModule = Callable[[object, object], torch.nn.Module]

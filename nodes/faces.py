@@ -2,13 +2,13 @@
 
 from comfy_api.v0_0_2 import io, ui
 
+from ..faces.analysis import load_face_analysis
+from ..faces.insightface_files import face_packs, face_swappers, find_face_pack, find_face_swapper
+from ..faces.keypoints import keypoints_of
+from ..faces.onnx_runtime import PROVIDER_CHOICES
+from ..faces.swap import load_face_swapper, swap_batch
 from ..host.checked_node import CheckedNode
 from ..host.checks import missing_file
-from ..identity.face_analysis import load_face_analysis
-from ..identity.face_swap import load_face_swapper, swap_batch
-from ..identity.insightface_files import face_packs, face_swappers, find_face_pack, find_face_swapper
-from ..identity.keypoints import keypoints_of
-from ..identity.onnx_runtime import PROVIDER_CHOICES
 from .inputs import FACE, FaceAnalysisSocket, FaceSwapperSocket, face_inputs, face_order_input, no_face_input
 
 LICENCE = "InsightFace's models are for non-commercial research only."

@@ -4,9 +4,9 @@ import torch
 from comfy_api.v0_0_2 import io
 
 from ..drawing.captions import caption, caption_height
+from ..faces.similarity import batch_similarity, embed_person
 from ..host.checked_node import CheckedNode
 from ..host.previews import image_with_text
-from ..identity.similarity import batch_similarity, embed_person
 from .inputs import FACE, FaceAnalysisSocket, face_inputs, no_face_input
 
 

@@ -2,10 +2,10 @@
 
 from comfy_api.v0_0_2 import io
 
+from ..faces.analysis import FACE_ORDERS
 from ..host.flow_norms import FlowNorms
 from ..host.input_checks import instance_of, offers, own_socket
 from ..host.recordings import ModelPivot, ModelRecording
-from ..identity.face_analysis import FACE_ORDERS
 from ..identity.instantid import InstantID
 from ..identity.photomaker import PhotoMaker
 

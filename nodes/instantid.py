@@ -3,9 +3,9 @@
 import folder_paths
 from comfy_api.v0_0_2 import io
 
+from ..faces.analysis import ChosenFace
 from ..host.checked_node import CheckedNode
 from ..host.checks import check_mask, check_range, missing_file
-from ..identity.face_analysis import ChosenFace
 from ..identity.instantid import find_instantid, load_instantid
 from ..identity.instantid_flow import Influence, check_instantid, personalise, read_person
 from .inputs import IDENTITY, FaceAnalysisSocket, InstantIDSocket, face_inputs

@@ -3,9 +3,9 @@
 import folder_paths
 from comfy_api.v0_0_2 import io
 
+from ..faces.analysis import ChosenFace
 from ..host.checked_node import CheckedNode
 from ..host.checks import missing_file
-from ..identity.face_analysis import ChosenFace
 from ..identity.photomaker import encode_prompt, find_photomaker, load_photomaker
 from ..identity.photomaker_lora import apply_lora, need_lora
 from .inputs import IDENTITY, FaceAnalysisSocket, PhotoMakerSocket, face_inputs

@@ -48,6 +48,7 @@ ROOMS = (
     "baselines",
     "host",
     "drawing",
+    "faces",
     "identity",
     "nodes",
     "devtools",

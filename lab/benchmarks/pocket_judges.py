@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from customenhancer.identity.face_analysis import find_face
+from customenhancer.faces.analysis import find_face
 from torch import Tensor
 
 from benchmarks.pocket_cases import Case, Person

@@ -7,7 +7,7 @@ from kornia.filters import canny
 
 SIZE = 128
 THRESHOLDS = 0.4, 0.8  # the Canny node's own
-# Key-point pictures have this size and colours, see identity/keypoints.py; the host takes every tenth of their pixels.
+# Key-point pictures have this size and colours, see faces/keypoints.py; the host takes every tenth of their pixels.
 DRAWN, STEP = 1280, 10
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255))
 NOSE, STICK_WIDTH, STICK_BRIGHTNESS, DISC_RADIUS = 2, 4, 0.6, 10

@@ -83,7 +83,7 @@ class Fresh:
 
     def complaint(self):
         """What the pack says of the face packages, if they do not import."""
-        return self.run(self.python, "-c", COMPLAIN, self.pack / "identity" / "onnx_runtime.py").stderr.strip()
+        return self.run(self.python, "-c", COMPLAIN, self.pack / "faces" / "onnx_runtime.py").stderr.strip()
 
     def follow(self, complaint):
         """Run the command that a complaint ends in."""

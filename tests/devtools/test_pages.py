@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from comfy_config.config_parser import extract_node_configuration
+from customenhancer.faces.known_files import ALL
 from customenhancer.host.balances import BALANCES
-from customenhancer.identity.known_files import ALL
 from customenhancer.nodes import CustomEnhancerExtension
 from helpers.pages import SHELL, anchors, blocks, commands, links, pictures, prose, read, resolve, table, words
 from helpers.paths import CHECKOUT, HOST

@@ -6,16 +6,17 @@ import sys
 import pytest
 from helpers.paths import CHECKOUT
 
-ROOMS = ("resinversion", "bimd", "baselines", "drawing", "identity", "host", "nodes")
+ROOMS = ("resinversion", "bimd", "baselines", "drawing", "faces", "identity", "host", "nodes")
 # Which other rooms a room may import.
 BELOW = {
     "resinversion": set(),
     "bimd": {"resinversion"},
     "baselines": {"resinversion"},
     "drawing": set(),
-    "identity": set(),
+    "faces": set(),
+    "identity": {"faces"},
     "host": {"resinversion", "bimd", "baselines"},
-    "nodes": {"resinversion", "bimd", "baselines", "drawing", "identity", "host"},
+    "nodes": {"resinversion", "bimd", "baselines", "drawing", "faces", "identity", "host"},
 }
 TORCH_ONLY = ("resinversion", "bimd", "baselines")
 OPTIONAL = {

@@ -7,9 +7,9 @@ its own: whatever control left behind in the MODEL, the conditioning or a module
 import comfy.samplers
 import pytest
 import torch
-from customenhancer.identity.face_analysis import find_face, load_face_analysis
+from customenhancer.faces.analysis import find_face, load_face_analysis
+from customenhancer.faces.keypoints import draw_keypoints
 from customenhancer.identity.instantid import load_instantid
-from customenhancer.identity.keypoints import draw_keypoints
 from customenhancer.nodes.faces import FaceKeypointsNode
 from customenhancer.nodes.flows import BiMDSamplerNode, TripleFlowGuiderNode
 from customenhancer.nodes.instantid import InstantIDForwardFlowNode

@@ -26,7 +26,7 @@ from standins.control import control_net
 from standins.weighted import KEY, weighted_model
 
 MODEL_PATCHER = comfy.model_patcher.ModelPatcher
-ROOMS = ("host", "identity", "drawing", "nodes")
+ROOMS = ("host", "identity", "faces", "drawing", "nodes")
 HOST = {"comfy", "comfy_api", "comfy_execution", "comfy_extras", "folder_paths", "latent_preview", "node_helpers"}
 FILES = [CHECKOUT / "__init__.py", *(path for room in ROOMS for path in sorted((CHECKOUT / room).rglob("*.py")))]
 

@@ -6,7 +6,7 @@ import folder_paths
 import pytest
 import safetensors.torch
 import torch
-from customenhancer.identity.known_files import PHOTOMAKER_V1
+from customenhancer.faces.known_files import PHOTOMAKER_V1
 from customenhancer.identity.photomaker import load_photomaker
 from customenhancer.identity.photomaker_encoder import PhotoMakerEncoder, PhotoMakerV2Encoder
 from customenhancer.nodes.photomaker import PhotoMakerLoaderNode

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 from comfy_extras.nodes_canny import Canny
+from customenhancer.faces.keypoints import draw_keypoints
 from customenhancer.identity.instantid import load_instantid
-from customenhancer.identity.keypoints import draw_keypoints
 from customenhancer.nodes.instantid import InstantIDForwardFlowNode
 from helpers.lab import PROMPT, shaken
 from nodes import ControlNetApplyAdvanced

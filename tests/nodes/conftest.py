@@ -3,7 +3,7 @@
 import latent_preview
 import pytest
 import torch
-from customenhancer.identity.face_analysis import load_face_analysis
+from customenhancer.faces.analysis import load_face_analysis
 from customenhancer.identity.instantid import load_instantid
 from customenhancer.identity.photomaker import load_photomaker
 from customenhancer.nodes.instantid import InstantIDForwardFlowNode

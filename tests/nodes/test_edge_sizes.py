@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from customenhancer.identity.face_analysis import LEAST_SIDE, MOST_OBLONG, detect_faces
-from customenhancer.identity.pictures import centre
+from customenhancer.faces.analysis import LEAST_SIDE, MOST_OBLONG, detect_faces
+from customenhancer.faces.pictures import centre
 from customenhancer.nodes.faces import FaceKeypointsNode, FaceSwapNode
 from customenhancer.nodes.identity_similarity import IdentitySimilarityNode
 from customenhancer.nodes.sweeps import ContactSheetNode

@@ -8,7 +8,7 @@ import folder_paths
 import numpy as np
 import pytest
 import torch
-from customenhancer.identity.face_analysis import detect_faces, sort_faces
+from customenhancer.faces.analysis import detect_faces, sort_faces
 from customenhancer.nodes.faces import NODES, FaceAnalysisLoaderNode, FaceSwapNode, FaceSwapperLoaderNode
 from helpers.faces import insightface_folder
 from skimage import data

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from customenhancer.identity.face_analysis import load_face_analysis
-from customenhancer.identity.face_swap import load_face_swapper
+from customenhancer.faces.analysis import load_face_analysis
+from customenhancer.faces.swap import load_face_swapper
 from customenhancer.nodes.faces import FaceSwapNode
 from helpers.faces import insightface_folder
 from skimage import data

@@ -7,8 +7,8 @@ import comfy.utils
 import numpy as np
 import pytest
 import torch
-from customenhancer.identity.face_analysis import detect_faces, load_face_analysis, sort_faces
-from customenhancer.identity.similarity import person_direction
+from customenhancer.faces.analysis import detect_faces, load_face_analysis, sort_faces
+from customenhancer.faces.similarity import person_direction
 from customenhancer.nodes.identity_similarity import IdentitySimilarityNode
 from helpers.faces import insightface_folder
 from skimage import data

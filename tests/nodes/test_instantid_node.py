@@ -7,8 +7,8 @@ import comfy.controlnet
 import comfy.t2i_adapter.adapter
 import pytest
 import torch
+from customenhancer.faces.analysis import embed_faces
 from customenhancer.host.copied_conds import copy_conds
-from customenhancer.identity.face_analysis import embed_faces
 from customenhancer.identity.identity_net import IdentityNet
 from customenhancer.nodes.instantid import InstantIDForwardFlowNode
 from helpers.instantid_flow import ASTRONAUT, CROWD, NOBODY

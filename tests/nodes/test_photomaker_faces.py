@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from customenhancer.identity.face_analysis import FACE_ORDERS
+from customenhancer.faces.analysis import FACE_ORDERS
+from customenhancer.faces.pictures import around
 from customenhancer.identity.photomaker import load_photomaker
-from customenhancer.identity.pictures import around
 from helpers.photomaker_flow import run_photomaker, without_need
 from standins.photomaker import encoder_tensors, lora_tensors, perceiver_tensors
 from standins.photomaker_host import sdxl_model

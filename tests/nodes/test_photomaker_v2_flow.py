@@ -6,7 +6,7 @@ import comfy.samplers
 import pytest
 import torch
 from comfy_extras.nodes_custom_sampler import RandomNoise, SamplerCustomAdvanced
-from customenhancer.identity.face_analysis import embed_faces, load_face_analysis
+from customenhancer.faces.analysis import embed_faces, load_face_analysis
 from customenhancer.identity.photomaker import load_photomaker
 from customenhancer.nodes.flows import TripleFlowGuiderNode
 from customenhancer.nodes.photomaker import PhotoMakerForwardFlowNode

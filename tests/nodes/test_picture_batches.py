@@ -6,8 +6,8 @@ import comfy.model_management
 import comfy.utils
 import pytest
 import torch
-from customenhancer.identity import face_swap, keypoints
-from customenhancer.identity.face_swap import load_face_swapper
+from customenhancer.faces import keypoints, swap
+from customenhancer.faces.swap import load_face_swapper
 from customenhancer.nodes.faces import FaceKeypointsNode, FaceSwapNode
 from customenhancer.nodes.identity_similarity import IdentitySimilarityNode
 from helpers.faces import insightface_folder
@@ -88,7 +88,7 @@ def test_an_interrupt_stops_photomakers_encoder_between_its_layers(runs, photoma
 
 @pytest.mark.parametrize(
     ("module", "function", "node"),
-    [(keypoints, "draw_keypoints", "Face Key Points"), (face_swap, "swap_faces", "Face Swap, image")],
+    [(keypoints, "draw_keypoints", "Face Key Points"), (swap, "swap_faces", "Face Swap, image")],
 )
 def test_pictures_of_a_result_are_held_once(runs, monkeypatch, module, function, node):
     """While one picture is worked on, at most the one before it is alive beside the result."""

@@ -22,9 +22,9 @@ import conftest  # loads the pack
 import folder_paths
 import skimage.data, torch
 import onnxruntime  # as any node pack may that is imported after this one
-from customenhancer.identity.face_analysis import load_face_analysis
-from customenhancer.identity.face_swap import load_face_swapper, swap_batch
-from customenhancer.identity.onnx_runtime import choose_providers
+from customenhancer.faces.analysis import load_face_analysis
+from customenhancer.faces.swap import load_face_swapper, swap_batch
+from customenhancer.faces.onnx_runtime import choose_providers
 
 folder_paths.add_model_folder_path("insightface", {models!r} + "/insightface")
 choose_providers()
@@ -84,7 +84,7 @@ def test_packs_that_are_imported_before_this_one_are_covered(monkeypatch):
     assert '"prestartup_script.py"' in (HOST / "main.py").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("file", ["prestartup_script.py", "identity/onnx_runtime.py"])
+@pytest.mark.parametrize("file", ["prestartup_script.py", "faces/onnx_runtime.py"])
 def test_a_setting_of_the_users_own_stands(monkeypatch, file):
     monkeypatch.setenv(VARIABLE, "0")
     runpy.run_path(str(CHECKOUT / file))

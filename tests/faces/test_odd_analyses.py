@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from customenhancer.identity.face_analysis import embed_faces, find_face
-from customenhancer.identity.keypoints import keypoints_of
-from customenhancer.identity.similarity import similarity
+from customenhancer.faces.analysis import embed_faces, find_face
+from customenhancer.faces.keypoints import keypoints_of
+from customenhancer.faces.similarity import similarity
 
 PICTURE = torch.zeros(64, 64, 3)
 BOX = np.array([8.0, 8, 40, 40])

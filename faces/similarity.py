@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .analysis import check_part, embed_faces, find_face, find_recogniser
 from .errors import no_face_in_picture
-from .face_analysis import check_part, embed_faces, find_face, find_recogniser
 from .pictures import each_picture
 
 

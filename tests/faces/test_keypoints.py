@@ -7,8 +7,8 @@ import folder_paths
 import numpy as np
 import pytest
 import torch
-from customenhancer.identity.face_analysis import find_face, load_face_analysis
-from customenhancer.identity.keypoints import draw_keypoints, keypoints_of
+from customenhancer.faces.analysis import find_face, load_face_analysis
+from customenhancer.faces.keypoints import draw_keypoints, keypoints_of
 from customenhancer.nodes.faces import FaceKeypointsNode
 from helpers.faces import insightface_folder
 from PIL import Image

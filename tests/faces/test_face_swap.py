@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from customenhancer.identity.face_analysis import detect_faces, load_face_analysis, sort_faces, to_bgr
-from customenhancer.identity.face_swap import load_face_swapper, parse_indices, pick_faces, swap_faces
+from customenhancer.faces.analysis import detect_faces, load_face_analysis, sort_faces, to_bgr
+from customenhancer.faces.swap import load_face_swapper, parse_indices, pick_faces, swap_faces
 from helpers.faces import insightface_folder
 from insightface.app.common import Face
 from skimage import data

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable
 
-import comfy.model_base
-
 MOST_NAMES = 20  # of files, in a message
 MOST_NUMBERS = 20  # of pictures, in a message
 
@@ -74,12 +72,3 @@ def wrong_file(name: str, path: str, kind: str, fault: str, expected: str, conte
     """
     first = ", ".join(map(str, list(contents)[:3])) or "nothing"
     return ValueError(f"{name}: {path} is not {kind}: {fault}. Expected: {expected}; it begins with {first}. {remedy}")
-
-
-def check_sdxl(model, method: str) -> None:
-    """Raise ValueError unless model, a MODEL, is SDXL. method: what needs SDXL, for the message."""
-    if not isinstance(model.model, comfy.model_base.SDXL):
-        raise ValueError(
-            f"model: {method} works with SDXL alone, and this is {type(model.model).__name__}. Connect the MODEL of "
-            "an SDXL checkpoint (base, not refiner)."
-        )

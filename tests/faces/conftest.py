@@ -1,4 +1,4 @@
-"""Fixtures of the tests of faces and identity encoders."""
+"""Fixtures of the tests of faces."""
 
 import shutil
 

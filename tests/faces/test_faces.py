@@ -11,7 +11,7 @@ import insightface.utils.storage
 import numpy as np
 import pytest
 import torch
-from customenhancer.identity.face_analysis import (
+from customenhancer.faces.analysis import (
     FACE_ORDERS,
     check_recogniser,
     detect_faces,
@@ -20,7 +20,7 @@ from customenhancer.identity.face_analysis import (
     sort_faces,
     to_bgr,
 )
-from customenhancer.identity.insightface_files import face_packs, face_swappers
+from customenhancer.faces.insightface_files import face_packs, face_swappers
 from helpers.faces import insightface_folder
 from insightface.app.common import Face
 from skimage import data

@@ -11,8 +11,8 @@ import logging
 import numpy as np
 import torch
 
+from .analysis import check_recogniser, detect_faces, sort_faces, to_bgr
 from .errors import cannot_load, no_face_in_any, no_face_in_picture, which_pictures
-from .face_analysis import check_recogniser, detect_faces, sort_faces, to_bgr
 from .insightface_files import find_face_swapper
 from .onnx_runtime import choose_providers, face_package, report_idle_provider
 from .pictures import each_picture

@@ -7,8 +7,8 @@ the size to which its pipeline scales every picture: 1280 pixels on the longer s
 import numpy as np
 import torch
 
+from .analysis import check_part, find_face
 from .errors import no_face
-from .face_analysis import check_part, find_face
 from .onnx_runtime import face_package
 from .pictures import each_picture
 
