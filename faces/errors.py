@@ -57,11 +57,16 @@ def names_found(found: Iterable[str]) -> str:
     return f"{', '.join(names[:MOST_NAMES]) or 'none found'}{more}"
 
 
+def served(kinds: list[str]) -> str:
+    """Which families of files can be loaded, for a message."""
+    return f"Those that are: {'; '.join(kinds)}."
+
+
 def cannot_load(name: str, files: str, error: Exception, remedy: str, otherwise: str = "") -> ValueError:
-    """The error for model files that InsightFace fails on. error: its own; otherwise: the reason where that is mute."""
+    """The error for damaged face models. error: of what reads them; otherwise: the reason where that is mute."""
     # On one line and without its full stop: ONNX Runtime's messages may end in a line break.
     reason = " ".join(str(error).split()).rstrip(".") or otherwise
-    return ValueError(f"{name}: InsightFace cannot load {files}: {reason}. {remedy}")
+    return ValueError(f"{name}: {files} cannot be loaded: {reason}. {remedy}")
 
 
 def wrong_file(name: str, path: str, kind: str, fault: str, expected: str, contents: dict, remedy: str) -> ValueError:

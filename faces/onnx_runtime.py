@@ -50,6 +50,18 @@ def choose_providers(choice: str = "auto") -> list[str]:
     return list(dict.fromkeys([chosen, CPU]))
 
 
+def open_session(path: Path, providers: list[str]):
+    """An ONNX Runtime session of a model file, on the first of `providers` that starts. Raises what ONNX Runtime does."""
+    runtime = face_package("onnxruntime")
+    if CUDA in providers and hasattr(runtime, "preload_dlls"):
+        runtime.preload_dlls()  # PyTorch's own CUDA libraries
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3  # errors alone
+    session = runtime.InferenceSession(str(path), options, providers=providers)
+    report_idle_provider(session, providers)
+    return session
+
+
 def report_idle_provider(session, providers: list[str]) -> None:
     """Log one line if a session was made for `providers` but could not start the first of them.
 
