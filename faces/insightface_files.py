@@ -1,7 +1,8 @@
 """Where InsightFace's model files are: in every folder registered as `insightface`, also by extra_model_paths.yaml.
 
 Layout of each folder: `models/<pack>/*.onnx` for face packs (or nested, `models/<pack>/<pack>/*.onnx`, as unpacking a
-zip file often leaves them), any other .onnx for face swappers.
+zip file often leaves them), any other .onnx for face swappers. Restorers are in the folders that other packs use for
+them, `facerestore_models`.
 """
 
 import os
@@ -11,11 +12,12 @@ from pathlib import Path
 import folder_paths
 
 from .errors import file_not_found
-from .known_files import ANTELOPEV2, BUFFALO_L, INSWAPPER
+from .known_files import ANTELOPEV2, BUFFALO_L, INSWAPPER, RESTORER_REMEDY
 
-FOLDER = "insightface"
+FOLDER, RESTORERS = "insightface", "facerestore_models"
 
-folder_paths.add_model_folder_path(FOLDER, os.path.join(folder_paths.models_dir, FOLDER))
+for folder in (FOLDER, RESTORERS):
+    folder_paths.add_model_folder_path(folder, os.path.join(folder_paths.models_dir, folder))
 
 
 def face_packs() -> dict[str, Path]:
@@ -58,9 +60,26 @@ def find_face_swapper(model_name: str) -> Path:
     return swappers[model_name]
 
 
-def _onnx_files() -> Iterator[tuple[Path, Path]]:
+def face_restorers() -> dict[str, Path]:
+    """Every file that may be a face restorer: its path below its registered folder, and its full path."""
+    found = {}
+    for folder, file in _onnx_files(RESTORERS):
+        found.setdefault(str(file), folder / file)
+    return dict(sorted(found.items()))
+
+
+def find_face_restorer(model_name: str) -> Path:
+    """The file of a face restorer. Raises FileNotFoundError if there is none of that name."""
+    restorers = face_restorers()
+    if model_name not in restorers:
+        folders = folder_paths.get_folder_paths(RESTORERS)
+        raise file_not_found("model_name", model_name, folders, RESTORER_REMEDY, restorers)
+    return restorers[model_name]
+
+
+def _onnx_files(registered: str = FOLDER) -> Iterator[tuple[Path, Path]]:
     """Folder and path below it of every .onnx file; the folders in their registered order, then by depth and name."""
-    for folder in folder_paths.get_folder_paths(FOLDER):
+    for folder in folder_paths.get_folder_paths(registered):
         files, _ = folder_paths.recursive_search(folder)
         paths = (Path(file) for file in files if file.endswith(".onnx"))
         for path in sorted(paths, key=lambda path: (len(path.parts), path.parts)):

@@ -93,3 +93,8 @@ def face_pack(name: str) -> KnownFile:
 
 BUFFALO_L, ANTELOPEV2 = face_pack("buffalo_l"), face_pack("antelopev2")
 ALL = (SDXL, PHOTOMAKER_V1, PHOTOMAKER_V2, INSTANTID, IDENTITY_NET, INSWAPPER, BUFFALO_L, ANTELOPEV2)
+# Restorers are published by many; what counts is what the file takes and gives.
+RESTORER_REMEDY = (
+    "Put an ONNX file of GFPGAN 1.4, RestoreFormer++, CodeFormer or GPEN, of 512 pixels, into "
+    "models/facerestore_models, then press R to refresh the list."
+)

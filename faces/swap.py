@@ -13,8 +13,8 @@ from .errors import cannot_load, no_face_in_any, no_face_in_picture, served, whi
 from .insightface_files import find_face_swapper
 from .onnx_runtime import choose_providers, open_session
 from .onnx_signature import read_signature
-from .person import mean_embedding
 from .pasting import Pasting, match_colours, paste, paste_mask
+from .person import PersonFace, mean_embedding
 from .pictures import each_picture
 from .restorers import SIDE as RESTORED_SIDE
 from .restorers import FaceRestorer
@@ -89,6 +89,22 @@ def read_references(face_analysis, reference: torch.Tensor, faces: str, order: s
     return References(
         [normalised(embedding_of(each)) for each in pick_faces("reference_faces", "reference", found, indices)], faces
     )
+
+
+def chosen_references(
+    face_analysis, face: PersonFace | None, reference: torch.Tensor | None, faces: str, order: str, pictures: str
+) -> References:
+    """Whose faces come into a batch: a face's, or those of `read_references`. Raises ValueError if neither is given."""
+    if face is not None:
+        return References([normalised(face.embedding("buffalo_l", "the face swapper"))])
+    if reference is None:
+        raise ValueError("reference: is not connected, and neither is face. Connect pictures of the person, or a face.")
+    return read_references(face_analysis, reference, faces, order, pictures)
+
+
+def nearest_person(face_analysis, pictures: torch.Tensor) -> torch.Tensor:
+    """The raw embedding, (512,), of the person that pictures, (N, H, W, C), show: their largest faces' mean."""
+    return mean_embedding(find_faces(face_analysis, pictures, "large-small", 0, "person"), "person")[0]
 
 
 def normalised(embedding: torch.Tensor) -> np.ndarray:

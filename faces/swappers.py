@@ -1,4 +1,4 @@
-"""Face swappers: networks that redraw an aligned face with another person's identity, told by what a file takes and gives.
+"""Face swappers: networks that redraw an aligned face as another person, told by what a file takes and gives.
 
 A family more is a class more in FAMILIES.
 """
@@ -9,9 +9,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from .errors import cannot_load
 from .known_files import FACEFUSION_LICENCE, INSIGHTFACE_LICENCE
-from .onnx_runtime import face_package, open_session
+from .onnx_runtime import face_package
 from .onnx_signature import Signature
 
 EMBEDDING = 512

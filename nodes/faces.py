@@ -6,7 +6,7 @@ from ..faces.analysis import load_face_analysis
 from ..faces.insightface_files import face_packs, face_swappers, find_face_pack, find_face_swapper
 from ..faces.keypoints import keypoints_of
 from ..faces.onnx_runtime import PROVIDER_CHOICES
-from ..faces.swap import load_face_swapper, swap_batch
+from ..faces.swap import load_face_swapper
 from ..host.checked_node import CheckedNode
 from ..host.checks import missing_file
 from .inputs import FACE, FaceAnalysisSocket, FaceSwapperSocket, face_inputs, face_order_input, no_face_input
@@ -92,75 +92,6 @@ class FaceSwapperLoaderNode(CheckedNode):
     @classmethod
     def execute(cls, model_name, provider="auto"):
         return io.NodeOutput(load_face_swapper(model_name, provider))
-
-
-class FaceSwapNode(CheckedNode):
-    """`swap_batch` as a node."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="CE_FaceSwap",
-            display_name="Face Swap",
-            category=FACE,
-            description="Replaces faces in a picture with the reference person's; the rest of the picture stays "
-            "bit-identical. For several people at once, set target_faces to 0,1 and reference_faces to 0,1.",
-            search_aliases=["inswapper", "insightface", "reactor", "roop", "faceswap"],
-            inputs=[
-                io.Image.Input("image", tooltip="The picture, or batch of pictures, in which faces are replaced."),
-                io.Image.Input(
-                    "reference",
-                    tooltip="The person. From a batch, the first picture that shows a face is used.",
-                ),
-                FaceAnalysisSocket.Input("face_analysis", tooltip="From Load Face Analysis, pack buffalo_l."),
-                FaceSwapperSocket.Input("face_swapper", tooltip="From Load Face Swapper."),
-                io.String.Input(
-                    "target_faces",
-                    default="0",
-                    optional=True,
-                    tooltip="Which faces of image to replace: numbers from 0 in target_order, separated by commas, or "
-                    "all.",
-                ),
-                face_order_input("target_order", "image", "left-right"),
-                io.String.Input(
-                    "reference_faces",
-                    default="0",
-                    optional=True,
-                    tooltip="Which faces of reference to use: one number for all targets, or one for each in order, "
-                    "separated by commas.",
-                ),
-                face_order_input("reference_order", "reference", "left-right"),
-                no_face_input(
-                    "What to do with a picture that does not show all of target_faces: stop with an error, or swap "
-                    "those that it shows and pass on the rest of it unchanged. The log then names such pictures."
-                ),
-            ],
-            outputs=[
-                io.Image.Output(
-                    display_name="image", tooltip="The pictures with the new faces, one for each picture of image."
-                ),
-                io.Mask.Output(
-                    display_name="mask",
-                    tooltip="How much of each pixel was replaced: 0 is untouched, 1 fully replaced.",
-                ),
-            ],
-        )
-
-    @classmethod
-    def execute(
-        cls,
-        image,
-        reference,
-        face_analysis,
-        face_swapper,
-        target_faces="0",
-        target_order="left-right",
-        reference_faces="0",
-        reference_order="left-right",
-        no_face="error",
-    ):
-        targets, references = (target_faces, target_order), (reference_faces, reference_order)
-        return io.NodeOutput(*swap_batch(image, reference, face_analysis, face_swapper, *targets, *references, no_face))
 
 
 class FaceKeypointsNode(CheckedNode):
