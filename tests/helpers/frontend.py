@@ -114,7 +114,6 @@ class Frontend:
         tour = self.page.get_by_test_id("coach-landing")
         with contextlib.suppress(TimeoutError):
             tour.wait_for(timeout=5000)
-            self.page.screenshot(path=f"/tmp/lib_{_}.png")
             self.page.keyboard.press("Escape")
             tour.wait_for(state="hidden")
 
