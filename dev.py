@@ -90,7 +90,7 @@ def demo(models: Path | None, cpu: bool, flow: str, output: Path, size: int | No
 
 
 def test(models: Path | None, cpu: bool, size: int | None, steps: int | None, more: Sequence[str]) -> int:
-    """Run ruff and, if it finds nothing, pytest in two processes, with the arguments `more`.
+    """Run ruff and, if it finds nothing, pytest in three processes, with the arguments `more`.
 
     models, cpu, size, steps: for the test of real weights, as in `demo`.
     """

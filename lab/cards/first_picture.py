@@ -34,8 +34,7 @@ def first_steps(browser: Browser, url: str) -> dict[str, Image.Image]:
     page.set_viewport_size(WINDOW)
     screens = {}
 
-    page.get_by_role("button", name="Templates").first.click()
-    page.get_by_role("button", name=PACK).click()
+    frontend.open_templates(PACK)
     page.locator("[data-testid^=template-workflow-] img").first.wait_for()
     page.wait_for_timeout(SETTLE)
     screens["templates"] = screen(page)

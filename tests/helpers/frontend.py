@@ -82,10 +82,14 @@ class Frontend:
         """Wait until a JavaScript function of `arguments` is true, for `timeout` milliseconds at most."""
         self.page.wait_for_function(f"arguments => !!(({script})(...arguments))", arg=list(arguments), timeout=timeout)
 
-    def load_template(self, pack: str, name: str) -> tuple[int, int]:
-        """Open the template browser and load a template of a node pack. Returns the size of the picture on its card."""
+    def open_templates(self, pack: str) -> None:
+        """Open the template browser at a node pack's templates."""
         self.page.get_by_role("button", name="Templates").first.click()
         self.page.get_by_role("button", name=pack).click()
+
+    def load_template(self, pack: str, name: str) -> tuple[int, int]:
+        """Open the template browser and load a template of a node pack. Returns the size of the picture on its card."""
+        self.open_templates(pack)
         card = self.page.get_by_test_id(f"template-workflow-{name}")
         self._scroll_to(card, self.page.locator("[data-testid^=template-workflow-]"))
         picture = card.locator("img").first
@@ -114,7 +118,6 @@ class Frontend:
         tour = self.page.get_by_test_id("coach-landing")
         with contextlib.suppress(TimeoutError):
             tour.wait_for(timeout=5000)
-            self.page.screenshot(path=f"/tmp/lib_{_}.png")
             self.page.keyboard.press("Escape")
             tour.wait_for(state="hidden")
 
