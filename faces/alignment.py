@@ -17,7 +17,7 @@ FFHQ = np.array(
 
 
 def arcface_matrix(points: np.ndarray, side: int) -> np.ndarray:
-    """The (2, 3) matrix from a picture to ArcFace's crop of a face. points: (5, 2), pixels. side: 112 or 128 times n."""
+    """The (2, 3) matrix from a picture to ArcFace's crop of a face. points: (5, 2), pixels. side: 112 or 128 n."""
     return face_package("insightface.utils.face_align").utils.face_align.estimate_norm(np.asarray(points), side)
 
 

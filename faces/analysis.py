@@ -86,15 +86,16 @@ def check_recogniser(face_analysis, pack: str, purpose: str) -> None:
         )
 
 
-def check_embedding_width(embeddings: torch.Tensor, width: int, reader: str, pack: str) -> None:
-    """Raise ValueError unless a face_analysis's embeddings, (..., D), have the width that a model reads.
+def check_embedding_width(
+    embeddings: torch.Tensor, width: int, reader: str, pack: str, name: str = "face_analysis"
+) -> None:
+    """Raise ValueError unless embeddings, (..., D), have the width that a model reads.
 
-    reader: that model's name, pack: the face pack to load instead, for the message.
+    reader: that model's name, pack: the face pack to load instead, name: the input they came from, for the message.
     """
     if embeddings.shape[-1] != width:
         raise ValueError(
-            f"face_analysis: its embeddings are {embeddings.shape[-1]} wide, and {reader} reads {width}. "
-            f"Load the pack {pack}."
+            f"{name}: its embeddings are {embeddings.shape[-1]} wide, and {reader} reads {width}. Load the pack {pack}."
         )
 
 

@@ -57,11 +57,6 @@ def names_found(found: Iterable[str]) -> str:
     return f"{', '.join(names[:MOST_NAMES]) or 'none found'}{more}"
 
 
-def served(kinds: list[str]) -> str:
-    """Which families of files can be loaded, for a message."""
-    return f"Those that are: {'; '.join(kinds)}."
-
-
 def cannot_load(name: str, files: str, error: Exception, remedy: str, otherwise: str = "") -> ValueError:
     """The error for damaged face models. error: of what reads them; otherwise: the reason where that is mute."""
     # On one line and without its full stop: ONNX Runtime's messages may end in a line break.

@@ -1,4 +1,4 @@
-"""Where InsightFace's model files are: in every folder registered as `insightface`, also by extra_model_paths.yaml.
+"""Where the face models' files are: in every folder registered as `insightface`, also by extra_model_paths.yaml.
 
 Layout of each folder: `models/<pack>/*.onnx` for face packs (or nested, `models/<pack>/<pack>/*.onnx`, as unpacking a
 zip file often leaves them), any other .onnx for face swappers. Restorers are in the folders that other packs use for

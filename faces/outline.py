@@ -1,7 +1,7 @@
 """Where a face is: its outline from the landmarks that a face pack finds, and the head around it, as masks.
 
-InsightFace's landmarks are `landmark_2d_106` and `landmark_3d_68` (buffalo_l has both, antelopev2 too); without them the
-five points place an oval.
+InsightFace's landmarks are `landmark_2d_106` and `landmark_3d_68` (buffalo_l has both, antelopev2 too); without them
+the five points place an oval.
 """
 
 import numpy as np
@@ -51,28 +51,26 @@ def landmarks(face) -> np.ndarray | None:
     return None
 
 
-def filled(outline: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The inside of an outline as a mask, (H, W) float32, 0 or 1; the edge is smooth to a sixteenth of a pixel."""
-    cv2 = face_package("cv2")
-
+def inside_of(outline: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The pixels inside an outline, (H, W) bool."""
     mask = np.zeros((height, width), np.uint8)
-    cv2.fillConvexPoly(mask, np.round(outline * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
-    return mask.astype(np.float32) / 255
+    face_package("cv2").fillConvexPoly(mask, np.round(outline).astype(np.int32), 1)
+    return mask > 0
 
 
-def soften(mask: np.ndarray, width: float, grow: float = 0.0) -> np.ndarray:
-    """A mask, (H, W) in 0..1, with a soft border of `width` pixels inside it, after its edge moved out by `grow` pixels.
+def ramp(inside: np.ndarray, width: float, grow: float = 0.0) -> np.ndarray:
+    """A mask, (H, W) float32: 0 at the edge of what is inside, 1 from `width` pixels further in, smooth between.
 
-    A negative grow moves it in.
+    inside: (H, W) bool. grow: how many pixels the edge is moved outwards first, or inwards if negative. Beyond the
+    picture's own edges, what is inside goes on.
     """
     cv2 = face_package("cv2")
 
-    change = round(grow - width / 2)
-    if change:
-        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * abs(change) + 1,) * 2)
-        mask = (cv2.dilate if change > 0 else cv2.erode)(mask, disc, borderType=cv2.BORDER_REPLICATE)
-    radius = round(width / 2)
-    return cv2.GaussianBlur(mask, (2 * radius + 1,) * 2, 0).clip(0, 1) if radius else mask
+    depth = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    if grow > 0:
+        depth = depth - cv2.distanceTransform(1 - inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    share = ((depth + grow) / max(width, 1.0)).clip(0, 1)
+    return share * share * (3 - 2 * share)
 
 
 def _oval(face, oval) -> np.ndarray:

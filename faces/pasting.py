@@ -3,14 +3,16 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 from .alignment import inverted, warped
 from .onnx_runtime import face_package
-from .outline import face_outline, face_side, filled, soften
+from .outline import face_outline, face_side, inside_of, ramp
 
-WHERE = ("box", "face", "mask")
+BOX, FACE, MASK = WHERE = ("box", "face", "mask")
 COLOURS = ("off", "Lab")
-EDGE = 0.04  # of a crop's side that is never pasted, except by the box: networks draw badly there
+EDGE = 0.04  # of a crop's side that is not pasted, except by the box: networks draw badly there
 
 
 @dataclass(frozen=True)
@@ -21,9 +23,38 @@ class Pasting:
     face mean and deviation of the pixels that it replaces.
     """
 
-    where: str = "box"
+    where: str = FACE
     feather: float = 0.1
     colours: str = "off"
+
+
+@dataclass(frozen=True)
+class Part:
+    """The part of a picture in which a face is pasted: rows and columns, and its top left corner, x and y."""
+
+    rows: slice
+    columns: slice
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        return self.columns.start, self.rows.start
+
+    def seen(self, matrix: np.ndarray) -> np.ndarray:
+        """A matrix (2, 3) from the whole picture to a crop, as it is from this part."""
+        return np.hstack([matrix[:, :2], matrix @ [[self.corner[0]], [self.corner[1]], [1]]])
+
+
+def part_of(pasting: Pasting, matrix: np.ndarray, side: int, height: int, width: int) -> Part | None:
+    """Where a crop of this side lies in a picture, None if outside of it.
+
+    For the box it is the whole picture, as InsightFace has it: in a part, warps round to other parts of a pixel.
+    """
+    if pasting.where == BOX:
+        return Part(slice(0, height), slice(0, width))
+    corners = inverted(matrix) @ np.array([[0, side, 0, side], [0, 0, side, side], [1, 1, 1, 1]])
+    (left, top), (right, bottom) = np.floor(corners.min(1)) - 1, np.ceil(corners.max(1)) + 2
+    rows, columns = slice(max(int(top), 0), min(int(bottom), height)), slice(max(int(left), 0), min(int(right), width))
+    return Part(rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
 
 
 def paste(picture: np.ndarray, drawn: np.ndarray, matrix: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -37,21 +68,25 @@ def paste(picture: np.ndarray, drawn: np.ndarray, matrix: np.ndarray, mask: np.n
 
 
 def paste_mask(
-    pasting: Pasting, face, matrix: np.ndarray, side: int, height: int, width: int, given: np.ndarray | None = None
+    pasting: Pasting, face, matrix: np.ndarray, side: int, part: Part, given: np.ndarray | None = None
 ) -> np.ndarray:
-    """How much of each pixel a face replaces, (H, W) float32 in 0..1.
+    """How much of each pixel of a part a face replaces, (H, W) float32 in 0..1.
 
-    face: the Face that is replaced. matrix: to its crop of this side. given: the mask, (H, W) in 0..1, that `mask` takes.
+    face: the Face that is replaced. matrix: from the part to its crop of this side. given: the part's mask, (H, W) in
+    0..1, for "mask".
     """
+    height, width = part.rows.stop - part.rows.start, part.columns.stop - part.columns.start
     to_picture = inverted(matrix)
-    if pasting.where == "box":
+    if pasting.where == BOX:
         return soft_box(warped(np.ones((side, side), np.float32), to_picture, width, height))
     edge = max(round(EDGE * side), 1)
     inside = np.zeros((side, side), np.float32)
     inside[2 * edge : -2 * edge, 2 * edge : -2 * edge] = 1
     footprint = warped(face_package("cv2").blur(inside, (2 * edge + 1,) * 2), to_picture, width, height)
-    shape = given if pasting.where == "mask" else filled(face_outline(face), height, width)
-    return footprint * soften(np.ascontiguousarray(shape, np.float32), pasting.feather * face_side(face))
+    feather = pasting.feather * face_side(face)
+    if pasting.where == MASK:
+        return footprint * given * ramp(given > 0, feather)
+    return footprint * ramp(inside_of(face_outline(face) - part.corner, height, width), feather)
 
 
 def soft_box(coverage: np.ndarray) -> np.ndarray:
@@ -71,6 +106,32 @@ def soft_box(coverage: np.ndarray) -> np.ndarray:
     eroded = cv2.erode(inside, np.ones((margin, margin), np.uint8))
     # The blur's weights do not sum to 1 exactly.
     return cv2.GaussianBlur(eroded, (blur, blur), 0).clip(0, 1)
+
+
+def fitted_masks(where: str, masks: torch.Tensor | None, images: torch.Tensor) -> list[np.ndarray | None]:
+    """The input paste_mask for each picture, (H, W) float32 in 0..1 at its size. None for all unless `where` is "mask".
+
+    masks: (H, W) or (..., H, W), one for all pictures or one for each. images: (N, H, W, C). Raises ValueError, naming
+    the input, where there is none, one that is empty, or another number.
+    """
+    if where != MASK:
+        return [None] * len(images)
+    if masks is None:
+        raise ValueError("paste_mask: is not connected, and paste is mask. Connect one, or set paste to face.")
+    flat = masks.reshape(-1, 1, *masks.shape[-2:]).float().clamp(0, 1)
+    if len(flat) not in (1, len(images)):
+        raise ValueError(
+            f"paste_mask: holds {len(flat)} masks for the {len(images)} pictures of image. Give one for all, or one "
+            "for each."
+        )
+    if not flat.any():
+        raise ValueError(
+            "paste_mask: is 0 everywhere, so nothing of the new face would be pasted. Paint where it goes, or set "
+            "paste to face."
+        )
+    size = images.shape[1:3]
+    fitted = flat if flat.shape[-2:] == size else F.interpolate(flat, size, mode="bilinear", antialias=True).clamp(0, 1)
+    return list(fitted[:, 0].expand(len(images), -1, -1).cpu().numpy())
 
 
 def match_colours(drawn: np.ndarray, before: np.ndarray, weights: np.ndarray) -> np.ndarray:

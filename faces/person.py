@@ -5,12 +5,12 @@ A CE_FACE. Its embeddings are means: of each picture's normalised embedding, wei
 
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .analysis import RECOGNISERS, check_part, find_faces, find_recogniser
+from .analysis import RECOGNISERS, embedding_of, find_faces, find_recogniser
 from .errors import which_pictures
 
 STRANGER = 0.2  # cosine with the other pictures' mean below which a picture shows somebody else
@@ -28,35 +28,37 @@ class PersonFace:
         wanted = RECOGNISERS[pack]
         if wanted not in self.embeddings:
             raise ValueError(
-                f"{name}: it was read with {', '.join(self.embeddings)}, but {purpose} was trained with {wanted}. Read the "
-                f"person again with the pack {pack} beside."
+                f"{name}: it was read with {', '.join(self.embeddings)}, but {purpose} was trained with {wanted}. Read "
+                f"the person again with the pack {pack} beside."
             )
         return self.embeddings[wanted]
 
 
 def recogniser_name(face_analysis) -> str:
     """What a face_analysis's recogniser is called: its file's name, or that of buffalo_l's if it does not say."""
-    from pathlib import Path
-
-    stem = Path(getattr(find_recogniser(face_analysis), "model_file", None) or RECOGNISERS["buffalo_l"]).stem
-    return next((name for name in RECOGNISERS.values() if stem.startswith(name)), stem)
+    file = getattr(find_recogniser(face_analysis), "model_file", None)
+    return Path(file).stem if file else RECOGNISERS["buffalo_l"]
 
 
-def read_person(face_analyses: list, images: torch.Tensor, order: str, index: int, name: str) -> PersonFace:
+def read_person(face_analyses: dict, images: torch.Tensor, order: str, index: int, name: str) -> PersonFace:
     """The person whom pictures show.
 
-    face_analyses: FACEANALYSIS values of different packs. images: (N, H, W, C), RGB in 0..1. order, index: which face
-    of each counts. name: the input with the pictures. Pictures without a face, and those of somebody else, are left out
-    with a warning. Raises ValueError, naming the input, if no picture shows a face.
+    face_analyses: FACEANALYSIS values of different packs, by the inputs that they came from. images: (N, H, W, C), RGB
+    in 0..1. order, index: which face of each counts. name: the input with the pictures. Pictures without a face, and
+    those of somebody else, are left out with a warning. Raises ValueError, naming the input, if no picture shows a
+    face, or two packs have one recogniser.
     """
-    embeddings, count = {}, 0
-    for analysis in face_analyses:
-        found = find_faces(analysis, images, order, index, name)
-        for face in found.values():
-            check_part(face, "embedding", axes=1)
-        embeddings[recogniser_name(analysis)], kept = mean_embedding(found, name)
-        count = max(count, kept)
-    return PersonFace(embeddings, count)
+    embeddings, counts = {}, []
+    for socket, analysis in face_analyses.items():
+        recogniser = recogniser_name(analysis)
+        if recogniser in embeddings:
+            raise ValueError(
+                f"{socket}: has the same recogniser, {recogniser}, as another input. Load another pack, or disconnect "
+                "it."
+            )
+        embeddings[recogniser], kept = mean_embedding(find_faces(analysis, images, order, index, name), name)
+        counts.append(kept)
+    return PersonFace(embeddings, min(counts))
 
 
 def mean_embedding(faces: dict, name: str) -> tuple[torch.Tensor, int]:
@@ -66,7 +68,7 @@ def mean_embedding(faces: dict, name: str) -> tuple[torch.Tensor, int]:
     those far from the mean of the others are left out, with a warning that names `name`.
     """
     numbers = list(faces)
-    raw = torch.from_numpy(np.stack([np.float32(face.embedding) for face in faces.values()]))
+    raw = torch.stack([embedding_of(face) for face in faces.values()])
     sure = torch.tensor([float(getattr(face, "det_score", None) or 1.0) for face in faces.values()])
     directions = F.normalize(raw, dim=-1)
     keep = torch.ones(len(raw), dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""Face restorers: networks that redraw a blurred face of 512 pixels sharply, told by what a file takes and gives.
+"""Face restorers: networks that redraw a blurred face of 512 pixels sharply.
 
 They were trained on FFHQ's crops. The stronger they act, the more of the likeness is lost.
 """
@@ -8,39 +8,37 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import cannot_load, served
+from .families import AGAIN, family_of
 from .insightface_files import find_face_restorer
 from .known_files import CODEFORMER_LICENCE, PLAIN_RESTORERS_LICENCE
-from .onnx_runtime import choose_providers, open_session
-from .onnx_signature import Signature, read_signature
+from .onnx_runtime import choose_providers, open_session, run
+from .onnx_signature import Signature
 
 SIDE = 512
 PICTURE = (3, SIDE, SIDE)
 
 
 @dataclass(frozen=True)
-class RestorerKind:
-    """A family of files. title, licence: in a few words. weighted: whether it takes a weight beside the picture."""
+class RestorerFamily:
+    """title, licence: in a few words. extras: what its files take beside the picture."""
 
     title: str
     licence: str
-    weighted: bool
+    extras: tuple[str, ...]
+
+    def fits(self, signature: Signature) -> bool:
+        """Whether a file is of this family: one picture of 512 pixels in and out, and the extras."""
+        pictures = [name for name, shape in signature.inputs.items() if shape[1:] == PICTURE]
+        others = tuple(name for name in signature.inputs if name not in pictures)
+        drawn = next(iter(signature.outputs.values()), ())
+        return len(pictures) == 1 and others == self.extras and drawn[1:] == PICTURE
 
 
-# These three take and give the same, so a file does not tell which of them it is.
-PLAIN = RestorerKind("GFPGAN, RestoreFormer++ or GPEN", PLAIN_RESTORERS_LICENCE, False)
-CODEFORMER = RestorerKind("CodeFormer", CODEFORMER_LICENCE, True)
-
-
-def restorer_kind(signature: Signature) -> RestorerKind | None:
-    """Which family a file is of; None for another file."""
-    pictures = [shape for shape in signature.inputs.values() if shape[1:] == PICTURE]
-    others = [shape for shape in signature.inputs.values() if shape[1:] != PICTURE]
-    if len(pictures) != 1 or next(iter(signature.outputs.values()), ())[1:] != PICTURE:
-        return None
-    if not others:
-        return PLAIN
-    return CODEFORMER if list(signature.inputs)[1:] == ["weight"] and others[0] in ((), (1,), (None,)) else None
+RESTORER_FAMILIES = (
+    # These three take and give the same, so a file does not tell which of them it is.
+    RestorerFamily("GFPGAN, RestoreFormer++ or GPEN", PLAIN_RESTORERS_LICENCE, ()),
+    RestorerFamily("CodeFormer", CODEFORMER_LICENCE, ("weight",)),
+)
 
 
 class FaceRestorer:
@@ -49,42 +47,27 @@ class FaceRestorer:
     weight: CodeFormer's, 0 (redrawn most) to 1 (kept most); others have none.
     """
 
-    def __init__(self, path: Path, session, kind: RestorerKind, weight: float = 0.5):
-        self.path, self.session, self.kind, self.weight = path, session, kind, weight
+    def __init__(self, path: Path, session, weight: float = 0.5):
+        self.path, self.session, self.weight = path, session, weight
 
     def restore(self, crop: np.ndarray) -> np.ndarray:
         """The face drawn sharply. crop: (512, 512, 3), RGB float32 in 0..1, aligned by FFHQ's template; so is it."""
-        picture, *weight = self.session.get_inputs()
-        inputs = {picture.name: ((crop - 0.5) / 0.5).transpose(2, 0, 1)[None].astype(np.float32)}
-        if weight:
-            kind = np.float64 if "double" in weight[0].type else np.float32
-            inputs[weight[0].name] = np.full([1] * len(weight[0].shape), self.weight, kind)
-        drawn = self.session.run(None, inputs)[0]
-        return np.clip(drawn[0].transpose(1, 2, 0) / 2 + 0.5, 0, 1).astype(np.float32)
+        picture = ((crop - 0.5) / 0.5).transpose(2, 0, 1)[None]
+        given = {
+            each.name: picture if len(each.shape) == 4 else np.full([1] * len(each.shape), self.weight)
+            for each in self.session.get_inputs()
+        }
+        drawn = run(self.session, **given)[0]
+        return np.clip(drawn[0].transpose(1, 2, 0) / 2 + 0.5, 0, 1)
 
 
 def load_face_restorer(model_name: str, weight: float = 0.5, provider: str = "auto") -> FaceRestorer:
     """Load a restorer from disk; nothing is ever downloaded.
 
     model_name: a name of `face_restorers()`. weight: see FaceRestorer. provider: one of PROVIDER_CHOICES. Raises
-    FileNotFoundError for an absent file, ImportError for an absent package, ValueError for a file that is damaged or
-    of no family that is served.
+    FileNotFoundError for an absent file, ImportError for an absent package, ValueError for a file that is damaged or of
+    no family that can be used.
     """
     path = find_face_restorer(model_name)
-    remedy = "Download it again, or choose another file."
-    try:
-        signature = read_signature(path)
-    except ValueError as error:
-        raise cannot_load("model_name", str(path), error, remedy) from error
-    kind = restorer_kind(signature)
-    if kind is None:
-        kinds = [f"{each.title} ({each.licence})" for each in (PLAIN, CODEFORMER)]
-        raise ValueError(
-            f"model_name: {path} is no face restorer that is served: it leads {signature}. {served(kinds)}"
-        )
-    providers = choose_providers(provider)
-    try:
-        session = open_session(path, providers)
-    except Exception as error:  # damaged files raise many types
-        raise cannot_load("model_name", str(path), error, remedy) from error
-    return FaceRestorer(path, session, kind, weight)
+    family_of(path, RESTORER_FAMILIES, "face restorer")
+    return FaceRestorer(path, open_session("model_name", path, choose_providers(provider), AGAIN), weight)

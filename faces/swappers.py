@@ -1,6 +1,6 @@
-"""Face swappers: networks that redraw an aligned face as another person, told by what a file takes and gives.
+"""Face swappers: networks that redraw an aligned face as another person.
 
-A family more is a class more in FAMILIES.
+A family more is a class more in SWAPPER_FAMILIES.
 """
 
 from abc import ABC, abstractmethod
@@ -9,8 +9,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from .errors import cannot_load
+from .families import AGAIN, family_of
+from .insightface_files import find_face_swapper
 from .known_files import FACEFUSION_LICENCE, INSIGHTFACE_LICENCE
-from .onnx_runtime import face_package
+from .onnx_runtime import choose_providers, face_package, open_session, run
 from .onnx_signature import Signature
 
 EMBEDDING = 512
@@ -19,19 +22,24 @@ EMBEDDING = 512
 class FaceSwapper(ABC):
     """A loaded swapper: a CE_FACE_SWAPPER.
 
-    title, licence: of its family, in a few words. side: of its crops, in pixels.
+    title, licence: of its family, in a few words. outputs: how many a file of the family has. side: of the crops that
+    it takes, in pixels.
     """
 
     title: ClassVar[str]
     licence: ClassVar[str]
+    outputs: ClassVar[int]
 
-    def __init__(self, path: Path, session, side: int):
-        self.path, self.session, self.side = path, session, side
+    def __init__(self, path: Path, session):
+        self.path, self.session = path, session
+        self.side = next(each for each in session.get_inputs() if each.name == "target").shape[-1]
 
     @classmethod
-    @abstractmethod
-    def fits(cls, signature: Signature) -> int:
-        """The side of the crops of a file of this family; 0 for another file."""
+    def fits(cls, signature: Signature) -> bool:
+        """Whether a file is of this family: square RGB pictures `target`, embeddings `source`, and its outputs."""
+        target, source = signature.inputs.get("target", ()), signature.inputs.get("source", ())
+        square = len(target) == 4 and target[1] == 3 and target[2] == target[3] and bool(target[2])
+        return square and source[-1:] == (EMBEDDING,) and len(signature.outputs) == cls.outputs
 
     @abstractmethod
     def draw(self, crop: np.ndarray, identity: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -47,24 +55,20 @@ class Inswapper(FaceSwapper):
 
     title = "inswapper"
     licence = INSIGHTFACE_LICENCE
+    outputs = 1
 
-    def __init__(self, path: Path, session, side: int):
-        super().__init__(path, session, side)
+    def __init__(self, path: Path, session):
+        super().__init__(path, session)
         onnx = face_package("onnx")
-        self.emap = onnx.numpy_helper.to_array(onnx.load(str(path)).graph.initializer[-1]).astype(np.float32)
+        weights = onnx.load(str(path)).graph.initializer
+        self.emap = onnx.numpy_helper.to_array(weights[-1]).astype(np.float32) if weights else np.zeros(0)
         if self.emap.shape != (EMBEDDING, EMBEDDING):
-            raise ValueError(f"its last initializer is {self.emap.shape}, but inswapper's map is (512, 512)")
-
-    @classmethod
-    def fits(cls, signature: Signature) -> int:
-        target, source = signature.inputs.get("target", ()), signature.inputs.get("source", ())
-        square = len(target) == 4 and target[1] == 3 and target[2] == target[3] and target[2]
-        return target[2] if square and source[-1:] == (EMBEDDING,) and len(signature.outputs) == 1 else 0
+            raise ValueError(f"its last initializer is of shape {self.emap.shape}, and inswapper's map is (512, 512)")
 
     def draw(self, crop: np.ndarray, identity: np.ndarray) -> tuple[np.ndarray, None]:
-        blob = face_package("cv2").dnn.blobFromImage(crop, 1 / 255, (self.side, self.side), (0, 0, 0), swapRB=True)
+        target = face_package("cv2").dnn.blobFromImage(crop, 1 / 255, (self.side, self.side), (0, 0, 0), swapRB=True)
         source = identity.reshape(1, -1) @ self.emap
-        (drawn,) = self.session.run(None, {"target": blob, "source": source / np.linalg.norm(source)})
+        (drawn,) = run(self.session, target=target, source=source / np.linalg.norm(source))
         # As InsightFace does, in whole grey levels.
         return np.clip(255 * drawn[0].transpose(1, 2, 0), 0, 255).astype(np.uint8).astype(np.float32) / 255, None
 
@@ -74,18 +78,29 @@ class Hyperswap(FaceSwapper):
 
     title = "hyperswap"
     licence = FACEFUSION_LICENCE
-
-    @classmethod
-    def fits(cls, signature: Signature) -> int:
-        target, source = signature.inputs.get("target", ()), signature.inputs.get("source", ())
-        square = len(target) == 4 and target[1] == 3 and target[2] == target[3] and target[2]
-        return target[2] if square and source[-1:] == (EMBEDDING,) and len(signature.outputs) == 2 else 0
+    outputs = 2
 
     def draw(self, crop: np.ndarray, identity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         target = (crop[..., ::-1].astype(np.float32) / 255 - 0.5) / 0.5
-        inputs = {"target": target.transpose(2, 0, 1)[None], "source": identity.reshape(1, -1).astype(np.float32)}
-        drawn, mask = self.session.run(None, inputs)
+        drawn, mask = run(self.session, target=target.transpose(2, 0, 1)[None], source=identity.reshape(1, -1))
         return np.clip(drawn[0].transpose(1, 2, 0) / 2 + 0.5, 0, 1), np.clip(mask[0, 0], 0, 1)
 
 
-FAMILIES = (Inswapper, Hyperswap)
+SWAPPER_FAMILIES = (Inswapper, Hyperswap)
+
+
+def load_face_swapper(model_name: str, provider: str = "auto") -> FaceSwapper:
+    """Load a face swapper from disk; nothing is ever downloaded.
+
+    model_name: a name of `face_swappers()`. provider: one of PROVIDER_CHOICES. Raises FileNotFoundError for an absent
+    file, ImportError for an absent package, ValueError for a file that is damaged or of no family that can be used.
+    """
+    path = find_face_swapper(model_name)
+    family = family_of(path, SWAPPER_FAMILIES, "face swapper")
+    session = open_session("model_name", path, choose_providers(provider), AGAIN)
+    try:
+        return family(path, session)
+    except ImportError:
+        raise
+    except Exception as error:  # damaged files raise many types
+        raise cannot_load("model_name", str(path), error, AGAIN) from error

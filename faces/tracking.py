@@ -1,4 +1,4 @@
-"""Faces kept apart over the frames of a video: each person keeps a place in a list, in whatever order they are found."""
+"""Faces kept apart over the frames of a video: each person keeps a number, in whatever order they are found."""
 
 from dataclasses import dataclass, field
 

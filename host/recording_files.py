@@ -5,17 +5,17 @@ Tensors `sigmas` and `anchors` and, of a residual noise, `predictions`, all as i
 """
 
 import json
-import os
-from pathlib import Path
 
 import comfy.model_management
-import comfy.utils
 import safetensors
 import torch
 
 from ..resinversion import Pivot, Recording
 from .messages import shown
 from .recordings import ModelPivot, ModelRecording, of_kind
+from .saved_files import SavedFiles, write_tensors
+
+SAVED = SavedFiles(".inversion.safetensors")
 
 VERSION = 1
 KEYS = {"sigmas", "anchors", "predictions"}
@@ -24,32 +24,16 @@ REMEDY = "Choose a file made by Save Residual Noise or Save Pivot, or save it ag
 
 
 def write_recording(recording: ModelPivot | ModelRecording, path: str, metadata: dict[str, str]) -> None:
-    """Write a ModelPivot or a ModelRecording into a new file, which appears whole or not at all.
-
-    metadata: more of it, all text. Raises FileExistsError where there is such a file, or another writer is at it: of
-    any number of writers, in whatever processes, one gets the name. Raises OSError or SafetensorError where the file
-    cannot be written.
-    """
+    """Write a ModelPivot or a ModelRecording into a new file: `write_tensors`, with metadata beside its own."""
     tensors = {"sigmas": recording.sigmas, "anchors": recording.anchors}
     if isinstance(recording, Recording):
         tensors["predictions"] = recording.predictions
-    metadata = {
-        **metadata,
+    own = {
         "inversion_format_version": str(VERSION),
         "model_kind": recording.model_kind,
         "latent_shape": json.dumps(list(recording.anchors.shape[1:])),
     }
-    unfinished = Path(f"{path}.unfinished")
-    unfinished.open("xb").close()  # who makes this file has the name
-    try:
-        if os.path.lexists(path):
-            raise FileExistsError(path)
-        # Copied: safetensors refuses tensors that are parts of one.
-        copies = {key: tensor.clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()}
-        comfy.utils.save_torch_file(copies, str(unfinished), metadata)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_tensors(tensors, path, {**metadata, **own})
 
 
 def read_recording(path: str, name: str) -> ModelPivot | ModelRecording:

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
-from ..faces.analysis import ChosenFace, check_recogniser, embed_faces
+from ..faces.analysis import ChosenFace, check_recogniser, embed_faces, find_faces
 from ..faces.keypoints import keypoints_of
+from ..faces.person import PersonFace
 from .checks import check_sdxl
 from .identity_net import check_identity_net, put_identity_net
 from .instantid import InstantID, encode_faces
@@ -32,32 +33,53 @@ class Person:
     keypoints: torch.Tensor
 
 
-def check_instantid(model, face_analysis, instantid: InstantID, control_net) -> None:
-    """Raise ValueError, naming the input, unless these can work together: SDXL, antelopev2, IdentityNet."""
+def check_instantid(model, instantid: InstantID, control_net) -> None:
+    """Raise ValueError, naming the input, unless these can work together: SDXL and IdentityNet."""
     check_sdxl(model, "InstantID")
-    check_recogniser(face_analysis, "antelopev2", "InstantID")
     check_identity_net(control_net, model, instantid.token_width)
 
 
-def read_person(
+def person_shown(
     face_analysis,
-    references: torch.Tensor,
+    references: torch.Tensor | None,
     reference: ChosenFace,
     keypoints_image: torch.Tensor | None,
     keypoints: ChosenFace,
+    face: PersonFace | None = None,
 ) -> Person:
-    """The person that reference pictures show, and where the face goes.
+    """Who the person is, and where the face goes.
 
-    references: (R, H, W, C), RGB in 0..1, of one person; pictures without a face are left out. keypoints_image: (N, H,
-    W, C), pictures with a face, or key-point pictures; None for the first reference picture that shows a face.
-    Raises ValueError, naming the input, if no reference shows a face or a picture of keypoints_image does not.
+    face_analysis: a FACEANALYSIS of antelopev2; with a face, of any pack. references: (R, H, W, C), RGB in 0..1, of one
+    person; pictures without a face are left out. keypoints_image: (N, H, W, C), pictures with a face, or key-point
+    pictures; None for the first reference picture that shows a face. face: says who in place of the references.
+    Raises ValueError, naming the input, if neither is there, no reference shows a face, or a picture of keypoints_image
+    does not.
     """
-    shown, embeddings = embed_faces(face_analysis, references, reference.order, reference.index)
+    if references is None and face is None:
+        raise ValueError(
+            "reference_images: is not connected, and neither is face. Connect pictures of the person, or a face."
+        )
+    if references is None and keypoints_image is None:
+        raise ValueError(
+            "keypoints_image: is not connected, and a face does not tell where it goes. Connect a picture with a face "
+            "there, a key-point picture, or reference_images."
+        )
+    if face is None:
+        check_recogniser(face_analysis, "antelopev2", "InstantID")
+        shown, embeddings = embed_faces(face_analysis, references, reference.order, reference.index)
+    else:
+        embeddings = face.embedding("antelopev2", "InstantID")[None]
+        shown = [] if keypoints_image is not None else [_first_shown(face_analysis, references, reference)]
     if keypoints_image is None:
         name, pictures, chosen = "reference_images", references[shown[:1]], reference
     else:
         name, pictures, chosen = "keypoints_image", keypoints_image, keypoints
     return Person(embeddings, keypoints_of(name, pictures, face_analysis, chosen.order, chosen.index))
+
+
+def _first_shown(face_analysis, references: torch.Tensor, reference: ChosenFace) -> int:
+    """The number of the first reference picture that shows the face."""
+    return next(iter(find_faces(face_analysis, references, reference.order, reference.index, "reference_images")))
 
 
 def personalise(

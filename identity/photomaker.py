@@ -10,6 +10,7 @@ import torch
 from ..faces.analysis import ChosenFace, check_embedding_width, check_recogniser, embedding_of, find_faces
 from ..faces.errors import wrong_file
 from ..faces.known_files import PHOTOMAKER_V1, PHOTOMAKER_V2
+from ..faces.person import PersonFace
 from ..faces.pictures import around, centre, each_picture
 from .photomaker_encoder import PERCEIVER, PhotoMakerEncoder, PhotoMakerV2Encoder, encoder_class
 from .photomaker_prompt import ENCODER_WIDTHS, prepare_prompt
@@ -74,6 +75,7 @@ def encode_prompt(
     trigger: str,
     face_analysis=None,
     chosen: ChosenFace = LARGEST,
+    face: PersonFace | None = None,
 ):
     """Encode one prompt with the identity of some pictures, and without.
 
@@ -82,13 +84,14 @@ def encode_prompt(
     unless another face than the largest is chosen.
     chosen: which face of each picture is the person. The largest: the centre square of each picture is read, as in
     PhotoMaker's pipeline. Another: a square around that face.
+    face: V2 takes its embedding for every picture and needs no face_analysis; V1 reads none.
     Returns two CONDITIONINGs. `positive`: the class tokens hold the identity; its pooled output is that of the prompt
     with the class token repeated and has no identity, as in PhotoMaker's pipeline. `customization_free`: the prompt
     without the trigger, pooled output included, exactly as CLIPTextEncode gives it.
     Raises ValueError for a prompt, CLIP, number of pictures or face analysis that does not fit.
     """
     encoder, device = photomaker.patcher.model, photomaker.patcher.load_device
-    pictures, embeddings = _read(encoder, images, face_analysis, chosen)
+    pictures, embeddings = _read(encoder, images, face_analysis, chosen, face)
     prompt = prepare_prompt(clip, text, trigger, copies=len(pictures) * encoder.tokens_per_image)
     customization_free = clip.encode_from_tokens_scheduled(prompt.customization_free)
     plain = clip.encode_from_tokens_scheduled(prompt.identity)
@@ -111,11 +114,20 @@ def _pixels(picture: torch.Tensor, size: int, device) -> torch.Tensor:
     return comfy.clip_model.clip_preprocess(centre(picture[None]).to(device, torch.float32), size=size)
 
 
-def _read(encoder: PhotoMakerEncoder, images: torch.Tensor, face_analysis, chosen: ChosenFace):
+def _read(encoder: PhotoMakerEncoder, images: torch.Tensor, face_analysis, chosen: ChosenFace, face: PersonFace | None):
     """The M pictures that the encoder is to see, and what else it takes: in V2 the raw embeddings, (M, width)."""
-    needs_embeddings = isinstance(encoder, PhotoMakerV2Encoder)
+    reads_embeddings = isinstance(encoder, PhotoMakerV2Encoder)
+    if face is not None and not reads_embeddings:
+        raise ValueError(
+            "face: this file is of PhotoMaker V1, which sees pictures and reads no face. Disconnect it, or load "
+            "photomaker-v2.bin."
+        )
+    given = face and face.embedding("buffalo_l", "PhotoMaker V2")
+    if given is not None:
+        check_embedding_width(given, encoder.face_width, "PhotoMaker V2", "buffalo_l", "face")
+    needs_embeddings = reads_embeddings and given is None
     if not needs_embeddings and chosen == LARGEST:
-        return list(images), ()
+        return list(images), () if given is None else (given.expand(len(images), -1),)
     if face_analysis is None and needs_embeddings:
         raise ValueError(
             "face_analysis: PhotoMaker V2 reads the face with one, but none is connected. Connect Load Face Analysis "
@@ -131,7 +143,7 @@ def _read(encoder: PhotoMakerEncoder, images: torch.Tensor, face_analysis, chose
     faces = find_faces(face_analysis, images, chosen.order, chosen.index, "reference_images")
     pictures = [images[number] if chosen == LARGEST else around(images[number], faces[number].bbox) for number in faces]
     if not needs_embeddings:
-        return pictures, ()
+        return pictures, () if given is None else (given.expand(len(pictures), -1),)
     embeddings = torch.stack([embedding_of(face) for face in faces.values()])
     check_embedding_width(embeddings, encoder.face_width, "PhotoMaker V2", "buffalo_l")
     return pictures, (embeddings,)

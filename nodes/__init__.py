@@ -4,6 +4,8 @@ from comfy_api.v0_0_2 import ComfyExtension, io
 
 from . import (
     baselines,
+    face_loaders,
+    face_swap,
     faces,
     flows,
     identity_similarity,
@@ -12,6 +14,7 @@ from . import (
     photomaker,
     pivots,
     recordings,
+    saved_faces,
     seeing,
     sweeps,
 )
@@ -23,5 +26,6 @@ class CustomEnhancerExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """The pack's node classes, in the order of the method."""
         inversions = inversion, baselines, pivots, recordings
-        families = *inversions, flows, faces, photomaker, instantid, seeing, identity_similarity, sweeps
+        of_faces = face_loaders, face_swap, faces, saved_faces
+        families = *inversions, flows, *of_faces, photomaker, instantid, seeing, identity_similarity, sweeps
         return [node for family in families for node in family.NODES]

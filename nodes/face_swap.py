@@ -1,10 +1,13 @@
 """The face swap as a node."""
 
+from dataclasses import replace
+
 from comfy_api.v0_0_2 import io
 
-from ..faces.choosing import GENDERS, Wanted, parse_targets
+from ..faces.choosing import wanted_faces
 from ..faces.pasting import COLOURS, WHERE, Pasting
-from ..faces.swap import Retouch, chosen_references, nearest_person, swap_batch
+from ..faces.references import REFERENCE_PICTURES, chosen_references
+from ..faces.swap import Retouch, swap_batch
 from ..host.checked_node import CheckedNode
 from .inputs import (
     FACE,
@@ -14,6 +17,7 @@ from .inputs import (
     FaceSwapperSocket,
     face_order_input,
     no_face_input,
+    wanted_inputs,
 )
 
 
@@ -59,7 +63,7 @@ class FaceSwapNode(CheckedNode):
         person_likeness=0.3,
         gender="any",
         follow_people=False,
-        paste="box",
+        paste="face",
         paste_mask=None,
         feather=0.1,
         match_colours="off",
@@ -69,13 +73,13 @@ class FaceSwapNode(CheckedNode):
         references = chosen_references(
             face_analysis, face, reference, reference_faces, reference_order, reference_pictures
         )
-        someone = None if person is None else nearest_person(face_analysis, person)
-        wanted = Wanted(parse_targets("target_faces", target_faces), target_order, gender, someone, person_likeness)
+        wanted = wanted_faces(
+            face_analysis, "target_faces", target_faces, target_order, person, person_likeness, gender
+        )
+        wanted = replace(wanted, follow=follow_people)
         retouch = Retouch(Pasting(paste, feather, match_colours), face_restorer, restore)
         return io.NodeOutput(
-            *swap_batch(
-                image, references, face_analysis, face_swapper, wanted, retouch, paste_mask, follow_people, no_face
-            )
+            *swap_batch(image, references, face_analysis, face_swapper, wanted, retouch, paste_mask, no_face)
         )
 
 
@@ -83,14 +87,14 @@ def _people_inputs() -> list[io.Input]:
     """Whose face goes where."""
     return [
         io.Image.Input("image", tooltip="The picture, or batch of pictures, in which faces are replaced."),
+        FaceAnalysisSocket.Input("face_analysis", tooltip="From Load Face Analysis, pack buffalo_l."),
+        FaceSwapperSocket.Input("face_swapper", tooltip="From Load Face Swapper."),
         io.Image.Input(
             "reference",
             optional=True,
-            tooltip="The person. reference_pictures says which pictures of a batch are used. Not needed where face is "
-            "connected.",
+            tooltip="The person. From a batch, the first picture that shows a face is used, unless reference_pictures "
+            "is mean. Not needed if face is connected.",
         ),
-        FaceAnalysisSocket.Input("face_analysis", tooltip="From Load Face Analysis, pack buffalo_l."),
-        FaceSwapperSocket.Input("face_swapper", tooltip="From Load Face Swapper."),
         io.String.Input(
             "target_faces",
             default="0",
@@ -111,41 +115,17 @@ def _people_inputs() -> list[io.Input]:
             "those that it shows and pass on the rest of it unchanged. The log then names such pictures."
         ),
         FaceSocket.Input(
-            "face", optional=True, tooltip="The person, from Save Face or Load Face, in the place of reference."
+            "face", optional=True, tooltip="The person, from Load Face or Save Face, in the place of reference."
         ),
         io.Combo.Input(
             "reference_pictures",
-            options=["first", "mean"],
+            options=list(REFERENCE_PICTURES),
             default="first",
             optional=True,
             tooltip="first: the first picture of reference that shows a face. mean: what all of them have in common, "
             "which is more like the person than one picture; those of somebody else are left out.",
         ),
-        io.Image.Input(
-            "person",
-            optional=True,
-            tooltip="Whom to replace: in each picture of image the face that is most like this person's largest one. "
-            "target_faces then says nothing.",
-        ),
-        io.Float.Input(
-            "person_likeness",
-            default=0.3,
-            min=-1.0,
-            max=1.0,
-            step=0.01,
-            optional=True,
-            advanced=True,
-            tooltip="How like person a face must be, as the cosine of their embeddings. Strangers have about 0, two "
-            "photographs of one person 0.4 and more.",
-        ),
-        io.Combo.Input(
-            "gender",
-            options=list(GENDERS),
-            default="any",
-            optional=True,
-            advanced=True,
-            tooltip="Count only women's or men's faces in image, as InsightFace's genderage.onnx sees them.",
-        ),
+        *wanted_inputs(),
         io.Boolean.Input(
             "follow_people",
             default=False,
@@ -163,11 +143,10 @@ def _paste_inputs() -> list[io.Input]:
         io.Combo.Input(
             "paste",
             options=list(WHERE),
-            default="box",
+            default="face",
             optional=True,
-            tooltip="What of the redrawn face replaces the picture. box: all but the border of the square around it, "
-            "as InsightFace does, with hair and background. face: the inside of the face's outline. mask: what "
-            "paste_mask covers.",
+            tooltip="What of the redrawn square replaces the picture. face: the inside of the face's outline, so hair "
+            "and background stay. box: all but its border, as InsightFace does. mask: what paste_mask covers.",
         ),
         io.Mask.Input(
             "paste_mask",
@@ -183,8 +162,8 @@ def _paste_inputs() -> list[io.Input]:
             step=0.01,
             optional=True,
             advanced=True,
-            tooltip="Width of the soft border inside a face's outline or a mask, as a share of the face's size. The box "
-            "has its own.",
+            tooltip="Width of the soft border inside a face's outline or a mask, as a share of the face's size. The "
+            "box has its own.",
         ),
         io.Combo.Input(
             "match_colours",
@@ -196,7 +175,8 @@ def _paste_inputs() -> list[io.Input]:
         FaceRestorerSocket.Input(
             "face_restorer",
             optional=True,
-            tooltip="From Load Face Restorer: draws the swapped faces, and nothing else, sharply before they are pasted.",
+            tooltip="From Load Face Restorer: draws the swapped faces, and nothing else, sharply "
+            "before they are pasted.",
         ),
         io.Float.Input(
             "restore",
@@ -208,3 +188,6 @@ def _paste_inputs() -> list[io.Input]:
             tooltip="How much of the restorer's picture is taken. At 1 the face is sharpest and least like the person.",
         ),
     ]
+
+
+NODES = [FaceSwapNode]

@@ -1,97 +1,12 @@
-"""Face nodes: load InsightFace's models, swap the faces in pictures, and draw a face's key points."""
+"""What is known of a picture's faces, for the rest of a graph: key points, and masks."""
 
 from comfy_api.v0_0_2 import io, ui
 
-from ..faces.analysis import load_face_analysis
-from ..faces.insightface_files import face_packs, face_swappers, find_face_pack, find_face_swapper
+from ..faces.choosing import wanted_faces
 from ..faces.keypoints import keypoints_of
-from ..faces.onnx_runtime import PROVIDER_CHOICES
-from ..faces.swap import load_face_swapper
+from ..faces.masks import PARTS, Shape, face_masks
 from ..host.checked_node import CheckedNode
-from ..host.checks import missing_file
-from .inputs import FACE, FaceAnalysisSocket, FaceSwapperSocket, face_inputs, face_order_input, no_face_input
-
-LICENCE = "InsightFace's models are for non-commercial research only."
-
-
-def _provider_input() -> io.Combo.Input:
-    return io.Combo.Input(
-        "provider",
-        options=PROVIDER_CHOICES,
-        default="auto",
-        optional=True,
-        tooltip="What runs the face models. auto: the GPU if the installed ONNX Runtime supports it. If the choice is "
-        "not available, the CPU is used and the log says so.",
-    )
-
-
-class FaceAnalysisLoaderNode(CheckedNode):
-    """`load_face_analysis` as a node."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="CE_FaceAnalysisLoader",
-            display_name="Load Face Analysis",
-            category=FACE,
-            description="Loads an InsightFace pack, which detects and recognises faces. Packs go into "
-            f"models/insightface/models/<pack>/. {LICENCE}",
-            search_aliases=["insightface", "buffalo_l", "antelopev2"],
-            inputs=[
-                io.Combo.Input(
-                    "pack",
-                    options=list(face_packs()),
-                    tooltip="buffalo_l for face swap and PhotoMaker V2, antelopev2 for InstantID. "
-                    f"Packs are read from models/insightface/models. {LICENCE}",
-                ),
-                _provider_input(),
-            ],
-            outputs=[
-                FaceAnalysisSocket.Output(
-                    display_name="face_analysis",
-                    tooltip="For the face nodes of this node pack, and of others that take FACEANALYSIS.",
-                )
-            ],
-        )
-
-    @classmethod
-    def validate_inputs(cls, pack=None):
-        return missing_file(find_face_pack, pack)
-
-    @classmethod
-    def execute(cls, pack, provider="auto"):
-        return io.NodeOutput(load_face_analysis(pack, provider))
-
-
-class FaceSwapperLoaderNode(CheckedNode):
-    """`load_face_swapper` as a node."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="CE_FaceSwapperLoader",
-            display_name="Load Face Swapper",
-            category=FACE,
-            description=f"Loads InsightFace's inswapper from models/insightface. {LICENCE}",
-            search_aliases=["inswapper", "insightface", "reactor", "roop"],
-            inputs=[
-                io.Combo.Input(
-                    "model_name",
-                    options=list(face_swappers()),
-                    tooltip=f"inswapper_128.onnx, read from models/insightface. {LICENCE}",
-                ),
-                _provider_input(),
-            ],
-            outputs=[FaceSwapperSocket.Output(display_name="face_swapper", tooltip="For Face Swap.")],
-        )
-
-    @classmethod
-    def validate_inputs(cls, model_name=None):
-        return missing_file(find_face_swapper, model_name)
-
-    @classmethod
-    def execute(cls, model_name, provider="auto"):
-        return io.NodeOutput(load_face_swapper(model_name, provider))
+from .inputs import FACE, FaceAnalysisSocket, face_inputs, face_order_input, no_face_input, wanted_inputs
 
 
 class FaceKeypointsNode(CheckedNode):
@@ -132,4 +47,85 @@ class FaceKeypointsNode(CheckedNode):
         return io.NodeOutput(keypoints, ui=ui.PreviewImage(keypoints.float(), cls=cls))
 
 
-NODES = [FaceAnalysisLoaderNode, FaceSwapperLoaderNode, FaceSwapNode, FaceKeypointsNode]
+class FaceMaskNode(CheckedNode):
+    """`face_masks` as a node."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CE_FaceMask",
+            display_name="Face Mask",
+            category=FACE,
+            description="Masks of the faces or heads in a picture, grown and feathered in proportion to each face. As "
+            "forward_mask of Triple-Flow Guider it confines the identity to the head, and the background keeps to the "
+            "pivot exactly.",
+            search_aliases=["head mask", "face segmentation", "landmarks", "insightface"],
+            inputs=[
+                io.Image.Input("image", tooltip="The picture, or batch of pictures, such as the scene after the swap."),
+                FaceAnalysisSocket.Input("face_analysis", tooltip="From Load Face Analysis, any pack."),
+                io.String.Input(
+                    "faces",
+                    default="0",
+                    optional=True,
+                    tooltip="Which faces of image: numbers from 0 in order, separated by commas, or all.",
+                ),
+                face_order_input("order", "image"),
+                io.Combo.Input(
+                    "part",
+                    options=list(PARTS),
+                    default="head",
+                    optional=True,
+                    tooltip="face: from the chin to the forehead. head: with the hair, as far as landmarks allow. "
+                    "everything but: all of the picture except the head.",
+                ),
+                io.Float.Input(
+                    "grow",
+                    default=0.0,
+                    min=-0.5,
+                    max=2.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="Moves the edge outwards, or inwards if negative, by this share of the face's size.",
+                ),
+                io.Float.Input(
+                    "feather",
+                    default=0.1,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="Width of the soft border around the edge, as a share of the face's size.",
+                ),
+                *wanted_inputs(),
+                no_face_input(
+                    "What to do with a picture that does not show all of faces: stop with an error, or mask those that "
+                    "it shows."
+                ),
+            ],
+            outputs=[
+                io.Mask.Output(
+                    display_name="mask", tooltip="One mask for each picture of image: 1 is the part, 0 is not."
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image,
+        face_analysis,
+        faces="0",
+        order="large-small",
+        part="head",
+        grow=0.0,
+        feather=0.1,
+        person=None,
+        person_likeness=0.3,
+        gender="any",
+        no_face="error",
+    ):
+        wanted = wanted_faces(face_analysis, "faces", faces, order, person, person_likeness, gender)
+        return io.NodeOutput(face_masks(image, face_analysis, wanted, Shape(part, grow, feather), no_face))
+
+
+NODES = [FaceKeypointsNode, FaceMaskNode]

@@ -7,8 +7,8 @@ from ..faces.analysis import ChosenFace
 from ..host.checked_node import CheckedNode
 from ..host.checks import check_mask, check_range, missing_file
 from ..identity.instantid import find_instantid, load_instantid
-from ..identity.instantid_flow import Influence, check_instantid, personalise, read_person
-from .inputs import IDENTITY, FaceAnalysisSocket, InstantIDSocket, face_inputs
+from ..identity.instantid_flow import Influence, check_instantid, person_shown, personalise
+from .inputs import IDENTITY, FaceAnalysisSocket, FaceSocket, InstantIDSocket, face_inputs
 
 
 class InstantIDLoaderNode(CheckedNode):
@@ -88,11 +88,15 @@ class InstantIDForwardFlowNode(CheckedNode):
                     "which is diffusion_pytorch_model.safetensors from the ControlNetModel folder of "
                     "InstantX/InstantID, renamed or not.",
                 ),
-                FaceAnalysisSocket.Input("face_analysis", tooltip="From Load Face Analysis, pack antelopev2."),
+                FaceAnalysisSocket.Input(
+                    "face_analysis",
+                    tooltip="From Load Face Analysis, pack antelopev2; any pack if face is connected.",
+                ),
                 io.Image.Input(
                     "reference_images",
+                    optional=True,
                     tooltip="One or more pictures of one person, whose face embeddings are averaged. Those without a "
-                    "face are left out.",
+                    "face are left out. Not needed if face and keypoints_image are connected.",
                 ),
                 io.Image.Input(
                     "keypoints_image",
@@ -113,6 +117,12 @@ class InstantIDForwardFlowNode(CheckedNode):
                     "mask",
                     optional=True,
                     tooltip="Where the face attention acts: 1 fully, 0 not at all. If not connected, everywhere.",
+                ),
+                FaceSocket.Input(
+                    "face",
+                    optional=True,
+                    tooltip="The person, from Load Face or Save Face with the pack antelopev2, in the place of "
+                    "reference_images.",
                 ),
             ],
             outputs=[
@@ -137,7 +147,7 @@ class InstantIDForwardFlowNode(CheckedNode):
         instantid,
         control_net,
         face_analysis,
-        reference_images,
+        reference_images=None,
         keypoints_image=None,
         ip_adapter_scale=0.8,
         controlnet_strength=0.8,
@@ -150,14 +160,15 @@ class InstantIDForwardFlowNode(CheckedNode):
         keypoints_order="large-small",
         keypoints_face=0,
         mask=None,
+        face=None,
     ):
-        check_instantid(model, face_analysis, instantid, control_net)
+        check_instantid(model, instantid, control_net)
         check_range("ip_adapter", ip_adapter_start_percent, ip_adapter_end_percent)
         check_range("controlnet", controlnet_start_percent, controlnet_end_percent)
         check_mask("mask", mask, "the face attention")
         in_references = ChosenFace(reference_order, reference_face)
         in_keypoints = ChosenFace(keypoints_order, keypoints_face)
-        person = read_person(face_analysis, reference_images, in_references, keypoints_image, in_keypoints)
+        person = person_shown(face_analysis, reference_images, in_references, keypoints_image, in_keypoints, face)
         attention = Influence(ip_adapter_scale, ip_adapter_start_percent, ip_adapter_end_percent)
         control = Influence(controlnet_strength, controlnet_start_percent, controlnet_end_percent)
         flow = personalise(model, (positive, negative), instantid, control_net, person, attention, control, mask)

@@ -8,7 +8,7 @@ from ..host.checked_node import CheckedNode
 from ..host.checks import missing_file
 from ..identity.photomaker import encode_prompt, find_photomaker, load_photomaker
 from ..identity.photomaker_lora import apply_lora, need_lora
-from .inputs import IDENTITY, FaceAnalysisSocket, PhotoMakerSocket, face_inputs
+from .inputs import IDENTITY, FaceAnalysisSocket, FaceSocket, PhotoMakerSocket, face_inputs
 
 
 class PhotoMakerLoaderNode(CheckedNode):
@@ -99,6 +99,12 @@ class PhotoMakerForwardFlowNode(CheckedNode):
                     "another face than the largest.",
                 ),
                 *face_inputs("reference", "each picture of reference_images"),
+                FaceSocket.Input(
+                    "face",
+                    optional=True,
+                    tooltip="For PhotoMaker V2: the person from Load Face or Save Face, whose embedding then stands "
+                    "beside each picture in place of the picture's own, without a face_analysis.",
+                ),
             ],
             outputs=[
                 io.Model.Output(display_name="model", tooltip="The model with the LoRA, for both flows."),
@@ -125,10 +131,11 @@ class PhotoMakerForwardFlowNode(CheckedNode):
         face_analysis=None,
         reference_order="large-small",
         reference_face=0,
+        face=None,
     ):
         personalised = apply_lora(model, photomaker, lora_strength)
         chosen = ChosenFace(reference_order, reference_face)
-        positive, free = encode_prompt(photomaker, clip, reference_images, text, trigger, face_analysis, chosen)
+        positive, free = encode_prompt(photomaker, clip, reference_images, text, trigger, face_analysis, chosen, face)
         return io.NodeOutput(personalised, need_lora(positive, photomaker, lora_strength), free)
 
 

@@ -6,11 +6,10 @@ from comfy_api.v0_0_2 import io
 
 from ..host.checked_node import CheckedNode
 from ..host.checks import missing_file
-from ..host.recording_files import read_recording
+from ..host.recording_files import SAVED, read_recording, write_recording
 from ..host.recordings import ModelPivot, empty_latent
-from ..host.saved_recordings import SUFFIX, find_recording, recording_fingerprint, save_recording, saved_recordings
 from ..resinversion import Recording
-from .inputs import INVERSION, PivotSocket, ResidualNoiseSocket
+from .inputs import INVERSION, PivotSocket, ResidualNoiseSocket, prefix_input
 
 
 def save_schema(node_id: str, display_name: str, description: str, socket, name: str, tooltip: str) -> io.Schema:
@@ -22,13 +21,7 @@ def save_schema(node_id: str, display_name: str, description: str, socket, name:
         description=description,
         inputs=[
             socket.Input(name, tooltip=tooltip),
-            io.String.Input(
-                "filename_prefix",
-                default="inversions/ComfyUI",
-                optional=True,
-                tooltip="Subfolder of the output folder and start of the file name; a number is appended. %year%, "
-                "%month%, %day% and so on stand for the date.",
-            ),
+            prefix_input("inversions/ComfyUI"),
         ],
         outputs=[socket.Output(display_name=name, tooltip="The input, passed through.")],
         hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
@@ -46,8 +39,8 @@ def load_schema(node_id: str, display_name: str, description: str, socket, name:
         inputs=[
             io.Combo.Input(
                 f"{name}_name",
-                options=saved_recordings(),
-                tooltip=f"A *{SUFFIX} file in the input folder, or in the output folder, where it is saved.",
+                options=SAVED.names(),
+                tooltip=f"A *{SAVED.suffix} file in the input folder, or in the output folder, where it is saved.",
             )
         ],
         outputs=[
@@ -62,7 +55,7 @@ def load_schema(node_id: str, display_name: str, description: str, socket, name:
 
 
 class SaveResidualNoiseNode(CheckedNode):
-    """`save_recording` of a residual noise as a node."""
+    """`write_recording` of a residual noise as a node."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -78,12 +71,13 @@ class SaveResidualNoiseNode(CheckedNode):
     @classmethod
     def execute(cls, residual_noise, filename_prefix="inversions/ComfyUI"):
         return io.NodeOutput(
-            residual_noise, ui={"recordings": [save_recording(residual_noise, filename_prefix, cls.hidden)]}
+            residual_noise,
+            ui={"recordings": [SAVED.save(partial(write_recording, residual_noise), filename_prefix, cls.hidden)]},
         )
 
 
 class SavePivotNode(CheckedNode):
-    """`save_recording` of a pivot as a node."""
+    """`write_recording` of a pivot as a node."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -98,7 +92,9 @@ class SavePivotNode(CheckedNode):
 
     @classmethod
     def execute(cls, pivot, filename_prefix="inversions/ComfyUI"):
-        return io.NodeOutput(pivot, ui={"recordings": [save_recording(pivot, filename_prefix, cls.hidden)]})
+        return io.NodeOutput(
+            pivot, ui={"recordings": [SAVED.save(partial(write_recording, pivot), filename_prefix, cls.hidden)]}
+        )
 
 
 class LoadResidualNoiseNode(CheckedNode):
@@ -117,15 +113,15 @@ class LoadResidualNoiseNode(CheckedNode):
 
     @classmethod
     def validate_inputs(cls, residual_noise_name=None):
-        return missing_file(partial(find_recording, input_name="residual_noise_name"), residual_noise_name)
+        return missing_file(partial(SAVED.find, input_name="residual_noise_name"), residual_noise_name)
 
     @classmethod
     def fingerprint_inputs(cls, residual_noise_name=None):
-        return recording_fingerprint(residual_noise_name, "residual_noise_name")
+        return SAVED.fingerprint(residual_noise_name, "residual_noise_name")
 
     @classmethod
     def execute(cls, residual_noise_name):
-        path = find_recording(residual_noise_name, "residual_noise_name")
+        path = SAVED.find(residual_noise_name, "residual_noise_name")
         residual_noise = read_recording(path, "residual_noise_name")
         if not isinstance(residual_noise, Recording):
             raise ValueError(
@@ -151,15 +147,15 @@ class LoadPivotNode(CheckedNode):
 
     @classmethod
     def validate_inputs(cls, pivot_name=None):
-        return missing_file(partial(find_recording, input_name="pivot_name"), pivot_name)
+        return missing_file(partial(SAVED.find, input_name="pivot_name"), pivot_name)
 
     @classmethod
     def fingerprint_inputs(cls, pivot_name=None):
-        return recording_fingerprint(pivot_name, "pivot_name")
+        return SAVED.fingerprint(pivot_name, "pivot_name")
 
     @classmethod
     def execute(cls, pivot_name):
-        recorded = read_recording(find_recording(pivot_name, "pivot_name"), "pivot_name")
+        recorded = read_recording(SAVED.find(pivot_name, "pivot_name"), "pivot_name")
         pivot = ModelPivot(recorded.sigmas, recorded.anchors, recorded.model_kind)
         return io.NodeOutput(pivot, empty_latent(pivot))
 

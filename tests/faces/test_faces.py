@@ -207,7 +207,7 @@ def test_an_incomplete_pack_is_refused(folder, absent, what):
 def test_a_damaged_pack_is_refused(folder, spoil):
     path = folder / "models" / "buffalo_l" / "w600k_r50.onnx"
     path.write_bytes(spoil(path.read_bytes()))
-    with pytest.raises(ValueError, match="pack: InsightFace cannot load") as error:
+    with pytest.raises(ValueError, match="pack: .* cannot be loaded") as error:
         load_face_analysis("buffalo_l", "CPU")
     assert str(path) in str(error.value) and "unpack" in str(error.value)
 

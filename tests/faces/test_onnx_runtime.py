@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from customenhancer.faces import onnx_runtime, swap
+from customenhancer.faces import onnx_runtime, outline, pasting
 from customenhancer.faces.keypoints import draw_keypoints
 from customenhancer.faces.onnx_runtime import PROVIDER_CHOICES, choose_providers, face_package, report_idle_provider
 from packaging.requirements import Requirement
@@ -193,8 +193,9 @@ def test_whatever_draws_or_pastes_with_opencv_gives_that_error(monkeypatch):
     picture = np.zeros((64, 64, 3), np.float32)
     for use in (
         lambda: draw_keypoints(np.arange(10).reshape(5, 2), 64, 64),
-        lambda: swap._paste(picture, picture, np.eye(2, 3)),
-        lambda: swap._soft_mask(picture[..., 0]),
+        lambda: pasting.paste(picture, picture, np.eye(2, 3), picture[..., 0]),
+        lambda: pasting.soft_box(picture[..., 0]),
+        lambda: outline.ramp(picture[..., 0] > 0, 1.0),
     ):
         with pytest.raises(ImportError, match="opencv-python-headless==5.0.0.93$"):
             use()

@@ -23,13 +23,18 @@ import folder_paths
 import skimage.data, torch
 import onnxruntime  # as any node pack may that is imported after this one
 from customenhancer.faces.analysis import load_face_analysis
-from customenhancer.faces.swap import load_face_swapper, swap_batch
+from customenhancer.faces.choosing import Wanted
+from customenhancer.faces.references import read_references
+from customenhancer.faces.swap import Retouch, swap_batch
+from customenhancer.faces.swappers import load_face_swapper
 from customenhancer.faces.onnx_runtime import choose_providers
 
 folder_paths.add_model_folder_path("insightface", {models!r} + "/insightface")
 choose_providers()
 picture = torch.from_numpy(skimage.data.astronaut()).float()[None] / 255
-swapped, mask = swap_batch(picture, picture, load_face_analysis("buffalo_l"), load_face_swapper("inswapper_128.onnx"))
+analysis, swapper = load_face_analysis("buffalo_l"), load_face_swapper("inswapper_128.onnx")
+wanted = Wanted("target_faces", "0", [0])
+swapped, mask = swap_batch(picture, read_references(analysis, picture), analysis, swapper, wanted, Retouch())
 assert mask.any()
 time.sleep({seconds})
 print("swapped")
@@ -84,8 +89,15 @@ def test_packs_that_are_imported_before_this_one_are_covered(monkeypatch):
     assert '"prestartup_script.py"' in (HOST / "main.py").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("file", ["prestartup_script.py", "faces/onnx_runtime.py"])
-def test_a_setting_of_the_users_own_stands(monkeypatch, file):
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda: runpy.run_path(str(CHECKOUT / "prestartup_script.py")),
+        lambda: runpy.run_module("customenhancer.faces.onnx_runtime"),
+    ],
+    ids=["prestartup_script.py", "faces/onnx_runtime.py"],
+)
+def test_a_setting_of_the_users_own_stands(monkeypatch, run):
     monkeypatch.setenv(VARIABLE, "0")
-    runpy.run_path(str(CHECKOUT / file))
+    run()
     assert os.environ[VARIABLE] == "0"

@@ -10,7 +10,6 @@ import torch
 from comfy.cli_args import args
 from customenhancer.host import recording_files
 from customenhancer.host.recordings import ModelPivot, ModelRecording
-from customenhancer.host.saved_recordings import saved_recordings
 from customenhancer.nodes.inversion import DDIMInversionNode, RecordResidualNoiseNode, ResInversionNode
 from customenhancer.nodes.recordings import LoadPivotNode, LoadResidualNoiseNode, SavePivotNode, SaveResidualNoiseNode
 from helpers.sampling import picture, sample_back, schedule
@@ -103,7 +102,7 @@ def test_a_saved_residual_noise_loads_as_its_pivot():
 
 
 def test_the_choice_lists_both_folders(folders):
-    assert saved_recordings() == []
+    assert recording_files.SAVED.names() == []
     name = save(recording(), filename_prefix="there/scene")
     recording_files.write_recording(recording(), str(folders["input"] / NAME), {})
     (folders["input"] / "picture.png").touch()

@@ -7,14 +7,15 @@ import signal
 import stat
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import folder_paths
 import pytest
 import torch
 from customenhancer.host import recording_files
+from customenhancer.host.recording_files import SAVED, write_recording
 from customenhancer.host.recordings import ModelPivot, ModelRecording
-from customenhancer.host.saved_recordings import SUFFIX, save_recording
 from safetensors import SafetensorError
 
 
@@ -34,7 +35,7 @@ def recording(number=0.0, kind=ModelRecording):
 
 
 def save(number=0.0, prefix="inversions/ComfyUI", kind=ModelRecording):
-    saved = save_recording(recording(number, kind), prefix, None)
+    saved = SAVED.save(partial(write_recording, recording(number, kind)), prefix, None)
     return f"{saved.subfolder}/{saved.filename}"
 
 
@@ -71,18 +72,18 @@ PREFIXES = {
 def test_files_are_numbered_below_the_prefix_whatever_it_ends_in(output, prefix):
     kinds = ModelRecording, ModelPivot, ModelRecording
     names = [save(number, prefix, kind) for number, kind in enumerate(kinds)]
-    expected = [f"{PREFIXES[prefix]}_0000{n}_{SUFFIX}" for n in (1, 2, 3)]
+    expected = [f"{PREFIXES[prefix]}_0000{n}_{SAVED.suffix}" for n in (1, 2, 3)]
     assert [name.removeprefix("/") for name in names] == expected
     assert numbers(output) == {name: number for number, name in enumerate(expected)}
 
 
 def test_a_number_that_anything_else_has_is_passed_over(output):
     """Also where the host's count is wrong: it does not see names of another case, nor a file that is being written."""
-    taken = [output / f"scene_0000{n}_{SUFFIX}" for n in (1, 2)]
+    taken = [output / f"scene_0000{n}_{SAVED.suffix}" for n in (1, 2)]
     taken[0].mkdir()
     taken[1].symlink_to(output / "gone")
-    (output / f"scene_00003_{SUFFIX}.unfinished").touch()
-    assert save(prefix="scene/") == f"/scene_00004_{SUFFIX}"
+    (output / f"scene_00003_{SAVED.suffix}.unfinished").touch()
+    assert save(prefix="scene/") == f"/scene_00004_{SAVED.suffix}"
     assert taken[0].is_dir() and taken[1].is_symlink() and not (output / "gone").exists()
 
 
@@ -122,7 +123,7 @@ def test_servers_that_save_at_once_get_a_name_each(output):
 
 
 def test_a_recording_is_never_written_over(output):
-    path = output / f"scene{SUFFIX}"
+    path = output / f"scene{SAVED.suffix}"
     recording_files.write_recording(recording(1), str(path), {})
     before = path.read_bytes()
     with pytest.raises(FileExistsError):
@@ -228,7 +229,7 @@ def test_a_prefix_that_names_no_file_is_refused(output, prefix, tmp_path):
     (output / "link").symlink_to(tmp_path)
     before = files(tmp_path)
     if REFUSED[prefix] is None:  # a file of that name is no folder, and none is needed
-        assert save(prefix=prefix) == f"/file_00001_{SUFFIX}"
+        assert save(prefix=prefix) == f"/file_00001_{SAVED.suffix}"
         return
     with pytest.raises(ValueError, match="^filename_prefix: ") as caught:
         save(prefix=prefix)

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 import torch
 from customenhancer.faces.analysis import detect_faces, sort_faces
-from customenhancer.nodes.faces import NODES, FaceAnalysisLoaderNode, FaceSwapNode, FaceSwapperLoaderNode
-from helpers.faces import insightface_folder
+from customenhancer.nodes import face_loaders, faces, saved_faces
+from customenhancer.nodes import face_swap as face_swap_node
+from customenhancer.nodes.face_loaders import FaceAnalysisLoaderNode, FaceSwapperLoaderNode
+from customenhancer.nodes.face_swap import FaceSwapNode
+from helpers.faces import face_swap, insightface_folder
 from skimage import data
 from standins.faces import ASTRONAUT_FACE, FixturePicture, as_image, make_face_models, random_picture, upright_face
 
@@ -20,6 +23,10 @@ PICTURES = [
     FixturePicture(GROUP, (upright_face(0.2, 0.5, 0.16), upright_face(0.5, 0.25, 0.2), upright_face(0.8, 0.6, 0.12))),
     FixturePicture(None, (upright_face(0.5, 0.34, 0.32),)),
 ]
+
+NODES = [node for family in (face_loaders, face_swap_node, faces, saved_faces) for node in family.NODES]
+# Sockets without a value of their own.
+SOCKETS = {"IMAGE", "MASK", "CE_FACE", "CE_FACE_RESTORER", "FACEANALYSIS"}
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +70,12 @@ def test_ids_and_sockets_are_those_of_saved_workflows():
     assert {node.GET_SCHEMA().node_id: [output.io_type for output in node.GET_SCHEMA().outputs] for node in NODES} == {
         "CE_FaceAnalysisLoader": ["FACEANALYSIS"],
         "CE_FaceSwapperLoader": ["CE_FACE_SWAPPER"],
+        "CE_FaceRestorerLoader": ["CE_FACE_RESTORER"],
         "CE_FaceSwap": ["IMAGE", "MASK"],
         "CE_FaceKeypoints": ["IMAGE"],
+        "CE_FaceMask": ["MASK"],
+        "CE_SaveFace": ["CE_FACE"],
+        "CE_LoadFace": ["CE_FACE"],
     }
     sockets = {one.id: one.io_type for one in FaceSwapNode.GET_SCHEMA().inputs}
     assert sockets["image"] == sockets["reference"] == "IMAGE"
@@ -80,8 +91,9 @@ def test_everything_is_explained_and_defaults_agree(node):
     assert list(parameters) == [one.id for one in schema.inputs]
     for one in schema.inputs:
         default = getattr(one, "default", None)
-        assert one.optional == (default is not None)
-        assert parameters[one.id].default == (inspect.Parameter.empty if default is None else default)
+        assert one.optional == (default is not None) or one.get_io_type() in SOCKETS
+        needed = default is None and not one.optional
+        assert parameters[one.id].default == (inspect.Parameter.empty if needed else default)
 
 
 def test_combos_list_what_is_on_disk(tmp_path, monkeypatch):
@@ -106,12 +118,12 @@ def test_batch_is_swapped_picture_by_picture(loaded):
     pictures = batch(random_picture(3, 512, 512), random_picture(4, 512, 512))
     before = pictures.clone()
     reference = batch(data.astronaut())
-    image, mask = FaceSwapNode.execute(pictures, reference, **loaded).result
+    image, mask = face_swap(pictures, reference, **loaded).result
     assert image.shape == pictures.shape and mask.shape == pictures.shape[:3]
     assert torch.equal(pictures, before)
     (person,) = faces_of(loaded, reference[0])
     for number in range(2):
-        alone = FaceSwapNode.execute(pictures[number : number + 1], reference, **loaded).result
+        alone = face_swap(pictures[number : number + 1], reference, **loaded).result
         assert torch.equal(image[number], alone[0][0]) and torch.equal(mask[number], alone[1][0])
         assert likeness(faces_of(loaded, image[number])[0], person) > 0.85
 
@@ -123,7 +135,7 @@ def test_batch_is_swapped_picture_by_picture(loaded):
 )  # fmt: skip
 def test_target_order_and_index_choose_the_face(loaded, order, index, place):
     reference = batch(data.astronaut())
-    image, _ = FaceSwapNode.execute(batch(GROUP), reference, **loaded, target_faces=index, target_order=order).result
+    image, _ = face_swap(batch(GROUP), reference, **loaded, target_faces=index, target_order=order).result
     (person,) = faces_of(loaded, reference[0])
     similar = [likeness(face, person) > 0.85 for face in faces_of(loaded, image[0])]
     assert similar == [position == place for position in range(3)]
@@ -133,9 +145,7 @@ def test_reference_order_and_index_choose_the_person(loaded):
     people = faces_of(loaded, batch(GROUP)[0])
     scene = batch(random_picture(3, 512, 512))
     for order, index, place in (("left-right", "2", 2), ("large-small", "0", 1), ("right-left", "0", 2)):
-        image, _ = FaceSwapNode.execute(
-            scene, batch(GROUP), **loaded, reference_faces=index, reference_order=order
-        ).result
+        image, _ = face_swap(scene, batch(GROUP), **loaded, reference_faces=index, reference_order=order).result
         (result,) = faces_of(loaded, image[0])
         assert max(range(3), key=lambda number: likeness(result, people[number])) == place
 
@@ -143,14 +153,12 @@ def test_reference_order_and_index_choose_the_person(loaded):
 def test_all_faces_get_one_person_or_each_its_own(loaded):
     reference = batch(data.astronaut())
     (person,) = faces_of(loaded, reference[0])
-    image, _ = FaceSwapNode.execute(batch(GROUP), reference, **loaded, target_faces="0,2").result
+    image, _ = face_swap(batch(GROUP), reference, **loaded, target_faces="0,2").result
     similar = [likeness(face, person) > 0.85 for face in faces_of(loaded, image[0])]
     assert similar == [True, False, True]
 
     before = faces_of(loaded, batch(GROUP)[0])
-    image, _ = FaceSwapNode.execute(
-        batch(GROUP), batch(GROUP), **loaded, target_faces="0,1", reference_faces="1,0"
-    ).result
+    image, _ = face_swap(batch(GROUP), batch(GROUP), **loaded, target_faces="0,1", reference_faces="1,0").result
     after = faces_of(loaded, image[0])
     assert likeness(after[0], before[1]) > 0.85 and likeness(after[1], before[0]) > 0.85
     np.testing.assert_array_equal(after[2].embedding, before[2].embedding)
@@ -158,22 +166,22 @@ def test_all_faces_get_one_person_or_each_its_own(loaded):
 
 def test_reference_is_the_first_picture_with_a_face(loaded):
     scene = batch(random_picture(3, 512, 512))
-    expected = FaceSwapNode.execute(scene, batch(data.astronaut()), **loaded).result
-    found = FaceSwapNode.execute(scene, batch(plain(), data.astronaut(), GROUP), **loaded).result
+    expected = face_swap(scene, batch(data.astronaut()), **loaded).result
+    found = face_swap(scene, batch(plain(), data.astronaut(), GROUP), **loaded).result
     assert torch.equal(found[0], expected[0])
 
 
 def test_reference_without_a_face_is_refused(loaded):
     for policy in ("error", "pass_through"):
         with pytest.raises(ValueError, match="reference: no face"):
-            FaceSwapNode.execute(batch(GROUP), batch(plain(), plain()), **loaded, no_face=policy)
+            face_swap(batch(GROUP), batch(plain(), plain()), **loaded, no_face=policy)
 
 
 def test_picture_without_a_face_is_refused_or_passed_through(loaded):
     pictures = batch(random_picture(3, 512, 512), plain())
     with pytest.raises(ValueError, match="image: no face found in picture 1.*pass_through"):
-        FaceSwapNode.execute(pictures, batch(data.astronaut()), **loaded)
-    image, mask = FaceSwapNode.execute(pictures, batch(data.astronaut()), **loaded, no_face="pass_through").result
+        face_swap(pictures, batch(data.astronaut()), **loaded)
+    image, mask = face_swap(pictures, batch(data.astronaut()), **loaded, no_face="pass_through").result
     assert image.shape == pictures.shape
     assert torch.equal(image[1], pictures[1]) and not mask[1].any()
     assert not torch.equal(image[0], pictures[0]) and mask[0].any()
@@ -191,13 +199,13 @@ def test_picture_without_a_face_is_refused_or_passed_through(loaded):
 )
 def test_wrong_choices_of_faces_are_refused(loaded, choice, message):
     with pytest.raises(ValueError, match=message):
-        FaceSwapNode.execute(batch(GROUP), batch(data.astronaut()), **loaded, **choice)
+        face_swap(batch(GROUP), batch(data.astronaut()), **loaded, **choice)
 
 
 def test_face_analysis_of_a_pack_that_the_swapper_does_not_fit_is_refused(loaded):
     other = FaceAnalysisLoaderNode.execute("antelopev2", "CPU").result[0]
     with pytest.raises(ValueError, match="face_analysis: .*buffalo_l"):
-        FaceSwapNode.execute(batch(GROUP), batch(data.astronaut()), other, loaded["face_swapper"])
+        face_swap(batch(GROUP), batch(data.astronaut()), other, loaded["face_swapper"])
 
 
 def test_face_analysis_loaded_by_another_node_pack_serves(loaded, folder):
@@ -206,8 +214,8 @@ def test_face_analysis_loaded_by_another_node_pack_serves(loaded, folder):
 
     other = FaceAnalysis(name="buffalo_l", root=str(folder), providers=["CPUExecutionProvider"])
     other.prepare(ctx_id=0, det_size=(640, 640))
-    image, _ = FaceSwapNode.execute(batch(GROUP), batch(data.astronaut()), other, loaded["face_swapper"]).result
-    expected, _ = FaceSwapNode.execute(batch(GROUP), batch(data.astronaut()), **loaded).result
+    image, _ = face_swap(batch(GROUP), batch(data.astronaut()), other, loaded["face_swapper"]).result
+    expected, _ = face_swap(batch(GROUP), batch(data.astronaut()), **loaded).result
     torch.testing.assert_close(image, expected, atol=0.02, rtol=0)
 
 
@@ -221,7 +229,7 @@ def test_progress_is_told_and_an_interrupt_stops_the_run(loaded, monkeypatch):
 
     monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_HOOK", interrupt_before_the_last)
     with pytest.raises(comfy.model_management.InterruptProcessingException):
-        FaceSwapNode.execute(pictures, batch(data.astronaut()), **loaded)
+        face_swap(pictures, batch(data.astronaut()), **loaded)
     assert steps == [(1, 3)]
-    FaceSwapNode.execute(pictures[:1], batch(data.astronaut()), **loaded)
+    face_swap(pictures[:1], batch(data.astronaut()), **loaded)
     assert steps == [(1, 3), (1, 1)]

@@ -3,9 +3,8 @@
 import pytest
 import torch
 from customenhancer.faces.analysis import load_face_analysis
-from customenhancer.faces.swap import load_face_swapper
-from customenhancer.nodes.faces import FaceSwapNode
-from helpers.faces import insightface_folder
+from customenhancer.faces.swappers import load_face_swapper
+from helpers.faces import face_swap, insightface_folder
 from skimage import data
 from standins.faces import ASTRONAUT_FACE, FixturePicture, as_image, make_face_models, random_picture, upright_face
 
@@ -40,7 +39,7 @@ def swap(loaded, caplog):
 
     def run(images, reference, **choices):
         caplog.clear()
-        image, mask = FaceSwapNode.execute(images, reference, *loaded, **choices).result
+        image, mask = face_swap(images, reference, *loaded, **choices).result
         return image, mask, [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
 
     return run

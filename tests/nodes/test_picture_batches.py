@@ -7,10 +7,10 @@ import comfy.utils
 import pytest
 import torch
 from customenhancer.faces import keypoints, swap
-from customenhancer.faces.swap import load_face_swapper
-from customenhancer.nodes.faces import FaceKeypointsNode, FaceSwapNode
+from customenhancer.faces.swappers import load_face_swapper
+from customenhancer.nodes.faces import FaceKeypointsNode
 from customenhancer.nodes.identity_similarity import IdentitySimilarityNode
-from helpers.faces import insightface_folder
+from helpers.faces import face_swap, insightface_folder
 from helpers.instantid_flow import ASTRONAUT, CROWD, NOBODY, PICTURES
 from helpers.photomaker_flow import run_photomaker
 from standins.faces import make_face_models
@@ -31,8 +31,8 @@ def runs(packs, swapper, run_instantid, sdxl, clip, photomaker):
     """A run of each node with pictures in one of its inputs, by node and input."""
     buffalo = packs["buffalo_l"]
     return {
-        "Face Swap, image": lambda images: FaceSwapNode.execute(images, ASTRONAUT, buffalo, swapper, "all"),
-        "Face Swap, reference": lambda images: FaceSwapNode.execute(CROWD, images, buffalo, swapper),
+        "Face Swap, image": lambda images: face_swap(images, ASTRONAUT, buffalo, swapper, target_faces="all"),
+        "Face Swap, reference": lambda images: face_swap(CROWD, images, buffalo, swapper),
         "Face Key Points": lambda images: FaceKeypointsNode.execute(images, buffalo),
         "Identity Similarity, image": lambda images: IdentitySimilarityNode.execute(images, ASTRONAUT, buffalo),
         "Identity Similarity, reference": lambda images: IdentitySimilarityNode.execute(ASTRONAUT, images, buffalo),

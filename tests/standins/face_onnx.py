@@ -23,7 +23,7 @@ LIKENESS = 0.8
 EMBEDDING_NORM = 20.0
 
 
-class _Graph:
+class Graph:
     """Collects nodes and constants; every call of `op` gives the name of its one output."""
 
     def __init__(self):
@@ -42,9 +42,15 @@ class _Graph:
         self.nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
         return output
 
-    def save(self, path: Path, inputs: dict[str, list], outputs: dict[str, list]) -> None:
+    def save(
+        self, path: Path, inputs: dict[str, list], outputs: dict[str, list], kinds: dict[str, int] | None = None
+    ) -> None:
+        """Write the file. inputs, outputs: shapes by name. kinds: of the numbers that are not float32, by name."""
         described = (
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in values.items()]
+            [
+                helper.make_tensor_value_info(name, (kinds or {}).get(name, TensorProto.FLOAT), shape)
+                for name, shape in values.items()
+            ]
             for values in (inputs, outputs)
         )
         graph = helper.make_graph(self.nodes, path.stem, *described, self.constants)
@@ -60,7 +66,7 @@ def write_detector(path: Path, known: list[np.ndarray], faces: np.ndarray) -> No
     known: the pictures it knows, (H, W, 3) uint8 RGB each. faces: (len(known) + 1, F, 15), for each known picture and
     for any other: box and five points (fractions of the picture's longer side), and whether the face is there (0 or 1).
     """
-    graph = _Graph()
+    graph = Graph()
     values, present = _faces_of_picture(graph, known, faces)
     boxes, points = (
         graph.op("Slice", values, graph.integers(start), graph.integers(end), graph.integers(1))
@@ -96,13 +102,13 @@ def write_detector(path: Path, known: list[np.ndarray], faces: np.ndarray) -> No
     graph.save(path, {"input.1": [1, 3, "?", "?"]}, outputs)
 
 
-def _from_anchor(graph: _Graph, faces: str, nearest: str, anchor: list[str], scale: str) -> str:
+def _from_anchor(graph: Graph, faces: str, nearest: str, anchor: list[str], scale: str) -> str:
     """(h, w, C): from every anchor to the values (faces, C) of its nearest face, scaled."""
     values = graph.op("Gather", faces, nearest, axis=0)
     return graph.op("Mul", graph.op("Sub", values, graph.op("Concat", *anchor, axis=2)), scale)
 
 
-def _anchors(graph: _Graph, stride: int) -> tuple[str, str]:
+def _anchors(graph: Graph, stride: int) -> tuple[str, str]:
     """The anchors' x (1, w, 1) and y (h, 1, 1) in pixels of the detector's input."""
     shape = graph.op("Shape", "input.1")
     axes = []
@@ -115,7 +121,7 @@ def _anchors(graph: _Graph, stride: int) -> tuple[str, str]:
     return axes[0], axes[1]
 
 
-def _faces_of_picture(graph: _Graph, known: list[np.ndarray], table: np.ndarray) -> tuple[str, str]:
+def _faces_of_picture(graph: Graph, known: list[np.ndarray], table: np.ndarray) -> tuple[str, str]:
     """The faces (F, 14: box and points, pixels) of the picture at the input, and whether each is there (F), 0 or 1."""
     # A picture is one of `known` if its grid correlates; the constant at the end stands for all others.
     grey = graph.op("ReduceMean", "input.1", axes=[1])
@@ -134,7 +140,7 @@ def _faces_of_picture(graph: _Graph, known: list[np.ndarray], table: np.ndarray)
     return graph.op("Mul", values, graph.op("Cast", side, to=TensorProto.FLOAT)), present
 
 
-def _input_grid(graph: _Graph, grey: str) -> str:
+def _input_grid(graph: Graph, grey: str) -> str:
     """The brightness (1, 1, H, W) on the grid (GRID * GRID), as `_brightness_grid` has it."""
     rows = graph.op("ReduceMean", graph.op("Reshape", grey, graph.integers(1, GRID, -1, 0)), axes=[2], keepdims=0)
     cells = graph.op("ReduceMean", graph.op("Reshape", rows, graph.integers(GRID, GRID, -1)), axes=[2], keepdims=0)
@@ -160,7 +166,7 @@ def _brightness_grid(pixels: np.ndarray) -> np.ndarray:
     return (cells / max(np.linalg.norm(cells), 1e-6)).ravel()
 
 
-def _has_structure(graph: _Graph, grey: str) -> str:
+def _has_structure(graph: Graph, grey: str) -> str:
     """1 if the brightness (1, 1, H, W) of neighbouring pixels differ along both axes, else 0."""
     end = graph.integers(np.iinfo(np.int64).max)
     steps = []
@@ -176,7 +182,7 @@ def _has_structure(graph: _Graph, grey: str) -> str:
 
 def write_recogniser(path: Path, rotation: np.ndarray) -> None:
     """Write an ArcFace stand-in. rotation: (512, 512)."""
-    graph = _Graph()
+    graph = Graph()
     cells = graph.op("AveragePool", "input.1", kernel_shape=[CELL, CELL], strides=[CELL, CELL])
     view = graph.op("Slice", cells, graph.integers(1), graph.integers(1 + COLUMNS), graph.integers(3))
     flat = graph.op("Flatten", graph.op("Sub", view, graph.op("ReduceMean", view, axes=[2, 3])))
@@ -186,25 +192,42 @@ def write_recogniser(path: Path, rotation: np.ndarray) -> None:
     graph.save(path, {"input.1": ["None", 3, 112, 112]}, {"683": [None, 512]})
 
 
-def write_swapper(path: Path, rotation: np.ndarray) -> None:
-    """Write an inswapper stand-in for the recogniser of this rotation (512, 512)."""
-    graph = _Graph()
-    emap = graph.constant(rotation_matrix(seed=3))
-    embedding = graph.op("MatMul", "source", graph.op("Transpose", emap))
+def write_swapper(path: Path, rotation: np.ndarray, half: bool = False) -> None:
+    """Write an inswapper stand-in for the recogniser of this rotation (512, 512).
+
+    half: in half precision, as inswapper_128_fp16 is: its inputs, its output and its map.
+    """
+    graph = Graph()
+    emap = graph.constant(rotation_matrix(seed=3), np.float16 if half else np.float32)
+    emap_wide, target, source = (
+        graph.op("Cast", name, to=TensorProto.FLOAT) if half else name for name in (emap, "target", "source")
+    )
+    embedding = graph.op("MatMul", source, graph.op("Transpose", emap_wide))
     flat = graph.op("MatMul", embedding, graph.constant(rotation[:VIEW].T))
     view = graph.op("Reshape", flat, graph.integers(1, 3, ROWS, COLUMNS))
-    large = graph.op("Resize", view, "", graph.constant([1, 1, CELL, CELL]), mode="linear")
-    # The 128 pixel crop is the 112 pixel one with 8 more pixels left and right, and 16 below.
-    side = (128 - COLUMNS * CELL) // 2
-    drawn = graph.op("Pad", large, graph.integers(0, 0, 0, side, 0, 0, 16, side), mode="edge")
-    mean = graph.op("ReduceMean", "target", axes=[2, 3])
-    face = graph.op("Add", mean, graph.op("Mul", drawn, graph.constant(CONTRAST)))
-    new = graph.op("Mul", face, graph.constant(LIKENESS))
-    old = graph.op("Mul", "target", graph.constant(1 - LIKENESS))
-    limits = graph.constant(0), graph.constant(1)
-    graph.op("Clip", graph.op("Add", new, old), *limits, output="output")
+    drawn = draw_view(graph, view, target, 128, CONTRAST)
+    face = graph.op("Clip", drawn, graph.constant(0), graph.constant(1))
+    graph.op("Cast", face, to=TensorProto.FLOAT16 if half else TensorProto.FLOAT, output="output")
     graph.constants.append(graph.constants.pop(0))  # insightface takes the last initializer for emap
-    graph.save(path, {"target": [1, 3, 128, 128], "source": [1, 512]}, {"output": [1, 3, 128, 128]})
+    kinds = dict.fromkeys(("target", "source", "output"), TensorProto.FLOAT16) if half else {}
+    graph.save(path, {"target": [1, 3, 128, 128], "source": [1, 512]}, {"output": [1, 3, 128, 128]}, kinds)
+
+
+def draw_view(graph: Graph, view: str, target: str, side: int, contrast: float) -> str:
+    """What the recogniser is to see (1, 3, ROWS, COLUMNS), drawn over a target of this side in its mean colour.
+
+    contrast: how far it is driven, in the target's units.
+    """
+    scale = side // 128
+    large = graph.op("Resize", view, "", graph.constant([1, 1, scale * CELL, scale * CELL]), mode="linear")
+    # The 128 pixel crop is the 112 pixel one with 8 more pixels left and right, and 16 below.
+    margin = (side - scale * COLUMNS * CELL) // 2
+    drawn = graph.op("Pad", large, graph.integers(0, 0, 0, margin, 0, 0, scale * 16, margin), mode="edge")
+    mean = graph.op("ReduceMean", target, axes=[2, 3])
+    face = graph.op("Add", mean, graph.op("Mul", drawn, graph.constant(contrast)))
+    new = graph.op("Mul", face, graph.constant(LIKENESS))
+    old = graph.op("Mul", target, graph.constant(1 - LIKENESS))
+    return graph.op("Add", new, old)
 
 
 def rotation_matrix(seed: int) -> np.ndarray:
