@@ -12,8 +12,8 @@ from .onnx_runtime import face_package
 LANDMARKS = ("landmark_2d_106", "landmark_3d_68")
 # In ArcFace's crop of 112 pixels: the oval of a face seen from the front, and that of a head with its hair.
 CROP = 112
-FACE_OVAL = ((56.0, 66.0), (35.0, 46.0))
-HEAD_OVAL = ((56.0, 52.0), (60.0, 76.0))
+FACE_OVAL = ((56.0, 66.0), (46.0, 58.0))
+HEAD_OVAL = ((56.0, 52.0), (68.0, 84.0))
 FOREHEAD = 0.3  # how far above the brows a face reaches, as a share of what landmarks of it are high
 CORNERS = 72  # of an oval
 
@@ -59,17 +59,17 @@ def inside_of(outline: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def ramp(inside: np.ndarray, width: float, grow: float = 0.0) -> np.ndarray:
-    """A mask, (H, W) float32: 0 at the edge of what is inside, 1 from `width` pixels further in, smooth between.
+    """A mask, (H, W) float32, that rises smoothly from 0 to 1 over `width` pixels, of which the edge is the middle.
 
     inside: (H, W) bool. grow: how many pixels the edge is moved outwards first, or inwards if negative. Beyond the
     picture's own edges, what is inside goes on.
     """
     cv2 = face_package("cv2")
 
-    depth = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    if grow > 0:
-        depth = depth - cv2.distanceTransform(1 - inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    share = ((depth + grow) / max(width, 1.0)).clip(0, 1)
+    depth, height = (
+        cv2.distanceTransform(each.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) for each in (inside, ~inside)
+    )
+    share = ((depth - height + grow) / max(width, 1.0) + 0.5).clip(0, 1)
     return share * share * (3 - 2 * share)
 
 

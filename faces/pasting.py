@@ -19,12 +19,12 @@ EDGE = 0.04  # of a crop's side that is not pasted, except by the box: networks 
 class Pasting:
     """where: "box", InsightFace's recipe; "face", the face's own outline; "mask", a mask that is given.
 
-    feather: width of the soft border, as a share of the face's size; the box has its own. colours: "Lab" gives the new
-    face mean and deviation of the pixels that it replaces.
+    feather: width of the soft border, as a share of the face's size: around the face's outline, and half as wide inside
+    a mask; the box has its own. colours: "Lab" gives the new face mean and deviation of the pixels that it replaces.
     """
 
     where: str = FACE
-    feather: float = 0.1
+    feather: float = 0.4
     colours: str = "off"
 
 
@@ -85,7 +85,7 @@ def paste_mask(
     footprint = warped(face_package("cv2").blur(inside, (2 * edge + 1,) * 2), to_picture, width, height)
     feather = pasting.feather * face_side(face)
     if pasting.where == MASK:
-        return footprint * given * ramp(given > 0, feather)
+        return footprint * given * ramp(given > 0, feather / 2, -feather / 4)
     return footprint * ramp(inside_of(face_outline(face) - part.corner, height, width), feather)
 
 

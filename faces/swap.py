@@ -114,6 +114,7 @@ def swap_faces(
         )
         if own_mask is not None:
             mask = mask * warped(own_mask, inverted(part.seen(matrix)), *mask.shape[::-1])
+        mask[mask < np.finfo(np.float32).eps] = 0  # what 1 - mask rounds away must not change a bit
         if retouch.pasting.colours == "Lab":
             weights = warped(mask, part.seen(matrix), swapper.side, swapper.side)
             drawn = match_colours(drawn, crop[..., ::-1] / np.float32(255), weights)

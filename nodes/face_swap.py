@@ -65,7 +65,7 @@ class FaceSwapNode(CheckedNode):
         follow_people=False,
         paste="face",
         paste_mask=None,
-        feather=0.1,
+        feather=0.4,
         match_colours="off",
         face_restorer=None,
         restore=0.5,
@@ -156,14 +156,14 @@ def _paste_inputs() -> list[io.Input]:
         ),
         io.Float.Input(
             "feather",
-            default=0.1,
+            default=0.4,
             min=0.0,
-            max=0.5,
+            max=1.0,
             step=0.01,
             optional=True,
             advanced=True,
-            tooltip="Width of the soft border inside a face's outline or a mask, as a share of the face's size. The "
-            "box has its own.",
+            tooltip="Width of the soft border, as a share of the face's size: around a face's outline, and half as "
+            "wide inside paste_mask. The box has its own.",
         ),
         io.Combo.Input(
             "match_colours",

@@ -33,7 +33,7 @@ CHANGED = 3.0  # how much more a pixel counts that is to change
 
 @dataclass(frozen=True)
 class Pair:
-    """target, aim: one scene and pose with two people, (128, 128, 3) uint8. keypoints: the target's, (5, 2).
+    """target, aim: one scene and pose with two people, (size, size, 3) uint8. keypoints: the target's, (5, 2).
 
     reference, reference_keypoints: the aim's person elsewhere.
     """
@@ -45,14 +45,14 @@ class Pair:
     reference_keypoints: np.ndarray
 
 
-def pair(number: int, seed: int = 0, split: str = "train") -> Pair:
-    """Pair `number` (0, 1, ...) of a `split`; the reference is never a full figure."""
+def pair(number: int, seed: int = 0, split: str = "train", size: int = 128) -> Pair:
+    """Pair `number` (0, 1, ...) of a `split`, `size` pixels a side; the reference is never a full figure."""
     scene, pose, identity = example(number, seed, split)
     rng = np.random.default_rng([seed, SPLITS.index(split), number, 1])
     other = sample_identity(rng, split)
-    target, aim = render(scene, pose, identity), render(scene, pose, other)
+    target, aim = render(scene, pose, identity, size), render(scene, pose, other, size)
     shot = SHOTS[1 + rng.integers(2)]
-    reference = render(sample_scene(rng, split), sample_pose(rng, shot, other.word), other)
+    reference = render(sample_scene(rng, split), sample_pose(rng, shot, other.word), other, size)
     return Pair(target.pixels, target.keypoints, aim.pixels, reference.pixels, reference.keypoints)
 
 

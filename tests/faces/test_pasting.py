@@ -53,7 +53,7 @@ class TestOutline:
         assert all(inside[y, x] for x, y in face.kps.round().astype(int))
         assert (inside <= head).all() and 1.5 * inside.sum() < head.sum()
         left, top, right, bottom = face.bbox
-        assert 0.5 < inside.sum() / ((right - left) * (bottom - top)) < 1
+        assert 0.7 < inside.sum() / ((right - left) * (bottom - top)) < 1.2
 
     @pytest.mark.parametrize("degrees", [30, -90, 180])
     def test_it_turns_with_the_face(self, degrees):
@@ -88,12 +88,12 @@ class TestOutline:
 
 
 class TestRamp:
-    def test_it_rises_from_the_edge_inwards_over_its_width(self):
+    def test_it_rises_over_its_width_with_the_edge_in_the_middle(self):
         inside = np.zeros((101, 101), bool)
         inside[20:81, 20:81] = True
         row = ramp(inside, 10)[50]
-        assert not row[:20].any() and (np.diff(row[20:51]) >= 0).all()
-        assert 0 < row[21] < 0.2 and 0.4 < row[24] < 0.6 and (row[30:71] == 1).all()
+        assert not row[:14].any() and (np.diff(row[14:51]) >= 0).all() and (row[26:75] == 1).all()
+        assert 0.3 < row[19] < 0.5 < row[20] < 0.7
 
     def test_growing_moves_the_edge(self):
         inside = inside_of(np.float32([[30, 30], [70, 30], [70, 70], [30, 70]]), 101, 101)
@@ -112,10 +112,11 @@ class TestPlaces:
         (target,) = detect_faces(analysis, scene)
         swapped, mask = swap(scene, [target], [source], swapper, ON_FACE)
         assert torch.equal(swapped[mask == 0], scene[mask == 0])
-        assert not mask.numpy()[~inside_of(face_outline(target), *size)].any()
         assert all(mask[y, x] > 0.9 for x, y in target.kps.round().astype(int))
-        _, box = swap(scene, [target], [source], swapper)
-        assert mask.sum() < 0.7 * box.sum()
+        _, sharp = swap(scene, [target], [source], swapper, Retouch(Pasting("face", 0.0)))
+        outside = ~inside_of(face_outline(target), *size)
+        assert sharp.numpy()[outside].mean() < 0.001 < mask.numpy()[outside].mean()
+        assert mask.sum() == pytest.approx(sharp.sum().item(), rel=0.1)
 
     def test_inside_it_is_the_box_paste_up_to_parts_of_a_pixel(self, analysis, swapper, source):
         (target,) = detect_faces(analysis, SCENE)
@@ -157,7 +158,7 @@ class TestPlaces:
         )
         assert torch.isfinite(swapped).all() and swapped.min() >= 0 and swapped.max() <= 1
         assert torch.equal(swapped[mask == 0], scene[mask == 0])
-        assert (mask.max() > 0) == (x > -300)
+        assert (mask.max() > 0) == (x > -300 and width > 3) or width == 3
 
 
 class TestGivenMasks:
