@@ -11,6 +11,9 @@ import customenhancer
 import pytest
 import torch
 from comfy_api.v0_0_2 import io
+from customenhancer.faces.person import PersonFace
+from customenhancer.faces.restorers import FaceRestorer
+from customenhancer.faces.swappers import Inswapper
 from customenhancer.host.checked_node import CheckedNode, check_inputs, file_inputs
 from customenhancer.host.checks import model_kind
 from customenhancer.host.flow_norms import FlowNorms
@@ -55,7 +58,9 @@ SOUND = {
     "NOISE": offering("generate_noise"),
     "CONTROL_NET": offering("get_control", "set_cond_hint", "copy"),
     "FACEANALYSIS": SimpleNamespace(get=None, models={}),
-    "CE_FACE_SWAPPER": offering("get", "emap"),
+    "CE_FACE_SWAPPER": Inswapper.__new__(Inswapper),  # without a file
+    "CE_FACE_RESTORER": FaceRestorer(None, None),
+    "CE_FACE": PersonFace({}, 1),
     "CE_PHOTOMAKER": PhotoMaker(None, {}),
     "CE_INSTANTID": InstantID(None),
     "CE_PIVOT": ModelPivot(*RECORDED, KIND),

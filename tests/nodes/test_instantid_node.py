@@ -271,9 +271,7 @@ def test_bad_input_is_refused(run_instantid, packs, what):
 def test_defaults_are_the_papers_and_optional():
     schema = {node_input.id: node_input for node_input in InstantIDForwardFlowNode.define_schema().inputs}
     required = [name for name, node_input in schema.items() if not node_input.optional]
-    assert required == [
-        "model", "positive", "negative", "instantid", "control_net", "face_analysis", "reference_images",
-    ]  # fmt: skip
+    assert required == ["model", "positive", "negative", "instantid", "control_net", "face_analysis"]
     assert schema["ip_adapter_scale"].default == schema["controlnet_strength"].default == 0.8
     assert all(node_input.tooltip for node_input in schema.values())
     outputs = [output.display_name for output in InstantIDForwardFlowNode.define_schema().outputs]

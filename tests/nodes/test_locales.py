@@ -137,8 +137,9 @@ def test_nodes_are_called_by_their_chinese_names(node_id):
     names = {schema.display_name: node_words("zh")[other]["display_name"] for other, schema in SCHEMAS.items()}
     assert len(set(names.values())) == len(names)
     for path, text, translated in pairs(node_id):
-        for name, chinese in names.items():
-            assert name not in text or chinese in translated, f"{path}: {name} is {chinese}"
+        for name in sorted(names, key=len, reverse=True):  # Load Face Swapper before Load Face
+            assert name not in text or names[name] in translated, f"{path}: {name} is {names[name]}"
+            text = text.replace(name, "")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

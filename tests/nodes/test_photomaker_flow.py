@@ -192,6 +192,7 @@ def test_node_runs_with_its_defaults_left_out_and_declares_them_optional():
         "face_analysis",
         "reference_order",
         "reference_face",
+        "face",
     ]
     assert all(node_input.tooltip for node_input in schema.values())
     assert schema["face_analysis"].get_io_type() == "FACEANALYSIS"
