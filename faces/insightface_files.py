@@ -12,7 +12,7 @@ from pathlib import Path
 import folder_paths
 
 from .errors import file_not_found
-from .known_files import ANTELOPEV2, BUFFALO_L, INSWAPPER, RESTORER_REMEDY
+from .known_files import ANTELOPEV2, BUFFALO_L, GFPGAN, INSWAPPER
 
 FOLDER, RESTORERS = "insightface", "facerestore_models"
 
@@ -73,7 +73,7 @@ def find_face_restorer(model_name: str) -> Path:
     restorers = face_restorers()
     if model_name not in restorers:
         folders = folder_paths.get_folder_paths(RESTORERS)
-        raise file_not_found("model_name", model_name, folders, RESTORER_REMEDY, restorers)
+        raise file_not_found("model_name", model_name, folders, GFPGAN.remedy, restorers)
     return restorers[model_name]
 
 

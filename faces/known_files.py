@@ -78,6 +78,13 @@ INSWAPPER = KnownFile(
     "Its authors no longer offer it for download; its SHA-256 is "
     "e4a3f08c753cb72d04e10aa0f7dbe3deebbf39567d4ead6dce08e98aa49e16af.",
 )
+GFPGAN = KnownFile(
+    "gfpgan_1.4.onnx",
+    "facerestore_models",
+    "https://github.com/facefusion/facefusion-assets/releases/download/models-3.0.0/gfpgan_1.4.onnx",
+    "Apache-2.0",
+    "ONNX files of RestoreFormer++, CodeFormer and GPEN, of 512 pixels, fit as well.",
+)
 
 
 def face_pack(name: str) -> KnownFile:
@@ -92,9 +99,4 @@ def face_pack(name: str) -> KnownFile:
 
 
 BUFFALO_L, ANTELOPEV2 = face_pack("buffalo_l"), face_pack("antelopev2")
-ALL = (SDXL, PHOTOMAKER_V1, PHOTOMAKER_V2, INSTANTID, IDENTITY_NET, INSWAPPER, BUFFALO_L, ANTELOPEV2)
-# Restorers are published by many; what counts is what the file takes and gives.
-RESTORER_REMEDY = (
-    "Put an ONNX file of GFPGAN 1.4, RestoreFormer++, CodeFormer or GPEN, of 512 pixels, into "
-    "models/facerestore_models, then press R to refresh the list."
-)
+ALL = (SDXL, PHOTOMAKER_V1, PHOTOMAKER_V2, INSTANTID, IDENTITY_NET, INSWAPPER, GFPGAN, BUFFALO_L, ANTELOPEV2)

@@ -113,7 +113,7 @@ class FaceRestorerLoaderNode(CheckedNode):
                 io.Combo.Input(
                     "model_name",
                     options=list(face_restorers()),
-                    tooltip="An ONNX file of 512 pixels, such as GFPGANv1.4.onnx, restoreformer_plus_plus.onnx, "
+                    tooltip="An ONNX file of 512 pixels, such as gfpgan_1.4.onnx, restoreformer_plus_plus.onnx, "
                     "codeformer.onnx or gpen_bfr_512.onnx, read from models/facerestore_models. After a run the node "
                     "shows what each file there is, and its licence.",
                 ),

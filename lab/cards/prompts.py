@@ -41,9 +41,9 @@ def pocket_prompt(
     prompt = json.loads(api_twin(WORKFLOWS / f"{workflow}.json").read_text(encoding="utf-8"))
     _shrink(prompt)
     _find_faces_for_photomaker(prompt)
-    if any(node["class_type"] == "RandomNoise" for node in prompt.values()):
-        prompt[find_title(prompt, "Seed of the scene")]["inputs"]["noise_seed"] = seed
-    prompt[find_title(prompt, "Negative prompt")]["inputs"]["text"] = ""
+    for title, name, value in (("Seed of the scene", "noise_seed", seed), ("Negative prompt", "text", "")):
+        if any(node["_meta"]["title"] == title for node in prompt.values()):
+            prompt[find_title(prompt, title)]["inputs"][name] = value
     for title, values in inputs.items():
         prompt[find_title(prompt, title)]["inputs"].update(values)
     for title, names in pictures.items():

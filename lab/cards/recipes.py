@@ -179,6 +179,14 @@ RECIPES = {
         (("Photograph",), ("Photograph by DDIM", FINAL)),
         {"Prompt": {"text": Drawing(FOREST, MIDDLE, CLEO.identity).caption()}},
     ),
+    "CustomEnhancer identity in the head only": _with_person(
+        FOREST, 4, BEA, inputs=BALANCED, shown=((PERSON, SWAPPED), (FINAL,))
+    ),
+    "Swap and restore a face": Recipe(
+        {"Picture": Drawing(SNOW, MIDDLE, DAN.identity), PERSON: BEN},
+        ((PERSON, "Picture"), ("Swap", "Swap and restore")),
+        down=True,
+    ),
     "CustomEnhancer transformation frames": _with_person(
         BEACH, 2, ANN, shown=_rows("Frames", (0, 4, 8, 12, 16, 19)), down=True, arrows=False
     ),

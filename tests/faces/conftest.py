@@ -28,7 +28,7 @@ def models(tmp_path_factory):
     write_genders(folder / "models" / "buffalo_l")
     write_hyperswap(folder / "hyperswap_1a_256.onnx")
     write_swapper(folder / "inswapper_128_fp16.onnx", rotation_matrix(seed=1), half=True)
-    write_restorer(models / "facerestore_models" / "GFPGANv1.4.onnx")
+    write_restorer(models / "facerestore_models" / "gfpgan_1.4.onnx")
     write_restorer(models / "facerestore_models" / "codeformer.onnx", codeformer=True)
     return models
 

@@ -105,7 +105,7 @@ class CountingSession(Counting):
 def test_calls_of_each_model_for_each_picture(analysis, all_models, measured):
     """One analysis for each picture, one call of swapper and restorer for each face."""
     analysis, swapper = Counting(analysis), load_face_swapper("inswapper_128.onnx", "CPU")
-    restorer = load_face_restorer("GFPGANv1.4.onnx", provider="CPU")
+    restorer = load_face_restorer("gfpgan_1.4.onnx", provider="CPU")
     swapper.session, restorer.session = CountingSession(swapper.session), CountingSession(restorer.session)
     references = read_references(analysis, PERSON)
     assert analysis.calls == 1

@@ -44,7 +44,7 @@ def first_face(analysis, picture):
     return sort_faces(detect_faces(analysis, picture), "left-right")[0]
 
 
-@pytest.mark.parametrize(("file", "title"), [("GFPGANv1.4.onnx", "GFPGAN"), ("codeformer.onnx", "CodeFormer")])
+@pytest.mark.parametrize(("file", "title"), [("gfpgan_1.4.onnx", "GFPGAN"), ("codeformer.onnx", "CodeFormer")])
 def test_a_file_is_told_by_its_signature_under_any_name(models, folder, file, title):
     shutil.copy(models / "facerestore_models" / file, folder / "renamed.onnx")
     assert list(face_restorers()) == ["renamed.onnx"]
@@ -54,7 +54,7 @@ def test_a_file_is_told_by_its_signature_under_any_name(models, folder, file, ti
 
 def test_what_the_network_sees_and_gives(all_models):
     """RGB in -1..1 both ways: the stand-in adds twice what a blur takes away."""
-    restorer = load_face_restorer("GFPGANv1.4.onnx", provider="CPU")
+    restorer = load_face_restorer("gfpgan_1.4.onnx", provider="CPU")
     crop = np.random.default_rng(1).uniform(0.4, 0.6, (512, 512, 3)).astype(np.float32)
     inside = slice(BLUR, -BLUR)
     blurred = torch.nn.functional.avg_pool2d(torch.from_numpy(crop).permute(2, 0, 1), BLUR, 1, BLUR // 2)
@@ -80,7 +80,7 @@ def test_the_crop_is_ffhqs():
 
 
 def test_only_the_swapped_face_is_restored_and_only_within_its_mask(analysis, swapper, all_models):
-    restorer = load_face_restorer("GFPGANv1.4.onnx", provider="CPU")
+    restorer = load_face_restorer("gfpgan_1.4.onnx", provider="CPU")
     target, source = first_face(analysis, SCENE), first_face(analysis, PERSON)
     for pasting in (Pasting("box"), Pasting("face")):
         plain, mask = swap(SCENE, [target], [source], swapper, Retouch(pasting))
@@ -91,7 +91,7 @@ def test_only_the_swapped_face_is_restored_and_only_within_its_mask(analysis, sw
 
 
 def test_how_much_of_it_is_taken(analysis, swapper, all_models):
-    restorer = load_face_restorer("GFPGANv1.4.onnx", provider="CPU")
+    restorer = load_face_restorer("gfpgan_1.4.onnx", provider="CPU")
     target, source = first_face(analysis, SCENE), first_face(analysis, PERSON)
     none, half, whole = (
         swap(SCENE, [target], [source], swapper, Retouch(Pasting("face"), restorer, share))[0] for share in (0, 0.5, 1)
@@ -119,8 +119,8 @@ def test_a_swapper_chosen_as_a_restorer_is_refused(models, folder):
 
 
 def test_a_missing_one_is_refused_with_what_to_do(folder):
-    with pytest.raises(FileNotFoundError, match=r"^model_name: GFPGANv1.4.onnx is not in .*facerestore_models"):
-        load_face_restorer("GFPGANv1.4.onnx")
+    with pytest.raises(FileNotFoundError, match=r"^model_name: gfpgan_1.4.onnx is not in .*facerestore_models"):
+        load_face_restorer("gfpgan_1.4.onnx")
 
 
 @pytest.mark.parametrize("share", [0, 0.5, 0.99])

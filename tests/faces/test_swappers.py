@@ -142,7 +142,7 @@ def test_each_file_that_is_there_is_told_with_its_licence(models, folder):
 def test_a_restorer_wired_where_a_swapper_belongs_is_refused(all_models):
     from customenhancer.faces.restorers import load_face_restorer
 
-    restorer = load_face_restorer("GFPGANv1.4.onnx", provider="CPU")
+    restorer = load_face_restorer("gfpgan_1.4.onnx", provider="CPU")
     sockets = {one.id: one for one in FaceSwapNode.define_schema().inputs}
     with pytest.raises(ValueError, match=r"^face_swapper: .*Connect Load Face Swapper\.$"):
         check_value(sockets["face_swapper"], restorer)

@@ -7,6 +7,7 @@ import comfy.sampler_helpers
 import numpy as np
 import pytest
 import torch
+from customenhancer.faces.person import PersonFace
 from customenhancer.identity.photomaker import PhotoMaker, load_photomaker
 from customenhancer.identity.photomaker_lora import KEY
 from customenhancer.nodes.photomaker import PhotoMakerForwardFlowNode
@@ -196,3 +197,8 @@ def test_node_runs_with_its_defaults_left_out_and_declares_them_optional():
     ]
     assert all(node_input.tooltip for node_input in schema.values())
     assert schema["face_analysis"].get_io_type() == "FACEANALYSIS"
+
+
+def test_v1_refuses_a_face_which_it_cannot_read(model, clip, photomaker, people):
+    with pytest.raises(ValueError, match=r"^face: this file is of PhotoMaker V1.*photomaker-v2\.bin"):
+        run_photomaker(model, clip, photomaker, people, face=PersonFace({"w600k_r50": torch.ones(512)}, 1))

@@ -7,6 +7,7 @@ import pytest
 import torch
 from comfy_extras.nodes_custom_sampler import RandomNoise, SamplerCustomAdvanced
 from customenhancer.faces.analysis import embed_faces, load_face_analysis
+from customenhancer.faces.person import PersonFace, read_person
 from customenhancer.identity.photomaker import load_photomaker
 from customenhancer.nodes.flows import TripleFlowGuiderNode
 from customenhancer.nodes.photomaker import PhotoMakerForwardFlowNode
@@ -233,3 +234,21 @@ def test_v1_does_not_look_at_the_face_analysis(run, tmp_path):
     )
     without = run(photomaker=photomaker, face_analysis=None, reference_images=NOBODY)
     torch.testing.assert_close(without_need(with_analysis[1]), without_need(without[1]), rtol=0, atol=0)
+
+
+def test_a_face_stands_beside_each_picture_in_place_of_its_own(run, people, packs):
+    """Read from the same single picture, it is the same to the last bit, and no analysis is needed."""
+    one = people[:1]
+    face = read_person({"face_analysis": packs["buffalo_l"]}, one, "large-small", 0, "reference_images")
+    by_face = run(reference_images=one, face=face, face_analysis=None)
+    torch.testing.assert_close(without_need(by_face[1]), without_need(run(reference_images=one)[1]), rtol=0, atol=0)
+    of_two, expected = run(face=face, face_analysis=None)[1], run()[1]
+    assert of_two[0][0].shape == expected[0][0].shape and not torch.equal(of_two[0][0], expected[0][0])
+
+
+def test_a_face_that_does_not_fit_is_refused(run, people, packs):
+    antelope = read_person({"face_analysis": packs["antelopev2"]}, people, "large-small", 0, "reference_images")
+    with pytest.raises(ValueError, match="^face: it was read with glintr100, but PhotoMaker V2 .*w600k_r50"):
+        run(face=antelope)
+    with pytest.raises(ValueError, match="^face: its embeddings are 8 wide, and PhotoMaker V2 reads 512"):
+        run(face=PersonFace({"w600k_r50": torch.ones(8)}, 1))

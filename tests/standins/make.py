@@ -10,6 +10,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from standins.embedding import make_embedding
+from standins.face_extras import write_restorer
 from standins.faces import demo_pictures, make_face_models
 from standins.identity_net import make_identity_net
 from standins.instantid import make_instantid
@@ -30,6 +31,7 @@ def make_models(models_dir: Path) -> None:
     make_lora(models_dir / "loras" / "tiny_lora.safetensors")
     make_embedding(models_dir / "embeddings" / "tiny_person.safetensors")
     make_face_models(models_dir, demo_pictures())
+    write_restorer(models_dir / "facerestore_models" / "gfpgan_1.4.onnx")
 
 
 if __name__ == "__main__":
