@@ -103,13 +103,17 @@ def choose_installed(prompt: dict, controlnets: Path) -> None:
 
 
 def set_size(prompt: dict, size: int) -> None:
-    """Set the side of a workflow's pictures, in pixels."""
-    prompt[find_title(prompt, "Picture size")]["inputs"].update(width=size, height=size)
+    """Set the side of the pictures that a workflow draws, if it draws any, in pixels."""
+    for node in prompt.values():
+        if node["_meta"]["title"] == "Picture size":
+            node["inputs"].update(width=size, height=size)
 
 
 def set_steps(prompt: dict, steps: int) -> None:
-    """Set the number of steps of a workflow, of which its balance takes the starting step as a share."""
-    prompt[find(prompt, "BasicScheduler")]["inputs"]["steps"] = steps
+    """Set the number of steps of a workflow that samples, of which its balance takes the starting step as a share."""
+    for node in prompt.values():
+        if node["class_type"] == "BasicScheduler":
+            node["inputs"]["steps"] = steps
 
 
 def pocket_world(prompt: dict, flow: str) -> Image.Image:
