@@ -62,11 +62,15 @@ SIDE_BY_SIDE = "PYTEST_XDIST_WORKER" in os.environ
 
 
 def rank(path: Path) -> tuple[int, int]:
-    """Where a test module stands in the order. The browser's are last, or one process's from the first to the last."""
+    """Where a test module stands in the order. The browser's are last, or one process's from the first to the last.
+
+    Side by side, the slowest of the servers' come before the last two rooms, whose small modules then fill the end.
+    """
     room = path.relative_to(TESTS).parts[0]
     if room == BROWSER:
         return -1 if SIDE_BY_SIDE else len(ROOMS), 0
-    return ROOMS.index(room), SLOW.index(path.name) if path.name in SLOW else len(SLOW)
+    slow = SLOW.index(path.name) if path.name in SLOW else len(SLOW)
+    return ROOMS.index("lab" if SIDE_BY_SIDE and slow < len(SLOW) else room), slow
 
 
 @pytest.hookimpl(optionalhook=True)

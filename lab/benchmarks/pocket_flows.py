@@ -146,12 +146,13 @@ def invert(models: Models, case: Case, settings: Settings, swap_in: Tensor | Non
         node("CE_FaceSwap")
         .execute(
             scene.pictures,
-            case.person.reference if swap_in is None else swap_in,
             models.face_analysis,
             models.face_swapper,
+            case.person.reference if swap_in is None else swap_in,
             target_order="large-small",
             reference_order="large-small",
             no_face="pass_through",
+            paste="box",  # as in the committed results
         )
         .result[0]
     )

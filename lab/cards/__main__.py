@@ -10,15 +10,13 @@ import time
 from pathlib import Path
 
 from helpers.host_client import Host
-from helpers.published_models import published_models
-from standins.face_extras import write_restorer
 
 from cards.making import banner, card, icon, tiles
+from cards.prompts import card_models
 from cards.recipes import EMBLEM, RECIPES
 from host_server import CHECKOUT, end_well, server
 
 QUALITY = 88  # of JPEG
-GFPGAN = Path("facerestore_models", "gfpgan_1.4.onnx")
 
 
 def main() -> int:
@@ -33,7 +31,10 @@ def main() -> int:
         name: recipe for name, recipe in RECIPES.items() if not options.names or any(map(name.count, options.names))
     }
     temporary = tempfile.TemporaryDirectory(prefix="customenhancer-cards-", ignore_cleanup_errors=True)
-    with temporary as base, server(Path(base), _models(options.pocket, base), Path(base) / "comfyui.log") as running:
+    with (
+        temporary as base,
+        server(Path(base), card_models(options.pocket, Path(base) / "models"), Path(base) / "comfyui.log") as running,
+    ):
         host = Host(running.url)
         for name, recipe in chosen.items():
             started = time.monotonic()
@@ -44,13 +45,6 @@ def main() -> int:
             _save(banner(groups), CHECKOUT / "web" / "banner.jpg")
             icon(groups).save(CHECKOUT / "web" / "icon.png", optimize=True)
     return 0
-
-
-def _models(pocket: Path, base: str) -> Path:
-    """The pocket world's models with a stand-in for what it has none of, a face restorer."""
-    models = published_models(pocket, Path(base) / "models")
-    write_restorer(models / GFPGAN)
-    return models
 
 
 def _save(picture, place: Path) -> None:

@@ -3,11 +3,14 @@
 import copy
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from demo import POCKET_MODELS, choose_models, set_steps
 from helpers.host_client import Host, find_title
+from helpers.published_models import published_models
 from helpers.workflow_files import api_twin
 from PIL import Image
+from standins.face_extras import write_restorer
 
 from cards import CHECKOUT
 from cards.cast import SIDE
@@ -22,7 +25,18 @@ MODELS = POCKET_MODELS | {
     "controlnet-openpose-sdxl-1.0.safetensors": "pocket_pose.safetensors",
     "controlnet-canny-sdxl-1.0.safetensors": "pocket_edges.safetensors",
 }
+GFPGAN = Path("facerestore_models", "gfpgan_1.4.onnx")
 SHOW = "card: "  # what the titles of added nodes begin with
+
+
+def card_models(pocket: Path, folder: Path, stands_in: Mapping[str, str] | None = None) -> Path:
+    """A models folder of the pocket world's, with a stand-in for what that has none of, a face restorer.
+
+    stands_in: by the name of a published file, the file to be found under that name as well.
+    """
+    published_models(pocket, folder, stands_in or {})
+    write_restorer(folder / GFPGAN)
+    return folder
 
 
 def pocket_prompt(

@@ -78,7 +78,7 @@ RECIPES = {
     "CustomEnhancer InstantID.app": _with_person(DESERT, 2, DORA, ""),
     "CustomEnhancer LoRA.app": _with_person(
         DESERT,
-        5,
+        7,
         BEN,
         workflow="CustomEnhancer PhotoMaker V2.app",
         pictures={PERSON: tuple(portrait(BEN.identity, kind, 1) for kind in ("beach", "forest", "kitchen"))},

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from helpers.frontend import Frontend, find_chromium, launch
 from helpers.host_client import Host, find_title
-from helpers.published_models import published_models
 from helpers.workflow_files import api_twin
 from PIL import Image
 from playwright.sync_api import Browser
@@ -19,7 +18,7 @@ from playwright.sync_api import Browser
 from cards import CHECKOUT
 from cards.cast import SHARP
 from cards.first_picture import brighten, first_steps, screen
-from cards.prompts import MODELS
+from cards.prompts import MODELS, card_models
 from cards.recipes import RECIPES, Recipe
 from devtools.models import put
 from host_server import end_well, server
@@ -81,7 +80,7 @@ def main() -> int:
     temporary = tempfile.TemporaryDirectory(prefix="customenhancer-cards-", ignore_cleanup_errors=True)
     with temporary as base:
         base = Path(base)
-        models = published_models(options.pocket, base / "models", MODELS)
+        models = card_models(options.pocket, base / "models", MODELS)
         put(models / "checkpoints" / kept.CHECKPOINT, models / "loras" / "my_person.safetensors")  # is not run
         with server(base, models, base / "comfyui.log") as running, launch(chromium) as browser:
             host = Host(running.url)
