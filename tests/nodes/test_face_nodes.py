@@ -11,10 +11,11 @@ import torch
 from customenhancer.faces.analysis import detect_faces, sort_faces
 from customenhancer.nodes import face_loaders, faces, saved_faces
 from customenhancer.nodes import face_swap as face_swap_node
-from customenhancer.nodes.face_loaders import FaceAnalysisLoaderNode, FaceSwapperLoaderNode
+from customenhancer.nodes.face_loaders import FaceAnalysisLoaderNode, FaceRestorerLoaderNode, FaceSwapperLoaderNode
 from customenhancer.nodes.face_swap import FaceSwapNode
 from helpers.faces import face_swap, insightface_folder
 from skimage import data
+from standins.face_extras import write_restorer
 from standins.faces import ASTRONAUT_FACE, FixturePicture, as_image, make_face_models, random_picture, upright_face
 
 GROUP = random_picture(1, 512, 512)
@@ -233,3 +234,19 @@ def test_progress_is_told_and_an_interrupt_stops_the_run(loaded, monkeypatch):
     assert steps == [(1, 3)]
     face_swap(pictures[:1], batch(data.astronaut()), **loaded)
     assert steps == [(1, 3), (1, 1)]
+
+
+def test_loaders_show_each_file_that_is_there_with_its_licence(loaded, tmp_path, monkeypatch):
+    """The chosen one first."""
+    output = FaceSwapperLoaderNode.execute("inswapper_128.onnx", "CPU")
+    assert output.ui.as_dict()["text"] == ("inswapper_128.onnx: inswapper, licence: non-commercial research only",)
+    write_restorer(tmp_path / "gfpgan.onnx")
+    write_restorer(tmp_path / "codeformer.onnx", codeformer=True)
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "facerestore_models", ([str(tmp_path)], set()))
+    output = FaceRestorerLoaderNode.execute("gfpgan.onnx", 0.5, "CPU")
+    (text,) = output.ui.as_dict()["text"]
+    assert text.splitlines() == [
+        "gfpgan.onnx: GFPGAN, RestoreFormer++ or GPEN, licence: Apache-2.0; GPEN non-commercial",
+        "codeformer.onnx: CodeFormer, licence: S-Lab 1.0, non-commercial",
+    ]
+    assert "Download gfpgan_1.4.onnx from https" in FaceRestorerLoaderNode.validate_inputs("absent.onnx")
