@@ -11,7 +11,7 @@ from cards.recipes import BEA, BEACH, MIDDLE
 
 PACK, APP = "ComfyUI-CustomEnhancer", "CustomEnhancer PhotoMaker V2"
 WINDOW = {"width": 1280, "height": 800}
-PROMPT, SEED = Drawing(BEACH, MIDDLE, BEA.identity).caption(" img"), 7
+PROMPT, SEED = Drawing(BEACH, MIDDLE, BEA.identity).caption(" img"), 5
 SETTLE = 1500  # milliseconds for what glides in or fades
 
 
