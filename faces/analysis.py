@@ -163,10 +163,23 @@ def embed_faces(
 
 def find_faces(face_analysis, images: torch.Tensor, order: str, index: int, name: str) -> dict:
     """The chosen Face of each picture that shows it, by the picture's number. Arguments, errors: of `embed_faces`."""
-    faces = {number: find_face(face_analysis, picture, order, index) for number, picture in each_picture(images)}
+    return pick_each(sorted_faces(face_analysis, images, order), index, name)
+
+
+def sorted_faces(face_analysis, images: torch.Tensor, order: str) -> list[list]:
+    """The Faces of each picture, (N, H, W, C), RGB in 0..1, in one of FACE_ORDERS."""
+    return [sort_faces(detect_faces(face_analysis, picture), order) for _, picture in each_picture(images)]
+
+
+def pick_each(found: list[list], index: int, name: str) -> dict:
+    """Face number `index` of each picture that shows it, by the picture's number. found: of `sorted_faces`.
+
+    One warning names the pictures that are left out. Raises ValueError, naming the input `name`, if none shows it.
+    """
+    faces = {number: there[index] if index < len(there) else None for number, there in enumerate(found)}
     left_out = [number for number, face in faces.items() if face is None]
     if len(left_out) == len(faces):
-        raise no_face_in_any(name, len(images), index)
+        raise no_face_in_any(name, len(found), index)
     if left_out:
         are, pictures = "are" if len(left_out) > 1 else "is", which_pictures(left_out)
         logging.warning("%s: %s found in %s, which %s left out.", name, which_face(index), pictures, are)

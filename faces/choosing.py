@@ -40,9 +40,10 @@ class Wanted:
 
     def counted(self, faces: list) -> list:
         """The faces of a picture that may be meant, in the order in which they are counted."""
+        faces = [face for face in faces if _has_gender(face, self.gender)]
         if self.person is not None:
             return _nearest(faces, self.person, self.likeness)
-        return sort_faces([face for face in faces if _has_gender(face, self.gender)], self.order)
+        return sort_faces(faces, self.order)
 
     def chosen(self, counted: list) -> list:
         """Those of them that are meant; None in the place of one who is not there."""
@@ -50,10 +51,11 @@ class Wanted:
             return counted
         return [counted[index] if index < len(counted) else None for index in self.indices]
 
-    def check(self, number: int, counted: list, leaves: str) -> None:
+    def check(self, number: int, faces: list, counted: list, leaves: str) -> None:
         """Raise ValueError, naming the input, unless picture `number` shows every face that is meant.
 
-        leaves: what pass_through does with a picture without a face, as in "leaves it unchanged".
+        faces: all that it shows. counted: see there. leaves: what pass_through does with a picture without a face, as
+        in "leaves it unchanged".
         """
         passing = "or set no_face to pass_through, which takes the faces that are there"
         if self.person is not None and not counted:
@@ -61,10 +63,15 @@ class Wanted:
                 f"person: nobody in picture {number} of image is like them (a cosine of {self.likeness:g} or more). "
                 f"Lower person_likeness, {passing}."
             )
-        if not any(face is not None for face in counted):
+        if not faces:
             raise no_face_in_picture("image", number, leaves)
+        if not any(face is not None for face in counted):
+            raise ValueError(
+                f"gender: none of the {len(faces)} face(s) in picture {number} of image is among {self.gender}. Choose "
+                f"any, {passing}."
+            )
         if self.indices is not None and self.person is None:
-            where = f"picture {number} of image"
+            where = f"picture {number} of image" + ("" if self.gender == "any" else f", of {self.gender} only,")
             if None in pick_faces(self.name, where, counted, self.indices, passing):
                 raise ValueError(f"{self.name}: one of them is not in {where}. Choose others, {passing}.")
 
@@ -94,12 +101,15 @@ def each_wanted(
     tracks = Tracks(wanted.order) if wanted.follow and wanted.person is None else None
     missing = []
     for number, picture in each_picture(images):
-        counted = wanted.counted(detect_faces(face_analysis, picture))
+        faces = detect_faces(face_analysis, picture)
+        counted = wanted.counted(faces)
         counted = tracks.follow(counted) if tracks else counted
         if no_face == "error":
-            wanted.check(number, counted, leaves)
+            wanted.check(number, faces, counted, leaves)
         chosen = wanted.chosen(counted)
         there = [face for face in chosen if face is not None]
+        for face in there:
+            check_part(face, "kps", axes=2)
         if not there or (wanted.indices is not None and len(there) < len(chosen)):
             missing.append(number)
         yield number, picture, chosen

@@ -26,7 +26,7 @@ def family_of(path: Path, families: Sequence[Family], kind: str) -> Family:
     """
     try:
         signature = read_signature(path)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise cannot_load("model_name", str(path), error, AGAIN) from error
     family = _fitting(families, signature)
     if family is None:

@@ -6,7 +6,7 @@ The one list from which errors, workflows and documents take these facts.
 from dataclasses import dataclass
 
 INSIGHTFACE_LICENCE = "non-commercial research only"
-FACEFUSION_LICENCE = "FaceFusion's model licence"
+FACEFUSION_LICENCE = "FaceFusion's ResearchRAIL-MS"
 CODEFORMER_LICENCE = "S-Lab 1.0, non-commercial"
 PLAIN_RESTORERS_LICENCE = "Apache-2.0; GPEN non-commercial"
 

@@ -21,6 +21,13 @@ TENSOR_TYPE, SHAPE, DIMENSION, LENGTH = 1, 2, 1, 1
 VARINT, EIGHT_BYTES, BYTES, FOUR_BYTES = 0, 1, 2, 5
 
 
+def matches(shape: Shape, *lengths: int) -> bool:
+    """Whether a shape is a batch of this: the lengths after the first axis are these, or left open."""
+    return len(shape) == len(lengths) + 1 and all(
+        found in (None, wanted) for found, wanted in zip(shape[1:], lengths, strict=True)
+    )
+
+
 @dataclass(frozen=True)
 class Signature:
     """inputs, outputs: shapes by name, in the file's order; None is a length that the file leaves open."""
@@ -90,6 +97,8 @@ def _fields(data: mmap.mmap, span: tuple[int, int]) -> Iterator[tuple[int, int |
     while at < end:
         key, at = _varint(data, at)
         number, wire = key >> 3, key & 7
+        if number == 0:  # as in a file that is filled with zeros
+            raise IndexError(at)
         if wire == VARINT:
             value, at = _varint(data, at)
             yield number, value
@@ -116,3 +125,5 @@ def _varint(data: mmap.mmap, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, at
         shift += 7
+        if shift >= 70:  # numbers have 64 bits
+            raise IndexError(at)

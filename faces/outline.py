@@ -64,12 +64,23 @@ def ramp(inside: np.ndarray, width: float, grow: float = 0.0) -> np.ndarray:
     inside: (H, W) bool. grow: how many pixels the edge is moved outwards first, or inwards if negative. Beyond the
     picture's own edges, what is inside goes on.
     """
-    cv2 = face_package("cv2")
+    return _smooth((_depth(inside) - _depth(~inside) + grow) / max(width, 1.0) + 0.5)
 
-    depth, height = (
-        cv2.distanceTransform(each.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) for each in (inside, ~inside)
-    )
-    share = ((depth - height + grow) / max(width, 1.0) + 0.5).clip(0, 1)
+
+def inner_ramp(inside: np.ndarray, width: float) -> np.ndarray:
+    """The same with the edge at its beginning. Where nothing is `width` pixels deep, the deepest place is 1."""
+    depth = _depth(inside)
+    return _smooth(depth / max(min(width, float(depth.max())), 1.0))
+
+
+def _depth(inside: np.ndarray) -> np.ndarray:
+    """How many pixels each pixel inside is away from the edge; 0 outside."""
+    cv2 = face_package("cv2")
+    return cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+
+
+def _smooth(share: np.ndarray) -> np.ndarray:
+    share = share.clip(0, 1)
     return share * share * (3 - 2 * share)
 
 

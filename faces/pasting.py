@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from .alignment import inverted, warped
 from .onnx_runtime import face_package
-from .outline import face_outline, face_side, inside_of, ramp
+from .outline import face_outline, face_side, inner_ramp, inside_of, ramp
 
 BOX, FACE, MASK = WHERE = ("box", "face", "mask")
 COLOURS = ("off", "Lab")
@@ -45,12 +45,15 @@ class Part:
 
 
 def part_of(pasting: Pasting, matrix: np.ndarray, side: int, height: int, width: int) -> Part | None:
-    """Where a crop of this side lies in a picture, None if outside of it.
+    """Where a face is pasted: `crop_part`, or for the box the whole picture, as InsightFace has it.
 
-    For the box it is the whole picture, as InsightFace has it: in a part, warps round to other parts of a pixel.
+    In a part, warps round to other parts of a pixel.
     """
-    if pasting.where == BOX:
-        return Part(slice(0, height), slice(0, width))
+    return Part(slice(0, height), slice(0, width)) if pasting.where == BOX else crop_part(matrix, side, height, width)
+
+
+def crop_part(matrix: np.ndarray, side: int, height: int, width: int) -> Part | None:
+    """Where a crop of this side lies in a picture, None if outside of it. matrix: (2, 3), from picture to crop."""
     corners = inverted(matrix) @ np.array([[0, side, 0, side], [0, 0, side, side], [1, 1, 1, 1]])
     (left, top), (right, bottom) = np.floor(corners.min(1)) - 1, np.ceil(corners.max(1)) + 2
     rows, columns = slice(max(int(top), 0), min(int(bottom), height)), slice(max(int(left), 0), min(int(right), width))
@@ -85,7 +88,7 @@ def paste_mask(
     footprint = warped(face_package("cv2").blur(inside, (2 * edge + 1,) * 2), to_picture, width, height)
     feather = pasting.feather * face_side(face)
     if pasting.where == MASK:
-        return footprint * given * ramp(given > 0, feather / 2, -feather / 4)
+        return footprint * given * inner_ramp(given > 0, feather / 2)
     return footprint * ramp(inside_of(face_outline(face) - part.corner, height, width), feather)
 
 

@@ -4,6 +4,7 @@ A CE_FACE. Its embeddings are means: of each picture's normalised embedding, wei
 """
 
 import logging
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,9 +36,15 @@ class PersonFace:
 
 
 def recogniser_name(face_analysis) -> str:
-    """What a face_analysis's recogniser is called: its file's name, or that of buffalo_l's if it does not say."""
+    """What a face_analysis's recogniser is called: as in RECOGNISERS, or as its file. Raises ValueError without one."""
     file = getattr(find_recogniser(face_analysis), "model_file", None)
-    return Path(file).stem if file else RECOGNISERS["buffalo_l"]
+    if not file:
+        raise ValueError(
+            "face_analysis: does not say which file its recogniser came from, so nothing could tell what a saved face "
+            "fits. Connect Load Face Analysis."
+        )
+    stem = Path(file).stem
+    return next((name for name in RECOGNISERS.values() if stem.startswith(name)), stem)
 
 
 def read_person(face_analyses: dict, images: torch.Tensor, order: str, index: int, name: str) -> PersonFace:
@@ -50,15 +57,28 @@ def read_person(face_analyses: dict, images: torch.Tensor, order: str, index: in
     """
     embeddings, counts = {}, []
     for socket, analysis in face_analyses.items():
-        recogniser = recogniser_name(analysis)
-        if recogniser in embeddings:
-            raise ValueError(
-                f"{socket}: has the same recogniser, {recogniser}, as another input. Load another pack, or disconnect "
-                "it."
-            )
-        embeddings[recogniser], kept = mean_embedding(find_faces(analysis, images, order, index, name), name)
-        counts.append(kept)
+        with _naming(socket):
+            recogniser = recogniser_name(analysis)
+            if recogniser in embeddings:
+                raise ValueError(
+                    f"face_analysis: has the same recogniser, {recogniser}, as another input. Load another pack, or "
+                    "disconnect it."
+                )
+            embeddings[recogniser], kept = mean_embedding(find_faces(analysis, images, order, index, name), name)
+            counts.append(kept)
     return PersonFace(embeddings, min(counts))
+
+
+@contextmanager
+def _naming(socket: str):
+    """Errors about a face_analysis name the input that it came from."""
+    try:
+        yield
+    except ValueError as error:
+        said = str(error)
+        if not said.startswith("face_analysis:"):
+            raise
+        raise ValueError(socket + said.removeprefix("face_analysis")) from error
 
 
 def mean_embedding(faces: dict, name: str) -> tuple[torch.Tensor, int]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .analysis import detect_faces, embedding_of, find_faces, sort_faces
+from .analysis import check_recogniser, detect_faces, embedding_of, pick_each, sort_faces, sorted_faces
 from .choosing import parse_indices, pick_faces
 from .errors import no_face_in_any
 from .person import PersonFace, mean_embedding
@@ -29,11 +29,15 @@ class References:
 def chosen_references(
     face_analysis, face: PersonFace | None, reference: torch.Tensor | None, faces: str, order: str, pictures: str
 ) -> References:
-    """Whose faces come into a batch: a face's, or those of `read_references`. Raises ValueError if neither is given."""
+    """Whose faces come into a batch: a face's, or those of `read_references`, by a FACEANALYSIS of buffalo_l.
+
+    Raises ValueError, naming the input, if neither is given, or the face or the analysis is of another recogniser.
+    """
     if face is not None:
         return References([_normalised(face.embedding("buffalo_l", "the face swapper"))])
     if reference is None:
         raise ValueError("reference: is not connected, and neither is face. Connect pictures of the person, or a face.")
+    check_recogniser(face_analysis, "buffalo_l", "the face swapper")
     return read_references(face_analysis, reference, faces, order, pictures)
 
 
@@ -47,8 +51,9 @@ def read_references(
     """
     indices = parse_indices("reference_faces", faces)
     if pictures == MEAN:
-        found = [find_faces(face_analysis, reference, order, index, "reference") for index in indices]
-        return References([_normalised(mean_embedding(each, "reference")[0]) for each in found], faces)
+        found = sorted_faces(face_analysis, reference, order)
+        people = [pick_each(found, index, "reference") for index in indices]
+        return References([_normalised(mean_embedding(each, "reference")[0]) for each in people], faces)
     found = sort_faces(_first_faces(face_analysis, reference), order)
     return References(
         [_normalised(embedding_of(each)) for each in pick_faces("reference_faces", "reference", found, indices)], faces

@@ -12,7 +12,7 @@ from .families import AGAIN, family_of
 from .insightface_files import find_face_restorer
 from .known_files import CODEFORMER_LICENCE, PLAIN_RESTORERS_LICENCE
 from .onnx_runtime import choose_providers, open_session, run
-from .onnx_signature import Signature
+from .onnx_signature import Signature, matches
 
 SIDE = 512
 PICTURE = (3, SIDE, SIDE)
@@ -31,7 +31,7 @@ class RestorerFamily:
         pictures = [name for name, shape in signature.inputs.items() if shape[1:] == PICTURE]
         others = tuple(name for name in signature.inputs if name not in pictures)
         drawn = next(iter(signature.outputs.values()), ())
-        return len(pictures) == 1 and others == self.extras and drawn[1:] == PICTURE
+        return len(pictures) == 1 and others == self.extras and matches(drawn, *PICTURE)
 
 
 RESTORER_FAMILIES = (

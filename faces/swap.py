@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from .alignment import arcface_matrix, ffhq_matrix, inverted, warped
-from .analysis import check_recogniser, to_bgr
+from .analysis import to_bgr
 from .choosing import Wanted, each_wanted
 from .errors import which_pictures
-from .pasting import Pasting, fitted_masks, match_colours, part_of, paste, paste_mask
+from .pasting import Pasting, crop_part, fitted_masks, match_colours, part_of, paste, paste_mask
 from .references import References
 from .restorers import SIDE as RESTORED_SIDE
 from .restorers import FaceRestorer
@@ -42,12 +42,11 @@ def swap_batch(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """`swap_faces` for a batch of pictures, (N, H, W, C), RGB in 0..1.
 
-    face_analysis: a FACEANALYSIS of buffalo_l. wanted: which faces of each picture. paste_masks: what Pasting's "mask"
+    face_analysis: a FACEANALYSIS. wanted: which faces of each picture. paste_masks: what Pasting's "mask"
     takes, see `fitted_masks`. no_face: "pass_through" swaps what a picture has, which may be nothing, and one warning
     names the pictures in which something was missing. Returns the new pictures and the masks, (N, H, W), one for each
     of images. Raises ValueError, naming the input, where faces are missing or the inputs do not fit.
     """
-    check_recogniser(face_analysis, "buffalo_l", "the face swapper")
     identities = references.identities
     if wanted.indices and len(identities) not in (1, len(wanted.indices)):
         raise ValueError(
@@ -60,7 +59,7 @@ def swap_batch(
     leaves, done = "leaves it unchanged", "The faces found were swapped."
     for number, picture, faces in each_wanted(face_analysis, images, wanted, no_face, leaves, done):
         sources = identities * len(faces) if len(identities) == 1 else identities
-        if len(sources) < len(faces):
+        if any(face is not None for face in faces[len(sources) :]):
             _check_sources(number, faces, sources, no_face)
             without_source.append(number)
         pairs = [(face, source) for face, source in zip(faces, sources, strict=False) if face is not None]
@@ -78,9 +77,10 @@ def swap_batch(
 
 def _check_sources(number: int, faces: list, sources: list, no_face: str) -> None:
     """Raise ValueError where no_face is "error": picture `number` has more faces than there are sources."""
+    there = sum(face is not None for face in faces)
     if no_face == "error":
         raise ValueError(
-            f"reference_faces: {len(sources)} indices for the {len(faces)} faces in picture {number} of image. Give "
+            f"reference_faces: {len(sources)} indices for the {there} faces in picture {number} of image. Give "
             "one for all, or one for each, or set no_face to pass_through, which leaves the other faces unchanged."
         )
 
@@ -133,7 +133,11 @@ def _restored(picture: torch.Tensor, pasted: np.ndarray, target, mask: np.ndarra
     all its bits.
     """
     matrix = ffhq_matrix(target.kps, RESTORED_SIDE)
-    seen = warped(picture[..., :3].float().cpu().numpy(), matrix, RESTORED_SIDE, RESTORED_SIDE)
+    around = crop_part(matrix, RESTORED_SIDE, *picture.shape[:2])
+    if around is None:
+        return pasted
+    surroundings = picture[around.rows, around.columns, :3].float().cpu().numpy()
+    seen = warped(surroundings, around.seen(matrix), RESTORED_SIDE, RESTORED_SIDE)
     change = retouch.restorer.restore(seen) - seen
     change = warped(change, inverted(part.seen(matrix)), *mask.shape[::-1])
     return np.where(mask[..., None] > 0, (pasted + retouch.restored * mask[..., None] * change).clip(0, 1), pasted)

@@ -14,7 +14,7 @@ from .families import AGAIN, family_of
 from .insightface_files import find_face_swapper
 from .known_files import FACEFUSION_LICENCE, INSIGHTFACE_LICENCE
 from .onnx_runtime import choose_providers, face_package, open_session, run
-from .onnx_signature import Signature
+from .onnx_signature import Signature, matches
 
 EMBEDDING = 512
 
@@ -22,24 +22,29 @@ EMBEDDING = 512
 class FaceSwapper(ABC):
     """A loaded swapper: a CE_FACE_SWAPPER.
 
-    title, licence: of its family, in a few words. outputs: how many a file of the family has. side: of the crops that
-    it takes, in pixels.
+    title, licence: of its family, in a few words. side: of the crops that its files take, in pixels. channels: of each
+    picture that they give.
     """
 
     title: ClassVar[str]
     licence: ClassVar[str]
-    outputs: ClassVar[int]
+    side: ClassVar[int]
+    channels: ClassVar[tuple[int, ...]]
 
     def __init__(self, path: Path, session):
         self.path, self.session = path, session
-        self.side = next(each for each in session.get_inputs() if each.name == "target").shape[-1]
 
     @classmethod
     def fits(cls, signature: Signature) -> bool:
-        """Whether a file is of this family: square RGB pictures `target`, embeddings `source`, and its outputs."""
+        """Whether a file is of this family: RGB pictures `target`, embeddings `source`, and its pictures come out."""
         target, source = signature.inputs.get("target", ()), signature.inputs.get("source", ())
-        square = len(target) == 4 and target[1] == 3 and target[2] == target[3] and bool(target[2])
-        return square and source[-1:] == (EMBEDDING,) and len(signature.outputs) == cls.outputs
+        drawn = list(signature.outputs.values())
+        return (
+            target[1:] == (3, cls.side, cls.side)
+            and source[1:] == (EMBEDDING,)
+            and len(drawn) == len(cls.channels)
+            and all(matches(shape, count, cls.side, cls.side) for shape, count in zip(drawn, cls.channels, strict=True))
+        )
 
     @abstractmethod
     def draw(self, crop: np.ndarray, identity: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -55,7 +60,7 @@ class Inswapper(FaceSwapper):
 
     title = "inswapper"
     licence = INSIGHTFACE_LICENCE
-    outputs = 1
+    side, channels = 128, (3,)
 
     def __init__(self, path: Path, session):
         super().__init__(path, session)
@@ -78,7 +83,7 @@ class Hyperswap(FaceSwapper):
 
     title = "hyperswap"
     licence = FACEFUSION_LICENCE
-    outputs = 2
+    side, channels = 256, (3, 1)
 
     def draw(self, crop: np.ndarray, identity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         target = (crop[..., ::-1].astype(np.float32) / 255 - 0.5) / 0.5

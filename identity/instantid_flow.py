@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import torch
 
-from ..faces.analysis import ChosenFace, check_recogniser, embed_faces, find_faces
+from ..faces.analysis import ChosenFace, check_recogniser, embed_faces, find_face
+from ..faces.errors import no_face_in_any
 from ..faces.keypoints import keypoints_of
 from ..faces.person import PersonFace
+from ..faces.pictures import each_picture
 from .checks import check_sdxl
 from .identity_net import check_identity_net, put_identity_net
 from .instantid import InstantID, encode_faces
@@ -79,7 +81,10 @@ def person_shown(
 
 def _first_shown(face_analysis, references: torch.Tensor, reference: ChosenFace) -> int:
     """The number of the first reference picture that shows the face."""
-    return next(iter(find_faces(face_analysis, references, reference.order, reference.index, "reference_images")))
+    for number, picture in each_picture(references):
+        if find_face(face_analysis, picture, reference.order, reference.index):
+            return number
+    raise no_face_in_any("reference_images", len(references), reference.index)
 
 
 def personalise(

@@ -138,7 +138,7 @@ def wanted_inputs() -> list[io.Input]:
             "person",
             optional=True,
             tooltip="Somebody in image: in each picture the face that is most like this person's largest one is taken, "
-            "and numbers do not count.",
+            "and numbers do not count; gender still does.",
         ),
         io.Float.Input(
             "person_likeness",

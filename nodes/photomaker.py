@@ -64,7 +64,8 @@ class PhotoMakerForwardFlowNode(CheckedNode):
                 io.Image.Input(
                     "reference_images",
                     tooltip="One or more pictures of one person, cropped to the head (the centre square of each is "
-                    "used). Each takes up one token of the prompt, or two in V2. V2 leaves out those without a face.",
+                    "used). Each takes up one token of the prompt, or two in V2. V2 leaves out those without a face, "
+                    "unless face is connected.",
                 ),
                 io.String.Input(
                     "text",

@@ -56,7 +56,14 @@ ROOMS = (
     "lab",
     "server",
 )
-SLOW = ("test_server.py", "test_fuzz_server.py", "test_workflow_server.py")
+SLOW = (
+    "test_server.py",
+    "test_fuzz_server.py",
+    "test_workflow_server.py",
+    "test_pocket_method.py",
+    "test_inversion_benchmark.py",
+    "test_rehearsal_run.py",
+)
 BROWSER = "browser"
 SIDE_BY_SIDE = "PYTEST_XDIST_WORKER" in os.environ
 
@@ -64,7 +71,7 @@ SIDE_BY_SIDE = "PYTEST_XDIST_WORKER" in os.environ
 def rank(path: Path) -> tuple[int, int]:
     """Where a test module stands in the order. The browser's are last, or one process's from the first to the last.
 
-    Side by side, the slowest of the servers' come before the last two rooms, whose small modules then fill the end.
+    Side by side, the slowest come before the last two rooms, whose other modules then fill the end.
     """
     room = path.relative_to(TESTS).parts[0]
     if room == BROWSER:

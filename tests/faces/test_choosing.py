@@ -1,5 +1,7 @@
 """Which faces are meant, and that each picture is analysed once, whatever is asked of it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -71,6 +73,23 @@ class TestGender:
         assert ask(faces, gender="men", indices=None) == [faces[0], faces[2]]
         assert ask(faces, gender="any", indices=[1]) == [faces[1]]
 
+    def test_a_person_among_them(self):
+        faces = [person(0, 0, 1), person(1, 10, 0)]
+        someone = torch.from_numpy(faces[0].embedding)
+        assert (
+            ask(faces, gender="men", person=someone) == [faces[0]] and ask(faces, gender="women", person=someone) == []
+        )
+
+    def test_a_picture_without_any_is_refused_by_name(self):
+        analysis = SimpleNamespace(get=lambda bgr: [person(0, 0, 1), person(1, 10, 1)])
+        picture = as_image(random_picture(1, 64, 64))[None]
+        wanted = Wanted("faces", "0", [0], gender="women")
+        with pytest.raises(ValueError, match=r"^gender: none of the 2 face\(s\) in picture 0 of image is among women"):
+            list(each_wanted(analysis, picture, wanted, "error", "", ""))
+        wanted = Wanted("faces", "2", [2], gender="men")
+        with pytest.raises(ValueError, match="picture 0 of image, of men only, has 2 face"):
+            list(each_wanted(analysis, picture, wanted, "error", "", ""))
+
     def test_an_analysis_that_does_not_tell_is_refused(self):
         with pytest.raises(ValueError, match=r"^gender: is men, but this face_analysis does not tell.*genderage"):
             ask([person(0)], gender="men")
@@ -118,6 +137,20 @@ def test_calls_of_each_model_for_each_picture(analysis, all_models, measured):
         measured(f"calls of {model} for 4 pictures with 3 faces each", calls)
     face_masks(pictures, analysis, wanted, Shape(), "error")
     assert analysis.calls == 9
+
+
+def test_faces_without_points_are_refused_by_name():
+    """As another pack's analysis may find them."""
+    analysis = SimpleNamespace(get=lambda bgr: [person(0)])
+    wanted = Wanted("faces", "0", [0])
+    with pytest.raises(ValueError, match="^face_analysis: gives faces without kps"):
+        face_masks(as_image(random_picture(1, 64, 64))[None], analysis, wanted, Shape(), "error")
+
+
+def test_with_the_mean_of_a_reference_each_picture_is_analysed_once(analysis):
+    analysis = Counting(analysis)
+    read_references(analysis, CROWD.expand(3, -1, -1, -1), "0,1,2", pictures="mean")
+    assert analysis.calls == 3
 
 
 def test_a_4k_picture_is_analysed_at_the_detectors_size_and_pasted_at_its_own(analysis, all_models, monkeypatch):

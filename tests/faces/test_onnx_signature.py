@@ -2,7 +2,7 @@
 
 import onnx
 import pytest
-from customenhancer.faces.onnx_signature import read_signature
+from customenhancer.faces.onnx_signature import matches, read_signature
 from onnx import TensorProto, helper, numpy_helper
 
 
@@ -54,7 +54,12 @@ def test_a_file_that_is_cut_off_is_refused(models, tmp_path, share):
         read_signature(tmp_path / "cut.onnx")
 
 
-@pytest.mark.parametrize("contents", [b"<html>404</html>", b"\x00" * 64, b"\xff" * 4096, b"PK\x03\x04" + bytes(99)])
+def test_open_lengths_match_any():
+    assert matches((None, 3, 4), 3, 4) and matches((1, None, 4), 3, 4) and matches((1, None, None), 3, 4)
+    assert not (matches((1, 3, 5), 3, 4) or matches((1, 3), 3, 4) or matches((), 3, 4))
+
+
+@pytest.mark.parametrize("contents", [b"<html>404</html>", b"\x00" * 10**8, b"\xff" * 4096, b"PK\x03\x04" + bytes(99)])
 def test_what_is_no_model_is_refused(tmp_path, contents):
     (tmp_path / "other.onnx").write_bytes(contents)
     with pytest.raises(ValueError, match="no ONNX model"):

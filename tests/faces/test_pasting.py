@@ -147,6 +147,14 @@ class TestPlaces:
         _, soft = swap_faces(SCENE, [target], identities, swapper, Retouch(Pasting("mask", 0.0)), given * 0.5)
         torch.testing.assert_close(soft, mask * 0.5)
 
+    def test_a_thin_mask_is_still_pasted_in_its_middle(self, analysis, swapper, source):
+        (target,) = detect_faces(analysis, SCENE)
+        x, y = target.kps[2].round().astype(int)
+        given = np.zeros((512, 512), np.float32)
+        given[y - 4 : y + 5, x - 40 : x + 40] = 1
+        _, mask = swap_faces(SCENE, [target], [source.normed_embedding], swapper, Retouch(Pasting("mask")), given)
+        assert mask[y, x] > 0.95 and not mask.numpy()[given == 0].any()
+
     @pytest.mark.parametrize("where", ["face", "mask"])
     @pytest.mark.parametrize(("x", "y", "width"), [(0, 60, 80), (255, 255, 120), (128, 128, 3), (-300, 128, 40)])
     def test_faces_at_the_edge_tiny_or_out_of_the_picture(self, swapper, source, where, x, y, width):

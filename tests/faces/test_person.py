@@ -1,11 +1,13 @@
 """A person read from several pictures, kept in a file, and taken in place of the pictures."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
 from customenhancer.faces.analysis import detect_faces, load_face_analysis
-from customenhancer.faces.person import PersonFace, mean_embedding, read_person
+from customenhancer.faces.person import PersonFace, mean_embedding, read_person, recogniser_name
 from customenhancer.faces.person_files import person_contents, read_person_file
 from customenhancer.faces.references import chosen_references
 from insightface.app.common import Face
@@ -81,6 +83,16 @@ class TestReading:
         twice = {"face_analysis": packs["buffalo_l"], "other_face_analysis": packs["buffalo_l"]}
         with pytest.raises(ValueError, match=r"^other_face_analysis: has the same recogniser, w600k_r50"):
             read_person(twice, PERSON, "large-small", 0, "reference_images")
+
+    def test_a_recogniser_in_half_precision_is_the_same(self):
+        half = SimpleNamespace(models={"recognition": SimpleNamespace(model_file="a/w600k_r50_fp16.onnx")})
+        assert recogniser_name(half) == BUFFALO
+
+    def test_one_that_does_not_say_what_it_is_is_refused_by_its_input(self, packs):
+        unnamed = SimpleNamespace(models={"recognition": object()}, get=packs["antelopev2"].get)
+        analyses = {"face_analysis": packs["buffalo_l"], "other_face_analysis": unnamed}
+        with pytest.raises(ValueError, match="^other_face_analysis: does not say which file"):
+            read_person(analyses, PERSON, "large-small", 0, "reference_images")
 
     def test_a_face_of_another_recogniser_is_refused(self):
         face = PersonFace({BUFFALO: torch.ones(512)}, 1)

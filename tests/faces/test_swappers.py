@@ -104,8 +104,10 @@ def save_family(path, inputs, outputs):
         ({"target": [1, 3, 256, 128], "source": [1, 512]}, {"output": [1, 3, 256, 128]}),
         ({"target": [1, 3, 128, 128], "source": [1, 256]}, {"output": [1, 3, 128, 128]}),
         ({"target": [1, 3, 128, 128], "source": [1, 3, 112, 112]}, {"output": [1, 3, 128, 128]}),
+        ({"target": [1, 3, 256, 256], "source": [1, 512]}, {"output": [1, 3, 256, 256]}),
+        ({"target": [1, 3, 256, 256], "source": [1, 512]}, {"output": [1, 3, 256, 256], "mask": [1, 3, 256, 256]}),
     ],
-    ids=["a restorer", "oblong", "another recogniser's", "SimSwap's kind"],
+    ids=["a restorer", "oblong", "another recogniser's", "BlendSwap's kind", "SimSwap's kind", "another mask"],
 )
 def test_a_family_that_is_not_served_is_refused_with_those_that_are(folder, inputs, outputs):
     save_family(folder / "other.onnx", inputs, outputs)
@@ -113,7 +115,7 @@ def test_a_family_that_is_not_served_is_refused_with_those_that_are(folder, inpu
         load_face_swapper("other.onnx", "CPU")
     said = str(error.value)
     assert f"{next(iter(inputs))} (1, 3, " in said
-    assert "inswapper (non-commercial research only); hyperswap (FaceFusion's model licence)" in said
+    assert "inswapper (non-commercial research only); hyperswap (FaceFusion's ResearchRAIL-MS)" in said
 
 
 def test_a_swapper_without_its_map_is_refused(folder):
@@ -134,7 +136,7 @@ def test_each_file_that_is_there_is_told_with_its_licence(models, folder):
     assert about_files(face_swappers(), SWAPPER_FAMILIES, "face swapper", "inswapper_128.onnx") == [
         "inswapper_128.onnx: inswapper, licence: non-commercial research only",
         "damaged.onnx: cannot be read",
-        "hyperswap_1a_256.onnx: hyperswap, licence: FaceFusion's model licence",
+        "hyperswap_1a_256.onnx: hyperswap, licence: FaceFusion's ResearchRAIL-MS",
         "restorer.onnx: not a face swapper that can be used here",
     ]
 

@@ -1,9 +1,13 @@
 """People keep their numbers over the frames of a video, in whatever order they are found."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from customenhancer.faces.choosing import Wanted, each_wanted
+from customenhancer.faces.references import References
+from customenhancer.faces.swap import Retouch, swap_batch
 from customenhancer.faces.tracking import Tracks
 from insightface.app.common import Face
 
@@ -78,6 +82,24 @@ class TestInPictures:
         assert self.chosen("pass_through", follow=True) == [[1], [1], [None]]
         assert self.chosen("pass_through", follow=True, indices=None) == [[1, 2], [1, 2], [None, 2]]
         assert self.chosen("error", follow=True, indices=[1]) == [[2], [2], [2]]
+
+    def test_one_who_is_not_there_needs_no_reference(self, monkeypatch, caplog):
+        """Three people come by, two at a time, and two references go to the first two of them."""
+        frames = [[face(1, 10), face(2, 50)], [face(1, 12), face(3, 52)], [face(2, 30), face(1, 12)]]
+        swaps = []
+        monkeypatch.setattr(
+            "customenhancer.faces.swap.swap_faces",
+            lambda picture, faces, sources, *_: swaps.append((who(faces), list(sources))) or (picture, 0),
+        )
+        analysis = SimpleNamespace(get=lambda bgr: frames.pop(0))
+        wanted = Wanted("target_faces", "all", None, follow=True)
+        references = References(["a", "b"], "0,1")
+        swap_batch(self.FRAMES, references, analysis, None, wanted, Retouch(), no_face="pass_through")
+        assert swaps == [([1, 2], ["a", "b"]), ([1], ["a"]), ([1, 2], ["a", "b"])]
+        assert [message for message in caplog.messages if "fewer" in message] == [
+            "reference_faces: '0,1', which are fewer than the faces in picture 1 of image. The other faces were left "
+            "unchanged."
+        ]
 
     def test_one_who_has_left_is_refused(self):
         with pytest.raises(ValueError, match=r"^target_faces: one of them is not in picture 2 of image.*pass_through"):
