@@ -83,9 +83,10 @@ def fill_in_and_run(frontend: Frontend, prompt: dict) -> None:
         frontend.choose(*choice)
     for title in titles_with(prompt, "image"):
         frontend.upload(title, "astronaut.png", astronaut_png())
-    frontend.enter("Picture size", "width", SIZE)
-    frontend.enter("Picture size", "height", SIZE)
-    frontend.enter("Schedule", "steps", STEPS)
+    sizes = ("Picture size", "width", SIZE), ("Picture size", "height", SIZE), ("Schedule", "steps", STEPS)
+    for title, widget, value in sizes:
+        if title in titles_with(prompt, widget):
+            frontend.enter(title, widget, value)
     for title in titles_with(prompt, "start_step"):
         frontend.enter(title, "start_step", START_STEP)
     frontend.wait_until("() => !app.graph.nodes.some(node => node.has_errors)")

@@ -29,7 +29,7 @@ def load(host, name, steps=STEPS):
             node["inputs"]["start_step"] = START
         if node["class_type"] == "CE_SweepValues":
             node["inputs"]["values"] = f"0, {START}, {steps}"
-    prompt[demo.find_title(prompt, "Schedule")]["inputs"]["steps"] = steps
+    demo.set_steps(prompt, steps)
     return prompt
 
 
