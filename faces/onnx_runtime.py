@@ -14,17 +14,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import torch
-
-from .errors import cannot_load
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 # In the order in which `auto` prefers them.
 PROVIDERS = {"CUDA": CUDA, "DirectML": "DmlExecutionProvider", "CoreML": "CoreMLExecutionProvider", "CPU": CPU}
 PROVIDER_CHOICES = ["auto", *PROVIDERS]
-NUMBERS = {"tensor(float16)": np.float16, "tensor(double)": np.float64}
 
 REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements.txt"
 
@@ -52,31 +48,6 @@ def choose_providers(choice: str = "auto") -> list[str]:
             "provider: ONNX Runtime offers no %s provider here (only %s); using the CPU.", choice, ", ".join(offered)
         )
     return list(dict.fromkeys([chosen, CPU]))
-
-
-def open_session(name: str, path: Path, providers: list[str], remedy: str):
-    """An ONNX Runtime session of a model file, on the first of `providers` that starts.
-
-    Raises ValueError, naming the input `name`, with the remedy, for a file that it cannot read.
-    """
-    runtime = face_package("onnxruntime")
-    if CUDA in providers and hasattr(runtime, "preload_dlls"):
-        runtime.preload_dlls()  # PyTorch's own CUDA libraries
-    options = runtime.SessionOptions()
-    options.log_severity_level = 3  # errors alone
-    try:
-        session = runtime.InferenceSession(str(path), options, providers=providers)
-    except Exception as error:  # damaged files raise many types
-        raise cannot_load(name, str(path), error, remedy) from error
-    report_idle_provider(session, providers)
-    return session
-
-
-def run(session, **inputs: np.ndarray) -> list[np.ndarray]:
-    """The outputs of a session in float32, from inputs by name, which are cast to what it takes."""
-    kinds = {each.name: NUMBERS.get(each.type, np.float32) for each in session.get_inputs()}
-    given = {name: np.ascontiguousarray(value, kinds[name]) for name, value in inputs.items()}
-    return [np.asarray(output, np.float32) for output in session.run(None, given)]
 
 
 def report_idle_provider(session, providers: list[str]) -> None:

@@ -11,8 +11,9 @@ import numpy as np
 from .families import AGAIN, family_of
 from .insightface_files import find_face_restorer
 from .known_files import CODEFORMER_LICENCE, PLAIN_RESTORERS_LICENCE
-from .onnx_runtime import choose_providers, open_session, run
+from .onnx_runtime import choose_providers
 from .onnx_signature import Signature, matches
+from .sessions import open_session, run
 
 SIDE = 512
 PICTURE = (3, SIDE, SIDE)

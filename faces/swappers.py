@@ -13,8 +13,9 @@ from .errors import cannot_load
 from .families import AGAIN, family_of
 from .insightface_files import find_face_swapper
 from .known_files import FACEFUSION_LICENCE, INSIGHTFACE_LICENCE
-from .onnx_runtime import choose_providers, face_package, open_session, run
+from .onnx_runtime import choose_providers, face_package
 from .onnx_signature import Signature, matches
+from .sessions import open_session, run
 
 EMBEDDING = 512
 

@@ -89,15 +89,8 @@ def test_packs_that_are_imported_before_this_one_are_covered(monkeypatch):
     assert '"prestartup_script.py"' in (HOST / "main.py").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    "run",
-    [
-        lambda: runpy.run_path(str(CHECKOUT / "prestartup_script.py")),
-        lambda: runpy.run_module("customenhancer.faces.onnx_runtime"),
-    ],
-    ids=["prestartup_script.py", "faces/onnx_runtime.py"],
-)
-def test_a_setting_of_the_users_own_stands(monkeypatch, run):
+@pytest.mark.parametrize("file", ["prestartup_script.py", "faces/onnx_runtime.py"])
+def test_a_setting_of_the_users_own_stands(monkeypatch, file):
     monkeypatch.setenv(VARIABLE, "0")
-    run()
+    runpy.run_path(str(CHECKOUT / file))
     assert os.environ[VARIABLE] == "0"
