@@ -176,7 +176,7 @@ def pick_each(found: list[list], index: int, name: str) -> dict:
 
     One warning names the pictures that are left out. Raises ValueError, naming the input `name`, if none shows it.
     """
-    faces = {number: there[index] if index < len(there) else None for number, there in enumerate(found)}
+    faces = {number: there[index] if 0 <= index < len(there) else None for number, there in enumerate(found)}
     left_out = [number for number, face in faces.items() if face is None]
     if len(left_out) == len(faces):
         raise no_face_in_any(name, len(found), index)

@@ -23,7 +23,7 @@ for folder in (FOLDER, RESTORERS):
 def face_packs() -> dict[str, Path]:
     """Every face pack on disk: name and folder of its .onnx files. buffalo_l, which face swap needs, is the first."""
     packs = {}
-    for folder, file in _onnx_files():
+    for folder, file in _onnx_files(FOLDER):
         match file.parts:
             case ("models", pack, _):
                 packs.setdefault(pack, folder / file.parent)
@@ -44,40 +44,38 @@ def find_face_pack(pack: str) -> Path:
 
 def face_swappers() -> dict[str, Path]:
     """Every file that may be a face swapper: its path below its registered folder, and its full path."""
-    swappers = {}
-    for folder, file in _onnx_files():
-        if file.parts[0] != "models":
-            swappers.setdefault(str(file), folder / file)
-    return dict(sorted(swappers.items()))
+    return {name: path for name, path in _by_name(FOLDER).items() if Path(name).parts[0] != "models"}
 
 
 def find_face_swapper(model_name: str) -> Path:
     """The file of a face swapper. Raises FileNotFoundError if there is none of that name."""
-    swappers = face_swappers()
-    if model_name not in swappers:
-        folders = folder_paths.get_folder_paths(FOLDER)
-        raise file_not_found("model_name", model_name, folders, INSWAPPER.remedy, swappers)
-    return swappers[model_name]
+    return _named(model_name, face_swappers(), FOLDER, INSWAPPER.remedy)
 
 
 def face_restorers() -> dict[str, Path]:
     """Every file that may be a face restorer: its path below its registered folder, and its full path."""
-    found = {}
-    for folder, file in _onnx_files(RESTORERS):
-        found.setdefault(str(file), folder / file)
-    return dict(sorted(found.items()))
+    return _by_name(RESTORERS)
 
 
 def find_face_restorer(model_name: str) -> Path:
     """The file of a face restorer. Raises FileNotFoundError if there is none of that name."""
-    restorers = face_restorers()
-    if model_name not in restorers:
-        folders = folder_paths.get_folder_paths(RESTORERS)
-        raise file_not_found("model_name", model_name, folders, GFPGAN.remedy, restorers)
-    return restorers[model_name]
+    return _named(model_name, face_restorers(), RESTORERS, GFPGAN.remedy)
 
 
-def _onnx_files(registered: str = FOLDER) -> Iterator[tuple[Path, Path]]:
+def _by_name(registered: str) -> dict[str, Path]:
+    found = {}
+    for folder, file in _onnx_files(registered):
+        found.setdefault(str(file), folder / file)
+    return dict(sorted(found.items()))
+
+
+def _named(model_name: str, found: dict[str, Path], registered: str, remedy: str) -> Path:
+    if model_name not in found:
+        raise file_not_found("model_name", model_name, folder_paths.get_folder_paths(registered), remedy, found)
+    return found[model_name]
+
+
+def _onnx_files(registered: str) -> Iterator[tuple[Path, Path]]:
     """Folder and path below it of every .onnx file; the folders in their registered order, then by depth and name."""
     for folder in folder_paths.get_folder_paths(registered):
         files, _ = folder_paths.recursive_search(folder)

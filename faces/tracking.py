@@ -11,6 +11,7 @@ SAME_PERSON = 0.25  # cosine from which on two faces may be one person's
 MOVE = 0.5  # what a move by a face's own size counts against likeness
 FAR = 3.0  # sizes that nobody moves from one frame to the next, unless the likeness is certain
 CERTAIN = 0.5
+NOBODY = -1e3  # less than any likeness and move can come to
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Tracks:
 
             scores = np.array([[_belongs(before, face) for face in faces] for before in self.last])
             for person, number in zip(*linear_sum_assignment(scores, maximize=True), strict=True):
-                if np.isfinite(scores[person, number]) and scores[person, number] > NOBODY:
+                if scores[person, number] > NOBODY:
                     placed[person] = faces[number]
             new = [face for face in faces if not any(face is each for each in placed)]
         placed += sort_faces(new, self.order)
@@ -40,9 +41,6 @@ class Tracks:
             for face, before in zip(placed, self.last + placed[len(self.last) :], strict=True)
         ]
         return placed
-
-
-NOBODY = -1e3
 
 
 def _belongs(before, face) -> float:

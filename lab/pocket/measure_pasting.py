@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.pocket_statistics import interval
 from pocket.examples import example
 from pocket.kept import OUTPUT
 from pocket.loading import load
@@ -26,7 +27,6 @@ from pocket.world.render import render
 
 SEED = 8
 LOST = 16  # grey levels
-RESAMPLES = 2000
 WAYS = {
     "box": ("box", 0.0, "off"),
     "box, Lab": ("box", 0.0, "Lab"),
@@ -62,13 +62,6 @@ def lost(before: np.ndarray, after: np.ndarray, where: np.ndarray) -> float:
     """The share of what is there that is gone; NaN where nothing is."""
     changed = np.abs(after - before).max(-1) > LOST / 255
     return float(changed[where].mean()) if where.any() else np.nan
-
-
-def interval(values: np.ndarray) -> tuple[float, float]:
-    """The 95 % interval of a mean, by resampling."""
-    rng = np.random.default_rng(0)
-    means = rng.choice(values, (RESAMPLES, len(values))).mean(1)
-    return tuple(np.quantile(means, (0.025, 0.975)))
 
 
 def main() -> None:
@@ -114,10 +107,11 @@ def main() -> None:
     for way, rows in found.items():
         rows = np.array(rows)
         seams, alike, hair, glasses = np.nanmean(rows, axis=0)
-        low, high = interval(rows[:, 1] - box[:, 1])
+        off = interval(rows[:, 1] - box[:, 1])
         print(
             f"{way:24} seam {seams:.2f} ({seams / box[:, 0].mean():.2f} of the box's); likeness {alike:.3f}, "
-            f"difference to the box's {low:+.3f} to {high:+.3f}; hair lost {hair:.0%}, glasses lost {glasses:.0%}",
+            f"difference to the box's {off['low']:+.3f} to {off['high']:+.3f}; hair lost {hair:.0%}, "
+            f"glasses lost {glasses:.0%}",
             flush=True,
         )
 

@@ -5,7 +5,7 @@ changing order; the table tells the median ratio and how many pairs were faster.
 """
 
 import argparse
-import time
+import random
 import warnings
 from functools import partial
 from pathlib import Path
@@ -51,6 +51,8 @@ def main() -> None:
     from customenhancer.faces.swap import Retouch, swap_faces
     from customenhancer.faces.swappers import load_face_swapper
 
+    from benchmarks.measuring import in_turns, ratio
+
     folder_paths.folder_names_and_paths["insightface"] = [str(options.models / "insightface")], set()
     packs, theirs = load_models(options.models)
     ours = load_face_swapper("inswapper_128.onnx", "CPU")
@@ -68,18 +70,14 @@ def main() -> None:
             "box": partial(swap_faces, *given, Retouch(Pasting("box"))),
             "face": partial(swap_faces, *given, Retouch(Pasting("face"))),
         }
-        seconds = {name: [] for name in ways}
-        for number in range(options.pairs + 1):
-            for name in sorted(ways, reverse=number % 2 == 1):
-                started = time.perf_counter()
-                ways[name]()
-                seconds[name].append(time.perf_counter() - started)
-        base = np.array(seconds["insightface"][1:])  # the first warms up
+        for run in ways.values():
+            run()  # the first warms up
+        seconds = in_turns(ways, options.pairs, random.Random(side), f"{side} pixels")
         for name in ("box", "face"):
-            ratios = np.array(seconds[name][1:]) / base
+            faster = sum(one < other for one, other in zip(seconds[name], seconds["insightface"], strict=True))
             print(
-                f"{side} pixels, {name}: {np.median(ratios):.2f} times as long as InsightFace's way, faster in "
-                f"{(ratios < 1).sum()} of {len(ratios)} pairs",
+                f"{side} pixels, {name}: {ratio(seconds[name], seconds['insightface']):.2f} times as long as "
+                f"InsightFace's way, faster in {faster} of {options.pairs} pairs",
                 flush=True,
             )
 
