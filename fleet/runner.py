@@ -1,0 +1,205 @@
+"""One host at work: it takes jobs while it has room, asks how they stand, and fetches what came of them."""
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+from .errors import FleetError, HostGone, JobRefused
+from .host_api import CANCELLED, COMPLETED, FAILED, PENDING, RUNNING, Host, JobState
+from .results import FilesGone
+from .work import Work
+
+IN_FLIGHT = 2  # jobs that a host has at a time: one that runs, and one so that it need not wait for us
+UNKNOWN = 3  # answers in a row that a host does not know a job, until it is taken for lost
+SHORTEST_REST, LONGEST_REST = 1.0, 60.0  # seconds, after a host has failed to answer
+MEMORY = "OutOfMemory", "CUDA error", "HIP error", "allocation on device"
+
+
+@dataclass
+class Given:
+    """A job that the host has. asked: monotonic time of the last sign of life. status: as the host last told."""
+
+    number: int
+    id: str
+    graph: dict
+    asked: float
+    status: str = PENDING
+    unknown: int = 0
+
+
+@dataclass
+class Shown:
+    """What a host is at, for who watches. state: in a few words."""
+
+    state: str = "starting"
+    done: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    progress: str = ""
+    since: float = field(default_factory=time.monotonic)
+
+
+class Runner(threading.Thread):
+    """The thread of one host.
+
+    poll: seconds between questions. silence: seconds without any sign of life from a job that runs, until it is given
+    up. patience: seconds for which a host may be away until its jobs are given to others.
+    """
+
+    def __init__(self, host: Host, work: Work, poll: float, silence: float, patience: float):
+        super().__init__(name=f"fleet {host.name}", daemon=True)
+        self.host, self.work, self.shown = host, work, Shown()
+        self._poll, self._silence, self._patience = poll, silence, patience
+        self._leaving = threading.Event()
+        self._given: dict[int, Given] = {}
+        self._forsaken: set[str] = set()  # ids that others have by now, and this host may have still
+        self._rest = 0.0
+        self._away = None  # since when the host has not answered, monotonic
+
+    def leave(self) -> None:
+        """Take no more jobs, finish those that the host has, and end."""
+        self._leaving.set()
+
+    def adopt(self, number: int, job_id: str, graph: dict) -> None:
+        """Go on with a job that an earlier run gave to this host. Before the thread starts."""
+        self._given[number] = Given(number, job_id, graph, time.monotonic(), unknown=UNKNOWN)
+
+    def progressed(self, job_id: str, told: str) -> None:
+        """A sign of life from a job, by whatever way it came."""
+        for given in list(self._given.values()):
+            if given.id == job_id:
+                given.asked = time.monotonic()
+        self.shown.progress = told
+
+    def run(self) -> None:
+        """Until there is nothing left to do or the host leaves."""
+        self.work.join(self.host.name)
+        try:
+            while not (self.work.over or (self._leaving.is_set() and not self._given)):
+                try:
+                    self._step()
+                    self._away, self._rest = None, 0.0
+                    time.sleep(self._poll)
+                except HostGone as error:
+                    self._suffer(error)
+        except FleetError as error:
+            self.work.stop(error)
+        finally:
+            if not self.work.over:  # else the next run asks this host for them
+                for number in list(self._given):
+                    self._return(number, "the host has left")
+            self.work.leave(self.host.name)
+            self.shown.state = "left"
+
+    def _step(self) -> None:
+        for job_id in list(self._forsaken):
+            self.host.cancel(job_id)
+            self._forsaken.discard(job_id)
+        for given in list(self._given.values()):
+            self._ask(given)
+        while not self._leaving.is_set() and len(self._given) < self.work.room(IN_FLIGHT):
+            if not self._take():
+                break
+        self.shown.state = "at work" if self._given else "idle"
+
+    def _take(self) -> bool:
+        """Give the host one more job; whether there was one."""
+        number = self.work.take(self.host.name)
+        if number is None:
+            return False
+        try:
+            job_id, graph, pictures = self.work.prepare(number)
+        except FleetError as error:
+            self.work.fail(number, str(error))
+            self.shown.failed += 1
+            return True
+        try:
+            for name, content in pictures:
+                if not self.host.has_input(name):
+                    self.host.upload(name, content)
+        except HostGone:
+            self.work.untake(number)
+            raise
+        self.work.submit(number, self.host.name)  # written before it is done: see the ledger
+        self._given[number] = Given(number, job_id, graph, time.monotonic())
+        try:
+            self.host.submit(job_id, graph)
+        except JobRefused as error:
+            del self._given[number]
+            self._count(not self.work.refused(number, self.host.name, str(error), error.elsewhere))
+        return True
+
+    def _ask(self, given: Given) -> None:
+        """How a job stands, and what follows from it."""
+        state = self.host.state(given.id)
+        if state is None:
+            given.unknown += 1
+            if given.unknown >= UNKNOWN:
+                self._return(given.number, "the host does not know it any more: restarted, or deleted there")
+            return
+        given.unknown = 0
+        if state.status != given.status:
+            given.status, given.asked = state.status, time.monotonic()
+        if state.status == COMPLETED:
+            self._collect(given, state)
+        elif state.status == FAILED:
+            self._failed(given, state)
+        elif state.status == CANCELLED:
+            self._retry(given, "was interrupted on the host")
+        elif state.status == RUNNING and time.monotonic() - given.asked > self._silence:
+            self.host.cancel(given.id)
+            self._retry(given, f"gave no sign of life for {self._silence:.0f} s")
+
+    def _collect(self, given: Given, state: JobState) -> None:
+        try:
+            first = self.work.collect(given.number, self.host, state, given.graph)
+        except FilesGone as error:
+            self._retry(given, str(error))
+            return
+        del self._given[given.number]
+        if first:
+            self.shown.done += 1
+            self.shown.seconds += state.seconds or 0.0
+            self.work.report(self.host.name, self.shown.done / max(self.shown.seconds, 1e-3))
+
+    def _failed(self, given: Given, state: JobState) -> None:
+        """By its own fault, for good; for want of memory and the like it may be tried again."""
+        error = state.error or {}
+        told = (
+            f"{error.get('node_type', 'a node')} ({error.get('node_id', '?')}): "
+            f"{str(error.get('exception_message', 'failed')).strip()}"
+        )
+        if any(sign in f"{error.get('exception_type')} {told}" for sign in MEMORY):
+            self._retry(given, told)
+            return
+        del self._given[given.number]
+        self.work.fail(given.number, told)
+        self._count(failed=True)
+
+    def _retry(self, given: Given, reason: str) -> None:
+        del self._given[given.number]
+        self._count(not self.work.retry(given.number, self.host.name, reason))
+
+    def _return(self, number: int, reason: str) -> None:
+        """Let others have a job that this host was given, by no fault of the job."""
+        self._forsaken.add(self._given.pop(number).id)
+        self.work.give_back(number, reason)
+
+    def _count(self, failed: bool) -> None:
+        self.shown.failed += failed
+
+    def _suffer(self, error: HostGone) -> None:
+        """The host did not answer: rest, longer each time, and in the end let others have its jobs."""
+        now = time.monotonic()
+        self._away = self._away or now
+        self.shown.state = str(error)
+        if now - self._away >= self._patience:
+            for number in list(self._given):
+                self._return(number, str(error))
+            self.work.rest(self.host.name)
+        self._rest = min(max(2 * self._rest, SHORTEST_REST), LONGEST_REST)
+        until = now + self._rest
+        while time.monotonic() < until and not self.work.over:
+            if self._leaving.is_set() and now - self._away >= self._patience:
+                break
+            time.sleep(0.1)
