@@ -11,6 +11,8 @@
     python3 dev.py fuzz      feed every node what it was not made for (--prompts 2000 --seed 3); see lab/fuzz/
     python3 dev.py reliability
                              soak, interrupt and repeat; writes docs/reliability.md
+    python3 dev.py fleet run jobs.yaml --output DIR
+                             make many pictures, on a host of its own, on others (--hosts), on a cluster (--ray)
     python3 dev.py cards     draw the workflows' cards, the icon and the banner anew, on the pocket world
 
 Each sets up first: an environment as requirements-dev.lock pins it, an unmodified ComfyUI, and tiny models, all in one
@@ -29,6 +31,7 @@ if sys.version_info < (3, 10):  # noqa: UP036  this file is what people run with
     sys.exit("CustomEnhancer needs Python 3.10 or newer; this is " + sys.version.split()[0])
 
 import argparse
+import shlex
 import signal
 import tempfile
 from collections.abc import Callable, Sequence
@@ -47,6 +50,7 @@ PACKS = {"ComfyUI-CustomEnhancer": CHECKOUT, "customenhancer_test_support": SUPP
 FLOWS = ("photomaker-v2", "photomaker-v1", "instantid", "lora")  # of the demo
 POCKET_FLOWS = ("photomaker-v2", "instantid")  # those for which the pocket world has models
 BENCHMARKS = ("inversion", "pocket")
+FLEET = CHECKOUT / "fleet"
 PROOFS = ("fuzz", "reliability")  # packages of lab/ that run hosts of their own
 SIDE_BY_SIDE = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")  # `test -n 0` runs in one process
 
@@ -143,6 +147,33 @@ def cards(more: Sequence[str]) -> int:
     return run(python, LAB, "cards", "--pocket", pocket, *more, COMFYUI_PATH=str(comfyui))
 
 
+def fleet(models: Path | None, cpu: bool, more: Sequence[str]) -> int:
+    """Run the fleet with the arguments `more`, on hosts of its own unless they name others.
+
+    Those have the pocket world's models without a models folder; a list must then name these files.
+    """
+
+    def is_said(option: str) -> bool:
+        return any(word.split("=")[0] == option for word in more)
+
+    if more[:1] != ["run"] or is_said("--hosts") or is_said("--help"):
+        named = ["--models", models] if models else []
+        return run(environment(), FLEET, *more, *named, folder=Path.cwd())
+    parts = set_up(models, pocket_world)
+    command = [FLEET, *more, "--models", parts["models"]]
+    if is_said("--dry-run"):
+        return run(parts["python"], *command, folder=Path.cwd())
+    cpu = stays_on_cpu(models, cpu, parts["python"])
+    with tempfile.TemporaryDirectory(prefix="customenhancer-", ignore_cleanup_errors=True) as base:
+        server = Server(Path(base), log=Path(base, "comfyui.log"), cpu=cpu, **parts)
+        if is_said("--ray"):
+            server.fill()
+            command += ["--comfyui", parts["comfyui"], "--comfyui-arguments", shlex.join(map(str, server.arguments))]
+            return run(parts["python"], *command, folder=Path.cwd())
+        with server:
+            return run(parts["python"], *command, "--hosts", server.url, folder=Path.cwd())
+
+
 def serve(models: Path | None, cpu: bool, port: int) -> int:
     """Run a server until Ctrl-C. What is saved in it stays in the cache folder, in one place for each checkout."""
     base = cache() / ("serve-" + digest(more=str(CHECKOUT)))
@@ -196,6 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("test", parents=[models, device, extent], allow_abbrev=False)
     for_bench = commands.add_parser("bench", parents=[models], allow_abbrev=False)
     for_bench.add_argument("name", choices=BENCHMARKS)
+    commands.add_parser("fleet", parents=[models, device], add_help=False, allow_abbrev=False)  # --help is its own
     for name in ("rehearse", "cards", *PROOFS):
         commands.add_parser(name, add_help=False, allow_abbrev=False)  # --help is the package's own
     options, more = parser.parse_known_args(arguments)
@@ -213,6 +245,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return prove(options.command, more)
         if options.command == "bench":
             return bench(options.models, options.name, more)
+        if options.command == "fleet":
+            return fleet(options.models, options.cpu, more)
         if options.command == "rehearse":
             return rehearse(more)
         if options.command == "cards":

@@ -41,9 +41,9 @@ def stop(process: subprocess.Popen, grace: float = GRACE) -> None:
             process.wait()
 
 
-def run(*command: str | Path, **more: str) -> int:
-    """Run `command` in the checkout, its output on the console, and return its exit status. `more`: variables."""
-    process = subprocess.Popen([str(part) for part in command], cwd=CHECKOUT, env=variables(**more))
+def run(*command: str | Path, folder: Path = CHECKOUT, **more: str) -> int:
+    """Run `command` in a folder, its output on the console, and return its exit status. `more`: variables."""
+    process = subprocess.Popen([str(part) for part in command], cwd=folder, env=variables(**more))
     try:
         return process.wait()
     except KeyboardInterrupt:

@@ -49,7 +49,8 @@ class Server:
     base: its base directory, filled with what is missing. comfyui: the host's folder. models: a models folder.
     packs: custom nodes by folder name, linked into the base directory. python: the interpreter that has the packages.
     port: any free one if 0. log: the file for its output, the console if None. cpu: forbid the accelerator, of which
-    there must be one otherwise. `url` is its address.
+    there must be one otherwise. `url` is its address, `arguments` are those of its command line that do not differ
+    between servers on one base directory.
 
     Entering raises SetupError, with the end of the log, if it dies or does not answer within `timeout` seconds;
     leaving does so if it died meanwhile.
@@ -70,19 +71,23 @@ class Server:
         self.base, self.comfyui, self.packs, self.log, self.timeout = base, comfyui, packs, log, timeout
         self.port = free_port(port)
         self.url = f"http://127.0.0.1:{self.port}"
-        self.command = [python, "main.py", "--base-directory", base, "--models-directory", models]
-        self.command += ["--port", self.port, "--database-url", "sqlite:///:memory:"]
-        self.command += ["--disable-auto-launch", "--disable-api-nodes"]
+        self.arguments = ["--base-directory", base, "--models-directory", models, "--disable-api-nodes"]
         # On an accelerator ComfyUI itself chooses the attention that suits it.
-        self.command += ["--cpu", "--use-pytorch-cross-attention"] if cpu else []
+        self.arguments += ["--cpu", "--use-pytorch-cross-attention"] if cpu else []
+        self.command = [python, "main.py", *self.arguments, "--disable-auto-launch"]
+        self.command += ["--port", self.port, "--database-url", "sqlite:///:memory:"]
         self.process: subprocess.Popen | None = None
 
-    def __enter__(self) -> Server:
+    def fill(self) -> None:
+        """Make what is missing in the base directory."""
         for name in ("custom_nodes", "user/default", "input", "output"):
             (self.base / name).mkdir(parents=True, exist_ok=True)
         for name, target in self.packs.items():
             if not (self.base / "custom_nodes" / name).exists():
                 link(self.base / "custom_nodes" / name, target)
+
+    def __enter__(self) -> Server:
+        self.fill()
         with open(self.log, "wb") if self.log else contextlib.nullcontext() as log:
             self.process = subprocess.Popen(
                 [str(part) for part in self.command],

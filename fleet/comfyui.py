@@ -29,7 +29,7 @@ class ComfyUI:
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}"
         # A temporary folder of its own: ComfyUI empties it when it starts. A database of its own: it is locked.
-        command = [sys.executable, KEEPER, sys.executable, "main.py", "--port", port, "--disable-auto-launch"]
+        command = [sys.executable, KEEPER, "main.py", "--port", port, "--disable-auto-launch"]
         command += ["--temp-directory", self._temporary.name, "--database-url", "sqlite:///:memory:"]
         command += [] if device is None else ["--cuda-device", device]
         with open(self._log, "wb") as log:

@@ -5,11 +5,9 @@ from pathlib import Path
 
 from .bars import Bars
 from .errors import FleetError
-from .host_api import HttpHost
 from .hosts import HostSource
 from .ledger import FAILED, Ledger
 from .plan import Plan
-from .progress_socket import ProgressSocket
 from .runner import Runner
 from .work import Work
 
@@ -41,7 +39,6 @@ class Fleet:
         self._settings = poll, silence, patience
         self._work = Work(ledger, folder, plan.prepare, attempts, limit)
         self._runners: dict[str, Runner] = {}
-        self._sockets: dict[str, ProgressSocket] = {}
         self._adopted = False
 
     def run(self) -> None:
@@ -64,8 +61,6 @@ class Fleet:
             self._work.stop(FleetError("stopped; the same command goes on where it ended"))
         finally:
             bars.close()
-            for socket in self._sockets.values():
-                socket.close()
             for runner in self._runners.values():
                 runner.join(timeout=60)
             self._source.close()
@@ -79,7 +74,6 @@ class Fleet:
             runner = self._runners[name]
             runner.leave()
             if not runner.is_alive():
-                self._sockets.pop(name).close()
                 del self._runners[name]
         new = [host for name, host in hosts.items() if name not in self._runners]
         adopted = {} if self._adopted else self._left_over(hosts)
@@ -88,9 +82,6 @@ class Fleet:
             for number in adopted.get(host.name, ()):
                 self._adopt(runner, number)
             self._runners[host.name] = runner
-            self._sockets[host.name] = ProgressSocket(host, runner.progressed)
-            if isinstance(host, HttpHost):
-                self._sockets[host.name].start()
             runner.start()
 
     def _left_over(self, hosts: dict) -> dict[str, list[int]]:

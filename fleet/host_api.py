@@ -36,6 +36,7 @@ class Host(Protocol):
     """What the fleet asks of a host. All methods raise HostGone where the host does not answer as one does."""
 
     name: str
+    progress_address: str | None  # of the websocket that tells of the jobs' steps, if it can be reached from here
 
     def submit(self, job_id: str, graph: dict) -> None:
         """Queue a graph under the job's id, as a whole or not at all. Raises JobRefused."""
@@ -57,18 +58,19 @@ class Host(Protocol):
 
 
 class HttpHost:
-    """The ComfyUI at `url`, as http://127.0.0.1:8188. client_id: of the websocket that hears of its progress."""
+    """The ComfyUI at `url`, as http://127.0.0.1:8188. patience: seconds that one answer may take."""
 
     def __init__(self, url: str, patience: float = PATIENCE):
         self.name = self.url = url.rstrip("/")
-        self.client_id = uuid.uuid4().hex
+        self._client_id = uuid.uuid4().hex
+        self.progress_address = f"{self.url.replace('http', 'ws', 1)}/ws?clientId={self._client_id}"
         self._patience = patience
         # No proxy leads to a host of one's own.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def submit(self, job_id: str, graph: dict) -> None:
         """See Host."""
-        content = {"prompt": graph, "prompt_id": job_id, "client_id": self.client_id}
+        content = {"prompt": graph, "prompt_id": job_id, "client_id": self._client_id}
         status, body = self._ask("/prompt", json.dumps(content).encode(), {"Content-Type": "application/json"})
         answer = _parsed(self.url, body)
         if status == 200 and not answer.get("node_errors"):

@@ -80,6 +80,11 @@ class JobQueue:
             self._pieces.append(worker.piece)
 
     @property
+    def host_count(self) -> int:
+        """How many hosts take part."""
+        return len(self._workers)
+
+    @property
     def hosts(self) -> set[str]:
         """Those that take part."""
         return set(self._workers)

@@ -1,32 +1,30 @@
-"""Runs a command for as long as whoever started this lives: python keeper.py COMMAND ...
+"""Runs ComfyUI for as long as whoever started this lives: python keeper.py main.py ARGUMENTS ..., in ComfyUI's folder.
 
-Its standard input is a pipe from there, which the system closes even if that process is killed; then the command is
-ended. Without this a killed worker would leave a ComfyUI behind, and with it the accelerator's memory.
+Its standard input is a pipe from there, which the system closes even if that process is killed. ComfyUI runs in this
+very process, so that nothing is left behind, and no memory of the accelerator, whichever of the two is killed.
 """
 
-import subprocess
+import _thread
+import os
+import runpy
 import sys
 import threading
+from pathlib import Path
 
 TIME_TO_END = 10.0  # seconds
 
 
-def keep(command: list[str]) -> int:
-    """Run it. Returns its exit status."""
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-
-    def end_with_the_pipe() -> None:
-        while sys.stdin.buffer.read(4096):
-            pass
-        process.terminate()
-        try:
-            process.wait(TIME_TO_END)
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-    threading.Thread(target=end_with_the_pipe, daemon=True).start()
-    return process.wait()
+def end_with_the_pipe() -> None:
+    """Wait for the pipe's end, then end this process: as Ctrl-C does, and if that takes too long at once."""
+    while os.read(0, 4096):
+        pass
+    _thread.interrupt_main()
+    threading.Event().wait(TIME_TO_END)
+    os._exit(1)
 
 
 if __name__ == "__main__":
-    sys.exit(keep(sys.argv[1:]))
+    threading.Thread(target=end_with_the_pipe, daemon=True).start()
+    del sys.argv[0]
+    sys.path[0] = str(Path(sys.argv[0]).resolve().parent)
+    runpy.run_path(sys.argv[0], run_name="__main__")

@@ -4,18 +4,15 @@ import json
 import threading
 from collections.abc import Callable
 
-from .host_api import HttpHost
-
 PAUSE = 5.0  # seconds until a connection that broke is tried again
 
 
 class ProgressSocket(threading.Thread):
     """Tells `heard(job id, words)` of each step of a host's jobs, until `close`. Silent without websocket-client."""
 
-    def __init__(self, host: HttpHost, heard: Callable[[str, str], None]):
-        super().__init__(name=f"progress of {host.name}", daemon=True)
-        self._address = f"{host.url.replace('http', 'ws', 1)}/ws?clientId={host.client_id}"
-        self._heard = heard
+    def __init__(self, address: str, heard: Callable[[str, str], None]):
+        super().__init__(name=f"progress at {address}", daemon=True)
+        self._address, self._heard = address, heard
         self._closed = threading.Event()
 
     def close(self) -> None:

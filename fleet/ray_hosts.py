@@ -47,6 +47,8 @@ class HostActor:
 class RayHost:
     """A HostActor as a host_api.Host. name: the same in every run."""
 
+    progress_address = None  # inside the actor's machine
+
     def __init__(self, name: str, actor):
         self.name, self._actor, self._answered = name, actor, False
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from .errors import FleetError, HostGone, JobRefused
 from .host_api import CANCELLED, COMPLETED, FAILED, PENDING, RUNNING, Host, JobState
+from .progress_socket import ProgressSocket
 from .results import FilesGone
 from .work import Work
 
@@ -74,6 +75,10 @@ class Runner(threading.Thread):
     def run(self) -> None:
         """Until there is nothing left to do or the host leaves."""
         self.work.join(self.host.name)
+        socket = None
+        if self.host.progress_address:
+            socket = ProgressSocket(self.host.progress_address, self.progressed)
+            socket.start()
         try:
             while not (self.work.over or (self._leaving.is_set() and not self._given)):
                 try:
@@ -85,6 +90,8 @@ class Runner(threading.Thread):
         except FleetError as error:
             self.work.stop(error)
         finally:
+            if socket:
+                socket.close()
             if not self.work.over:  # else the next run asks this host for them
                 for number in list(self._given):
                     self._return(number, "the host has left")
@@ -122,6 +129,7 @@ class Runner(threading.Thread):
             raise
         self.work.submit(number, self.host.name)  # written before it is done: see the ledger
         self._given[number] = Given(number, job_id, graph, time.monotonic())
+        self._forsaken.discard(job_id)
         try:
             self.host.submit(job_id, graph)
         except JobRefused as error:

@@ -1,13 +1,13 @@
 """The work that all hosts share: queue, ledger and files, safe to use from every host's thread."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from .errors import FleetError
 from .host_api import Host, JobState
 from .job_queue import JobQueue
-from .ledger import IN_FLIGHT, WAITING, Ledger
+from .ledger import IN_FLIGHT, WAITING, Ledger, Output
 from .results import fetch_outputs
 
 
@@ -82,7 +82,7 @@ class Work:
     def room(self, most: int) -> int:
         """How many jobs a host may have at a time: one when fewer wait than there are hosts, so that none hoards."""
         with self._lock:
-            return most if self.queue.waiting > len(self.queue.hosts) else 1
+            return most if self.queue.waiting > self.queue.host_count else 1
 
     def take(self, host: str) -> int | None:
         """The next job for a host, None if there is none now."""
@@ -118,7 +118,11 @@ class Work:
             if isinstance(error, ConnectionError):
                 raise
             raise FleetError(f"{self.folder}: cannot be written to: {error}") from error
-        first = self.ledger.finish(number, state.seconds or 0.0, outputs)
+        return self.finish(number, state.seconds or 0.0, outputs)
+
+    def finish(self, number: int, seconds: float, outputs: Iterable[Output]) -> bool:
+        """A job is done and its files are in place. Whether this was the first time."""
+        first = self.ledger.finish(number, seconds, outputs)
         if first:
             self._ended()
         return first

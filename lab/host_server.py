@@ -16,13 +16,17 @@ PACKS = {
 }
 
 
+def load_package(name: str) -> None:
+    """Make a package of the checkout's root importable by its name: devtools, fleet."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, CHECKOUT / name / "__init__.py")
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+
+
 def load_devtools() -> None:
     """Make the checkout's devtools importable, in the place of a package of that name."""
-    if "devtools" not in sys.modules:
-        place = CHECKOUT / "devtools" / "__init__.py"
-        spec = importlib.util.spec_from_file_location("devtools", place)
-        module = sys.modules["devtools"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+    load_package("devtools")
 
 
 def server(base: Path, models: Path, log: Path, packs=PACKS, comfyui: Path | None = None, **more):
