@@ -40,20 +40,30 @@ def guider_calls(graph: dict, node_id: str) -> int:
     if kind in INVERSIONS:
         return INVERSIONS[kind](steps, inputs) if steps else 0
     if kind in FLOWS:
-        return _flow_calls(node, steps)
+        return sum(_calls_by_step(graph, node, steps))
     sampler = inputs if kind in KSAMPLERS else _linked(graph, inputs.get("sampler")).get("inputs", {})
-    return _flow_calls(_linked(graph, inputs.get("guider")), steps) * CALLS_PER_STEP.get(sampler.get("sampler_name"), 1)
+    guider = _linked(graph, inputs.get("guider"))
+    return sum(_calls_by_step(graph, guider, steps)) * CALLS_PER_STEP.get(sampler.get("sampler_name"), 1)
 
 
-def _flow_calls(guider: dict, steps: int) -> int:
-    """The calls of a walk of so many steps by a guider's node. A scale that comes by a link is taken for 1."""
+def _calls_by_step(graph: dict, guider: dict, steps: int) -> list[int]:
+    """The calls of each step of a walk by a guider's node, which may nest others.
+
+    A scale that comes by a link is taken for 1, a starting step for 0.
+    """
     if guider.get("class_type") not in FLOWS:
-        return steps
+        return [1] * steps
     inputs = guider["inputs"]
-    scale = inputs.get("forward_scale", 1)
-    between = isinstance(scale, (int, float)) and scale not in (0, 1)
-    mixed = scale != 0 and (between or "forward_mask" in inputs or "forward_curve" in inputs)
-    return steps + (max(steps - _number(inputs.get("start_step", 10)), 0) if mixed else 0)
+    pivot, forward = (
+        _calls_by_step(graph, _linked(graph, inputs.get(name)), steps) for name in ("pivot_flow", "forward_flow")
+    )
+    scale, start_step = inputs.get("forward_scale", 1), _number(inputs.get("start_step", 10))
+    alone = scale == 1 or not isinstance(scale, (int, float))
+    alone = alone and "forward_mask" not in inputs and "forward_curve" not in inputs
+    return [
+        pivot[step] if step < start_step or scale == 0 else forward[step] + (0 if alone else pivot[step])
+        for step in range(steps)
+    ]
 
 
 def _steps(graph: dict, node: dict) -> int:

@@ -100,8 +100,9 @@ def _values(file: Path, name: str, values) -> list:
             raise FleetError(f"{file}: matrix, {name}: no file matches {values['files']}")
         return [str(path.relative_to(file.parent)) for path in found]
     if isinstance(values, dict) and set(values) == {"range"}:
-        first, last = values["range"]
-        return list(range(first, last + 1))
+        bounds = values["range"]
+        if isinstance(bounds, list) and len(bounds) == 2 and all(isinstance(bound, int) for bound in bounds):
+            return list(range(bounds[0], bounds[1] + 1))
     if isinstance(values, dict):
         raise FleetError(f"{file}: matrix, {name}: must be a list, {{files: PATTERN}} or {{range: [FIRST, LAST]}}")
     return values if isinstance(values, list) else [values]

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from .errors import FleetError
 
+CACHE = 65_536  # KiB of the file in memory
 WAITING, IN_FLIGHT, DONE, FAILED = "waiting", "in flight", "done", "failed"
 
 SCHEMA = """
@@ -88,6 +89,7 @@ class Ledger:
             self._connection = sqlite3.connect(folder / "ledger.sqlite", check_same_thread=False, isolation_level=None)
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=FULL")
+            self._connection.execute(f"PRAGMA cache_size=-{CACHE}")
             self._connection.executescript(SCHEMA)
         except sqlite3.DatabaseError as error:
             self._hold.close()
@@ -121,8 +123,9 @@ class Ledger:
         with self._lock:
             return self._connection.execute(statement, values).fetchall()
 
-    def _do(self, statement: str, *values) -> None:
-        self._connection.execute(statement, values)
+    def _do(self, statement: str, *values) -> int:
+        """How many rows a statement has changed."""
+        return self._connection.execute(statement, values).rowcount
 
     def plan(self, jobs: Iterable[Planned], source: str) -> int:
         """Write down the jobs of a list, those that are new as waiting. Returns how many lines the list has."""
@@ -202,9 +205,8 @@ class Ledger:
     def finish(self, number: int, seconds: float, outputs: Iterable[Output]) -> bool:
         """A job is done and its files are in place. False, and nothing is written, if it was done before."""
         with self.transaction():
-            if self.job(number)["state"] == DONE:
+            if not self._end(number, DONE, DONE, None, seconds):
                 return False
-            self._end(number, DONE, DONE, None, seconds)
             self._connection.executemany(
                 "INSERT INTO outputs VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [
@@ -233,17 +235,21 @@ class Ledger:
         with self.transaction():
             self._do("UPDATE jobs SET state = ?, reason = NULL WHERE state = ?", WAITING, FAILED)
 
-    def _end(self, number: int, state: str, outcome: str, reason: str | None, seconds: float | None) -> None:
+    def _end(self, number: int, state: str, outcome: str, reason: str | None, seconds: float | None) -> bool:
+        """Write down how the last attempt of a job has ended, unless the job is done already. Whether it was not."""
         now = time.time()
+        changed = self._do(
+            "UPDATE jobs SET state = ?, reason = ?, seconds = coalesce(?, ? - since) WHERE number = ? AND state != ?",
+            state, reason, seconds, now, number, DONE,
+        )  # fmt: skip
+        if not changed:
+            return False
         self._do(
             "UPDATE attempts SET outcome = ?, reason = ?, seconds = coalesce(?, ? - since) "
             "WHERE number = ? AND attempt = (SELECT attempts FROM jobs WHERE number = ?)",
             outcome, reason, seconds, now, number, number,
         )  # fmt: skip
-        self._do(
-            "UPDATE jobs SET state = ?, reason = ?, seconds = coalesce(?, ? - since) WHERE number = ?",
-            state, reason, seconds, now, number,
-        )  # fmt: skip
+        return True
 
     def speed(self) -> tuple[int, float]:
         """(jobs, seconds) of all that is done: what one host took for them, one after the other."""

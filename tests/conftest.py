@@ -53,6 +53,7 @@ ROOMS = (
     "nodes",
     "devtools",
     "api_examples",
+    "fleet",
     "lab",
     "server",
 )
