@@ -42,6 +42,11 @@ class ComfyUI:
         """Whether it still runs."""
         return self._process.poll() is None
 
+    @property
+    def process_id(self) -> int:
+        """Of its process."""
+        return self._process.pid
+
     def stop(self) -> None:
         """End it, and wait until it has ended."""
         self._process.stdin.close()

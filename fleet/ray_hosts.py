@@ -33,8 +33,8 @@ class HostActor:
         return getattr(self._host, method)(*arguments)
 
     def process_ids(self) -> list[int]:
-        """Of this actor's process and of what keeps its ComfyUI."""
-        return [os.getpid()] + ([self._running._process.pid] if self._running else [])
+        """Of this actor and, if it runs, of its ComfyUI."""
+        return [os.getpid()] + ([self._running.process_id] if self._running else [])
 
     def _start(self) -> None:
         import ray
