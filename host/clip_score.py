@@ -15,7 +15,8 @@ from torch import Tensor
 
 REMEDY = (
     "Connect both halves of one CLIP: the CLIP of an SDXL checkpoint with "
-    "CLIP-ViT-bigG-14-laion2B-39B-b160k.safetensors in Load CLIP Vision, or model.safetensors of openai/clip-vit-large-patch14 in both Load CLIP and Load CLIP Vision."
+    "CLIP-ViT-bigG-14-laion2B-39B-b160k.safetensors in Load CLIP Vision, or model.safetensors of "
+    "openai/clip-vit-large-patch14 in both Load CLIP and Load CLIP Vision."
 )
 PROJECTION = ("text_projection", "text_projection.weight")  # as OpenCLIP and transformers call it
 
@@ -33,7 +34,7 @@ def clip_scores(clip_vision, clip, text: str, pictures: Iterable[Tensor]) -> tup
         found = clip_vision.encode_image(picture[None].float()).image_embeds.detach().float()[0]
         if not _usable(found):
             raise ValueError(
-                "clip_vision: gives embeddings of zeros or NaN, so its file lacks its visual_projection. " + REMEDY
+                f"clip_vision: gives embeddings of zeros or NaN, as without its visual_projection. {REMEDY}"
             )
         scores.append(F.cosine_similarity(found, wanted.to(found), dim=0).item())
     return scores, notes

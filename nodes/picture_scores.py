@@ -184,8 +184,8 @@ def _scene_group() -> list[io.Input]:
             "scene",
             optional=True,
             tooltip="For the distance from the scene: the picture that image was made of, before or after the face "
-            "swap; one for all, or one for each, of the same size. A box around the head is left out if face_analysis is "
-            "connected.",
+            "swap; one for all, or one for each, of the same size. A box around the head is left out if face_analysis "
+            "is connected.",
         ),
         io.Mask.Input(
             "mask",
