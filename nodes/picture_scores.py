@@ -49,7 +49,7 @@ class PictureScoresNode(CheckedNode):
                 *_face_group(),
                 *_clip_group(),
                 *_scene_group(),
-                *face_inputs("image", "image"),
+                *face_inputs("image", "image and of scene"),
                 *face_inputs("reference", "reference"),
                 no_face_input(
                     "What to do with a picture that shows no such face: stop with an error, or count image as 0, like "
@@ -164,8 +164,8 @@ def _clip_group() -> list[io.Input]:
         io.Clip.Input(
             "clip",
             optional=True,
-            tooltip="For CLIP-T: the text half of the same CLIP, without a LoRA. Of several text encoders the one that "
-            "is as wide as clip_vision is used. Of a fine-tuned checkpoint it may no longer be the same CLIP.",
+            tooltip="For CLIP-T: the text half of the same CLIP, without a LoRA. Of two text encoders the one that "
+            "belongs to clip_vision is used. A fine-tuned checkpoint may have changed it.",
         ),
         io.String.Input(
             "text",
@@ -184,7 +184,7 @@ def _scene_group() -> list[io.Input]:
             "scene",
             optional=True,
             tooltip="For the distance from the scene: the picture that image was made of, before or after the face "
-            "swap; one for all, or one for each, of the same size. A box around the head is left out if face_analysis "
+            "swap. One for all, or one for each, of the same size. A box around the head is left out if face_analysis "
             "is connected.",
         ),
         io.Mask.Input(
