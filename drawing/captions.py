@@ -31,3 +31,14 @@ def caption(text: str, height: int, width: int) -> torch.Tensor:
         text = f"{text}..."
     ImageDraw.Draw(strip).text((width / 2, height / 2), text, "black", font, anchor="mm")
     return torch.from_numpy(np.array(strip, np.float32) / 255)
+
+
+def captioned(images: torch.Tensor, texts: list[str]) -> torch.Tensor:
+    """Pictures, (N, H, W, C), each with a text below it, one strip for each of its lines: (N, H + strips, W, 3).
+
+    texts: one for each picture, all of as many lines. Pictures keep their dtype and every bit.
+    """
+    width = images.shape[2]
+    height = caption_height(width)
+    strips = [torch.cat([caption(line, height, width) for line in text.split("\n")]) for text in texts]
+    return torch.cat([images[..., :3], torch.stack(strips).to(images)], dim=1)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .analysis import check_part, embed_faces, find_face, find_recogniser
 from .errors import no_face_in_picture
+from .person import PersonFace, recogniser_name
 from .pictures import each_picture
 
 
@@ -55,6 +56,20 @@ def embed_person(face_analysis, images: Tensor, order: str = "large-small", inde
     """
     find_recogniser(face_analysis)
     return person_direction(embed_faces(face_analysis, images, order, index, "reference")[1])
+
+
+def saved_person(face_analysis, face: PersonFace) -> Tensor:
+    """The direction, (512,), of a person who was read before, by the recogniser of a face_analysis.
+
+    Raises ValueError, naming the input face, if the person was not read with that recogniser.
+    """
+    recogniser = recogniser_name(face_analysis)
+    if recogniser not in face.embeddings:
+        raise ValueError(
+            f"face: it was read with {', '.join(face.embeddings)}, and face_analysis compares by {recogniser}. Load "
+            "the pack that it was read with, or read the person again with this one."
+        )
+    return F.normalize(face.embeddings[recogniser], dim=-1)
 
 
 def similarity(

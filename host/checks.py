@@ -1,5 +1,7 @@
 """Checks of what a graph hands to the nodes: each error names the input, what is wrong and what to do."""
 
+from collections.abc import Mapping
+
 import torch
 
 from .messages import shown
@@ -128,6 +130,15 @@ def check_mask(name: str, mask: torch.Tensor | None, flow: str, where: str = "ev
             f"{name}: is 0 {where}, so {flow} would never act. Paint the region where it should act, or disconnect the "
             "mask for the whole picture."
         )
+
+
+def check_beside(name: str, other: str, given: Mapping, remedy: str) -> None:
+    """Raise ValueError if an optional input is connected without another that it needs.
+
+    name, other: of the two. given: what is connected, by name, None for nothing. remedy: a sentence.
+    """
+    if given[name] is not None and given[other] is None:
+        raise ValueError(f"{name}: is connected, and {other}, which it needs, is not. {remedy}")
 
 
 def missing_file(find, name: str | None) -> bool | str:

@@ -62,6 +62,7 @@ SOCKETS = {
         offers("tokenize"),
         "Connect the CLIP of an SDXL checkpoint; if it has no text encoders, load SDXL's two with DualCLIPLoader.",
     ),
+    "CLIP_VISION": Socket(offers("encode_image"), "Connect Load CLIP Vision."),
     "VAE": Socket(offers("decode", "encode"), "Connect the VAE of a checkpoint, or Load VAE."),
     "GUIDER": Socket(offers("sample", model_patcher=_is_model), "Connect a guider such as CFGGuider."),
     "SAMPLER": Socket(_is_sampler, "Connect a sampler such as KSamplerSelect's."),

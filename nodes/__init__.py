@@ -12,6 +12,7 @@ from . import (
     instantid,
     inversion,
     photomaker,
+    picture_scores,
     pivots,
     recordings,
     saved_faces,
@@ -27,5 +28,6 @@ class CustomEnhancerExtension(ComfyExtension):
         """The pack's node classes, in the order of the method."""
         inversions = inversion, baselines, pivots, recordings
         of_faces = face_loaders, face_swap, faces, saved_faces
-        families = *inversions, flows, *of_faces, photomaker, instantid, seeing, identity_similarity, sweeps
+        scores = identity_similarity, picture_scores
+        families = *inversions, flows, *of_faces, photomaker, instantid, seeing, *scores, sweeps
         return [node for family in families for node in family.NODES]

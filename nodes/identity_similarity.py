@@ -1,9 +1,8 @@
 """Identity Similarity: how much the faces of pictures resemble the reference person, in numbers."""
 
-import torch
 from comfy_api.v0_0_2 import io
 
-from ..drawing.captions import caption, caption_height
+from ..drawing.captions import captioned
 from ..faces.similarity import batch_similarity, embed_person
 from ..host.checked_node import CheckedNode
 from ..host.previews import image_with_text
@@ -62,10 +61,8 @@ class IdentitySimilarityNode(CheckedNode):
     ):
         person = embed_person(face_analysis, reference, reference_order, reference_face)
         found = batch_similarity(face_analysis, image, person, image_order, image_face, no_face)
-        width = image.shape[2]
-        strips = [caption(label, caption_height(width), width) for label in found.labels]
-        captioned = torch.cat([image[..., :3], torch.stack(strips).to(image)], dim=1)
-        return io.NodeOutput(found.mean, captioned, ui=image_with_text(captioned, found.report, cls))
+        shown = captioned(image, found.labels)
+        return io.NodeOutput(found.mean, shown, ui=image_with_text(shown, found.report, cls))
 
 
 NODES = [IdentitySimilarityNode]

@@ -92,7 +92,7 @@ class Builder:
         inputs = {}
         for name, (required, kind, options) in spec(self.schema, class_type).items():
             costly = name in COSTLY
-            empty = kind == "STRING" and "default" not in options
+            empty = kind == "STRING" and "default" not in options and not options.get("multiline")
             if not required and not costly and (empty or self.rng.random() > 0.35):
                 continue
             if fitting := self._fitting(class_type, kind, inputs):

@@ -64,6 +64,7 @@ ODD: dict[str, list[Callable]] = {
         _node("CLIPSetLastLayer", clip="@CLIP", stop_at_clip_layer=(-1, -2)),
         _node("SetClipHooks", clip="@CLIP", hooks="@HOOKS", apply_to_conds=True, schedule_clip=(True, False)),
     ],
+    "CLIP_VISION": [_node("TestClipVision", width=(768, 1024))],
     "CONDITIONING": [
         _keyframed,
         _node(

@@ -16,6 +16,7 @@ KEPT = {
     "CE_FaceSwap": [("image", 0, 3), ("image", 1, 3)],
     "CE_FaceKeypoints": [("image", 0, 1)],
     "CE_IdentitySimilarity": [("image", 1, 1)],
+    "CE_PictureScores": [("image", 3, 1)],
     "CE_DDIMInversion": [("latent_image", 1, 9)],
     "CE_ResInversion": [("latent_image", 1, 9)],
     "CE_ReNoiseInversion": [("latent_image", 1, 9)],

@@ -86,6 +86,7 @@ def _lists(b):
 PLAIN: dict[str, list[Callable]] = {
     "MODEL": [_model],
     "CLIP": [_checkpoint(1)],
+    "CLIP_VISION": [lambda b: (b.add("TestClipVision", width=1280), 0)],
     "VAE": [_checkpoint(2)],
     "CONDITIONING": [_encoded],
     "LATENT": [_latent, _latent, _sampled],

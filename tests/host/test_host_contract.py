@@ -7,8 +7,10 @@ objects that the host hands over is listed here, with the modules that use it.
 import ast
 import importlib
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 
+import comfy.clip_vision
 import comfy.controlnet
 import comfy.hooks
 import comfy.lora
@@ -16,6 +18,7 @@ import comfy.model_base
 import comfy.model_management
 import comfy.model_patcher
 import comfy.samplers
+import comfy.sd
 import pytest
 import torch
 from helpers.paths import CHECKOUT
@@ -23,6 +26,7 @@ from helpers.sampling import picture, schedule
 from helpers.weighted_flows import lora_hooks, with_lora
 from standins.analytic import gaussian_model, guider
 from standins.control import control_net
+from standins.photomaker_host import sdxl_clip
 from standins.weighted import KEY, weighted_model
 
 MODEL_PATCHER = comfy.model_patcher.ModelPatcher
@@ -186,6 +190,15 @@ ATTRIBUTES = {
         lambda: guider(gaussian_model()),
         {"original_conds": dict, "model_patcher": MODEL_PATCHER, "model_options": dict, "cfg": float},
     ),
+    # host/clip_score.py
+    "a CLIP": (
+        sdxl_clip,
+        {"cond_stage_model": torch.nn.Module, "patcher": MODEL_PATCHER, "tokenize": Callable, "clone": Callable},
+    ),
+    "one of its text encoders": (
+        lambda: sdxl_clip().cond_stage_model.clip_g.transformer,
+        {"text_projection": torch.nn.Linear, "text_model": torch.nn.Module},
+    ),
     # host/copied_conds.py, host/control_family.py
     "a ControlNet": (
         control_net,
@@ -246,6 +259,10 @@ METHODS = {
         (comfy.controlnet.ControlNet.copy, []),
         (comfy.hooks.HookGroup.clone, []),
         (comfy.hooks.HookKeyframeGroup.clone, []),
+    ],
+    "host/clip_score.py": [
+        (comfy.sd.CLIP.encode_from_tokens, ["tokens", "return_pooled="]),
+        (comfy.clip_vision.ClipVisionModel.encode_image, ["image"]),
     ],
     "host/inversion.py": [(comfy.model_base.BaseModel.process_latent_out, ["latent"])],
     "identity/": [

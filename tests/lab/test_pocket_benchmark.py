@@ -2,12 +2,15 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import comfy.utils
 import demo
 import numpy as np
 import pytest
 import torch
+from customenhancer.faces.scene_distance import distances_from_scene
+from insightface.app.common import Face
 from safetensors.torch import save_file
 from standins.photomaker import make_photomaker
 from support_pack.tiny_sdxl import register_tiny_sdxl
@@ -154,6 +157,14 @@ class TestJudges:
         outside = scene.pictures + 0.1 * (1 - head)
         assert not judges.background_distance(inside, scene).any()
         torch.testing.assert_close(judges.background_distance(outside, scene), torch.full((2,), 0.1))
+
+    def test_picture_scores_measures_the_background_as_the_table_does(self):
+        scene, _, _ = rendered(3)
+        boxes = iter(scene.boxes)
+        judge = SimpleNamespace(get=lambda bgr: [Face(bbox=next(boxes))])
+        pictures = torch.rand(scene.pictures.shape, generator=torch.Generator().manual_seed(0))
+        found, _ = distances_from_scene(pictures, scene.pictures, judge, None, "large-small", 0, "error")
+        torch.testing.assert_close(torch.tensor(found), judges.background_distance(pictures, scene))
 
     def test_diversity_is_0_between_pictures_that_differ_in_the_head_alone_and_grows_with_the_scenes(self, classifier):
         seen, _, _ = rendered(4)

@@ -53,6 +53,7 @@ SOUND = {
     "MODEL": MODEL,
     "GUIDER": guider(MODEL),
     "CLIP": offering("tokenize"),
+    "CLIP_VISION": offering("encode_image"),
     "VAE": offering("decode", "encode"),
     "SAMPLER": offering("sample"),
     "NOISE": offering("generate_noise"),

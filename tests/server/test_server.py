@@ -37,6 +37,7 @@ NODES = [
     "CE_InstantIDLoader",
     "CE_InstantIDForwardFlow",
     "CE_IdentitySimilarity",
+    "CE_PictureScores",
     "CE_SweepValues",
     "CE_ContactSheet",
     "CE_SimilarityPlot",

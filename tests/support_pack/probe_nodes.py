@@ -112,6 +112,27 @@ class TestValue(io.ComfyNode):
         return io.NodeOutput(json.loads(text))
 
 
+class TestClipVision(io.ComfyNode):
+    """The image half of a CLIP in seconds, where those of the real depths take gigabytes."""
+
+    @classmethod
+    def define_schema(cls):
+        """The width of its space in, a CLIP_VISION out."""
+        return io.Schema(
+            node_id="TestClipVision",
+            display_name="CLIP Vision (test)",
+            category="CustomEnhancer/test",
+            description="A small CLIP_VISION with random weights. For tests only.",
+            inputs=[io.Int.Input("width", default=1280, tooltip="Of its embeddings: 1280 is that of SDXL's CLIP.")],
+            outputs=[io.ClipVision.Output(display_name="clip_vision")],
+        )
+
+    @classmethod
+    def execute(cls, width) -> io.NodeOutput:
+        """Return `probes.image_half`."""
+        return io.NodeOutput(probes.image_half(width))
+
+
 class TestFresh(io.ComfyNode):
     """Hands a value on; another `run` makes the host compute anew whatever comes after."""
 
@@ -136,4 +157,4 @@ class TestFresh(io.ComfyNode):
         return io.NodeOutput(value)
 
 
-PROBES = [TestDigest, TestUntouchedPixels, TestTensor, TestValue, TestFresh]
+PROBES = [TestDigest, TestUntouchedPixels, TestTensor, TestValue, TestClipVision, TestFresh]

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 
+import comfy.clip_vision
 import torch
 
 
@@ -54,6 +55,19 @@ def digest(value) -> dict:
 def as_text(value) -> str:
     """`digest` as JSON."""
     return json.dumps(digest(value))
+
+
+def image_half(width: int):
+    """The host's own CLIP_VISION, two layers deep, with random weights: the same ones each time."""
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 2, "num_hidden_layers": 2}
+    pictures = {"image_size": 56, "patch_size": 14, "num_channels": 3}
+    kind = {"model_type": "clip_vision_model", "hidden_act": "gelu", "projection_dim": width}
+    half = comfy.clip_vision.ClipVisionModel({**sizes, **pictures, **kind})
+    generator = torch.Generator().manual_seed(0)
+    for parameter in half.model.parameters():
+        deviation = parameter[0].numel() ** -0.5 if parameter.ndim > 1 else 1.0
+        parameter.data.copy_(deviation * torch.randn(parameter.shape, generator=generator))
+    return half
 
 
 def untouched_difference(before: torch.Tensor, after: torch.Tensor, mask: torch.Tensor) -> float:
