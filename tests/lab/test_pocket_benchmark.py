@@ -20,7 +20,7 @@ from benchmarks.pocket_flows import Settings, stacked
 from benchmarks.pocket_judges import Seen
 from benchmarks.pocket_models import load, missing
 from benchmarks.pocket_rows import DDIM, DELAYED, FULL, NO_BACKWARD, NO_FORWARD, PERSONALISED, SCENE, SWAPPED, draw_rows
-from benchmarks.pocket_statistics import difference, interval, verdict
+from intervals import difference, interval, verdict
 from pocket import kept, models_folder, text, unet
 from pocket.examples import example
 from pocket.train_scenes import load_classifier
