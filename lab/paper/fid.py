@@ -1,13 +1,17 @@
 """FID between a method's pictures and a folder of photographs, by torchmetrics on features that are kept."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from paper.cache import Cache
 from paper.inception import Inception
+from paper.measure import values_of
 from paper.metric import LOWER, Metric, Score
 from paper.pictures import as_tensor, digest, digest_of, open_picture, square
 from paper.records import Record
@@ -55,11 +59,15 @@ def score(real: np.ndarray, drawn: Mapping[str, np.ndarray], device: str = "cpu"
 
 
 def fid_metric(
-    weights: Weights, photographs: Sequence[Path], device: str, features: Callable[[Tensor], Tensor] | None = None
+    weights: Weights,
+    photographs: Sequence[Path],
+    cache: Cache,
+    device: str,
+    features: Callable[[Tensor], Tensor] | None = None,
 ) -> Metric:
-    """The metric. photographs: the reference, HumanArt's. features: in place of Inception, (1, 3, H, W) to (1, D).
+    """The metric. photographs: the reference, HumanArt's; their features are kept in the cache as well.
 
-    Raises MissingError for absent weights or photographs.
+    features: in place of Inception, (1, 3, H, W) to (1, D). Raises MissingError for absent weights or photographs.
     """
     if len(photographs) < 2:
         raise MissingError(
@@ -72,19 +80,17 @@ def fid_metric(
         raise MissingError("FID: the package torchmetrics is not installed: pip install torchmetrics") from error
     version = digest_of(SETTINGS, *(() if features else (digest(weights.find(INCEPTION)),)))
     network = features or Inception(weights.find(INCEPTION)).to(device)
-    real: list[np.ndarray] = []
 
     @torch.inference_mode()
-    def embed(paths: Sequence[Path]) -> np.ndarray:
-        pictures = (as_tensor(square(open_picture(path)))[None].to(device) for path in paths)
-        return np.concatenate([network(picture).cpu().numpy() for picture in pictures])
-
     def measure(records: Sequence[Record]) -> list[np.ndarray]:
-        return list(embed([record.picture for record in records]))
+        pictures = (as_tensor(square(open_picture(record.picture)))[None].to(device) for record in records)
+        return [network(picture)[0].cpu().numpy() for picture in pictures]
 
-    def pool(values: Mapping[str, np.ndarray]) -> Score:
-        if not real:
-            real.append(embed(photographs))
-        return score(real[0], values, device)
+    metric = Metric("fid", "FID", LOWER, version, measure, scale=1.0)
 
-    return Metric("fid", "FID", LOWER, version, measure, scale=1.0, pool=pool)
+    @functools.cache
+    def real() -> np.ndarray:
+        units = [[Record("reference", "", 0, 0, path)] for path in photographs]
+        return np.stack(values_of(replace(metric, title="FID, reference"), units, cache))
+
+    return replace(metric, pool=lambda values: score(real(), values, device))

@@ -31,7 +31,7 @@ def measure(
     identities, methods = {}, {}
     for metric in metrics:
         units = _units(records, metric.of_identity)
-        values = _values(metric, [[records[index] for index in unit] for unit in units], cache, batch, quiet)
+        values = values_of(metric, [[records[index] for index in unit] for unit in units], cache, batch, quiet)
         for unit, value in zip(units, values, strict=True):
             if metric.of_identity:
                 identities.setdefault(_group(records[unit[0]]), {})[metric.name] = float(value[0])
@@ -84,8 +84,10 @@ def _units(records: Sequence[Record], of_identity: bool) -> list[list[int]]:
     return [list(unit) for _, unit in groupby(order, key=lambda index: _group(records[index]))]
 
 
-def _values(metric: Metric, units: list[list[Record]], cache: Cache, batch: int, quiet: bool) -> list:
-    """The value of each unit, from the cache where it is there."""
+def values_of(
+    metric: Metric, units: Sequence[Sequence[Record]], cache: Cache, batch: int = BATCH, quiet: bool = False
+) -> list[np.ndarray | None]:
+    """The value of each unit, from the cache where it is there. units: records that give one value together."""
     keys = [key_of(metric, unit) for unit in tqdm(units, f"{metric.title}: reading", disable=quiet, leave=False)]
     known = cache.find(keys)
     left = {key: unit for key, unit in zip(keys, units, strict=True) if key not in known}

@@ -13,8 +13,8 @@ class Record:
     method: a name of paper.methods. prompt, seed: the prompt's number and the noise's seed. picture: its file.
     text: the prompt without a trigger word. references: the photographs that the method got. others: those of the same
     person that it did not get, which likeness is measured against. scene: the base picture that the method started
-    from. start_step: MSS, where figure 10 varies it; None where it is the method's own. facts: what the prompt tells of,
-    by name, for metrics that read no text.
+    from. start_step: MSS, where figure 10 varies it; None where it is the method's own. facts: by name, what the prompt
+    tells of, for metrics that read no text.
     """
 
     method: str

@@ -1,6 +1,5 @@
 """The published weights that the metrics take: what they are called, where from, under which licence, where on disk."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,9 +99,8 @@ class Weights:
         """Where the weights may be, but for Hugging Face's own cache."""
         places = [] if self.folder is None else [self.folder / published.name]
         if published.name.endswith((".pt", ".pth")):  # facenet-pytorch keeps its files beside, not in, torch.hub's
-            home = Path(os.environ.get("TORCH_HOME", torch.hub.get_dir() + "/..")).expanduser()
-            places += [Path(torch.hub.get_dir(), "checkpoints", published.name)]
-            places += [(home / "checkpoints" / published.name).resolve()]
+            hub = Path(torch.hub.get_dir())
+            places += [folder / "checkpoints" / published.name for folder in (hub, hub.parent)]
         return places
 
     def _fetch(self, published: Published) -> Path | None:
