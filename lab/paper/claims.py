@@ -59,7 +59,7 @@ def claims_of(name: str) -> list[Claim]:
 def claims_over_starts(starts: Sequence[int]) -> list[Claim]:
     """Figure 10's: at every starting step the face is more alike than the personalised model's alone."""
     return [
-        ("face_sim", title(full, start), alone, "above it at every MSS", "figure 10")
+        ("face_sim", title(full, start), title(alone), "above it at every MSS", "figure 10")
         for full, alone in PAIRS.items()
         for start in starts
     ]
