@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(options: argparse.Namespace) -> None:
     given = [read_records(file) for file in (options.records, options.second) if file]
     cache = Cache(options.results / "measured.sqlite")
-    photographs = picture_files(options.human_art) if options.human_art else []
+    photographs = picture_files(options.human_art, "**/*") if options.human_art else []
     weights = Weights(options.weights, options.download)
     metrics, absent = paper_metrics(weights, photographs, cache, options.device, options.metrics)
     for reason in absent.values():

@@ -5,12 +5,11 @@ CelebA-HQ numbers its pictures anew. `CelebA-HQ-to-CelebA-mapping.txt` says whic
 """
 
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from paper.pictures import SUFFIXES
+from paper.pictures import picture_files
 
 WORD_FILE = "class.txt"  # in an identity's folder: "woman" or "man"
 
@@ -66,8 +65,7 @@ def choose(
 
 def find_pictures(folder: Path) -> dict[int, Path]:
     """CelebA-HQ's picture files by their numbers, with or without zeros before. Raises ValueError if there are none."""
-    files = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES)
-    found = {int(path.stem): path for path in files if re.fullmatch(r"\d+", path.stem)}
+    found = {int(path.stem): path for path in picture_files(folder, "**/*") if path.stem.isdecimal()}
     if not found:
         raise ValueError(f"{folder}: has no pictures whose names are numbers, such as 0.jpg or 00000.png.")
     return found

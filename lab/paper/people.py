@@ -2,7 +2,7 @@
 
 python lab paper.people FOLDER
     checks a folder of folders: how many photographs each person has, which show the full face, which is the reference
-python lab paper.people --celeba-hq IMAGES --mapping CelebA-HQ-to-CelebA-mapping.txt --identities identity_CelebA.txt OUT
+python lab paper.people --celeba-hq IMAGES --mapping FILE --identities FILE OUT
     makes such a folder of CelebA-HQ's people with more than 20 pictures
 """
 
@@ -25,13 +25,13 @@ from paper.records import Record
 from paper.weights import MissingError
 
 CERTAIN = 0.99  # MTCNN's probability of a face that may be the reference
-TURNED = 0.5  # the nose is nearer to one eye's column than to the other's by no more than this share
+FACING = 0.5  # the nose is at least this share as far from the nearer eye as from the other, from side to side
 WORDS = ("woman", "man")
 
 
 @dataclass(frozen=True)
 class Person:
-    """identity: the folder's name. word: "woman" or "man", or "person" where nothing says. pictures: the photographs."""
+    """identity: the folder's name. word: "woman", "man", or "person" where nothing says. pictures: the photographs."""
 
     identity: str
     word: str
@@ -40,7 +40,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Chosen:
-    """full: the photographs that show the full face. reference: the one of them that the method gets. others: the rest."""
+    """full: the photographs that show the full face. reference: the one that the method gets. others: all the rest."""
 
     full: tuple[Path, ...]
     reference: Path
@@ -48,9 +48,9 @@ class Chosen:
 
 
 def read_people(folder: Path) -> list[Person]:
-    """The people of a folder, by name. Raises ValueError for a folder without any, and people with fewer than two pictures.
+    """The people of a folder, by name. A person's own folder may hold class.txt with the class word.
 
-    A folder may hold class.txt with the class word.
+    Raises ValueError for a folder without people, and for people with fewer than two pictures.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder}: is not a folder.")
@@ -80,7 +80,7 @@ def shows_full_face(face: Face | None, size: tuple[int, int]) -> bool:
         return False
     left_eye, right_eye, nose = face.points[:3, 0]
     aside = sorted((nose - left_eye, right_eye - nose))
-    return aside[0] >= (1 - TURNED) * aside[1] > 0
+    return aside[0] >= FACING * aside[1] > 0
 
 
 def choose_reference(person: Person, detector: Detector, seed: int = SEED) -> Chosen:
@@ -97,12 +97,11 @@ def choose_reference(person: Person, detector: Detector, seed: int = SEED) -> Ch
 
 def input_records(person: Person) -> list[Record]:
     """Table IV's row "Input image": each photograph as a picture, against all others of the person."""
-    return [
-        Record(
-            INPUT, person.identity, number, 0, path, others=tuple(other for other in person.pictures if other != path)
-        )
-        for number, path in enumerate(person.pictures, 1)
-    ]
+    records = []
+    for number, path in enumerate(person.pictures, 1):
+        others = tuple(other for other in person.pictures if other != path)
+        records.append(Record(INPUT, person.identity, number, 0, path, others=others))
+    return records
 
 
 def check(folder: Path, seed: int) -> str:

@@ -12,9 +12,9 @@ from torch import Tensor
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
-def picture_files(folder: Path) -> list[Path]:
-    """The picture files right in a folder, by name."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+def picture_files(folder: Path, pattern: str = "*") -> list[Path]:
+    """The picture files in a folder, by name. pattern: `**/*` takes those in its folders as well."""
+    return sorted(path for path in folder.glob(pattern) if path.suffix.lower() in SUFFIXES)
 
 
 def open_picture(path: Path) -> Image.Image:

@@ -4,10 +4,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from paper.claims import claims_of, claims_over_starts, judge
+from paper.claims import Claim, claims_of, claims_over_starts, judge
 from paper.figure import write_figure
 from paper.methods import title
-from paper.summary import curve_of, methods_of, people_of, pictures_of
+from paper.summary import People, curve_of, methods_of, people_of, pictures_of
 from paper.tables import markdown
 
 
@@ -26,13 +26,13 @@ def results_of(
     methods = methods_of(rows, people, seed)
     curve = curve_of(rows, methods)
     starts = sorted({point["start_step"] for point in curve})
-    claims = judge(list(people.values()), _titled(claims_of("I") + claims_of("IV")) + claims_over_starts(starts), seed)
-    if second:
-        claims += judge(list(people_of(second).values()), _titled(claims_of("II")), seed)
+    of_second = people_of(second)
+    claims = _judged(people, _titled(claims_of("I") + claims_of("IV")) + claims_over_starts(starts), seed)
+    claims += _judged(of_second, _titled(claims_of("II")), seed)
     return {
         "about": {**about, "pictures": _counts(rows), "people": len(people)},
         "methods": methods,
-        "second": methods_of(second, people_of(second), seed),
+        "second": methods_of(second, of_second, seed),
         "claims": claims,
         "curve": curve,
         "absent": absent,
@@ -49,7 +49,13 @@ def write(results: dict, folder: Path, name: str) -> list[Path]:
     return [page, numbers, *write_figure(results, folder, name)]
 
 
-def _titled(claims: Sequence[tuple]) -> list[tuple]:
+def _judged(people: People, claims: Sequence[Claim], seed: int) -> list[dict]:
+    """The claims about columns that are measured at all."""
+    measured = {column for of_methods in people.values() for columns in of_methods.values() for column in columns}
+    return judge(list(people.values()), [claim for claim in claims if claim[0] in measured], seed)
+
+
+def _titled(claims: Sequence[Claim]) -> list[Claim]:
     return [(column, title(higher), title(lower), *said) for column, higher, lower, *said in claims]
 
 

@@ -28,23 +28,32 @@ def markdown(results: dict) -> str:
 
 
 def _tables(results: dict) -> list[str]:
-    """A heading and a table for each of the paper's tables, and one for methods that it does not have."""
-    parts, printed = [], printed_tables()
-    for name, of_paper in printed.items():
-        methods = results["second"] if name == "II" else results["methods"]
-        if methods:
-            parts += [f"## Table {name}: {of_paper.about}", _table(of_paper, methods)]
-    known = {title(method) for of_paper in printed.values() for method in of_paper.rows}
-    known |= {title(point["method"], point["start_step"]) for point in results["curve"]}
-    if more := {label: columns for label, columns in results["methods"].items() if label not in known}:
-        parts += ["## Other methods", _others(more)]
+    """A heading and a table for each of the paper's tables of which anything was measured, and one for all the rest."""
+    parts = []
+    left = {label: dict(columns) for label, columns in results["methods"].items()}
+    for name, printed in printed_tables().items():
+        methods, columns = results["second"] if name == "II" else results["methods"], _columns(printed)
+        of_table = [methods.get(title(method), {}) for method in printed.rows]
+        if any(column in measured for measured in of_table for column in printed.columns):
+            parts += [f"## Table {name}: {printed.about}", _table(printed, methods)]
+        for method in printed.rows if name != "II" else ():
+            for column in columns:
+                left.get(title(method), {}).pop(column, None)
+    for point in results["curve"]:
+        left.pop(title(point["method"], point["start_step"]), None)
+    if left := {label: columns for label, columns in left.items() if columns}:
+        parts += ["## Other measurements", _others(left)]
     return parts
 
 
+def _columns(printed: Printed) -> list[str]:
+    """The paper's columns, each with those of our own that stand beside it."""
+    return [name for column in printed.columns for name in (column, *BESIDE.get(column, ()))]
+
+
 def _table(printed: Printed, methods: dict) -> str:
-    """Two lines for each method: what was measured, in the columns that the paper has, and the paper's numbers."""
-    columns = [name for column in printed.columns for name in (column, *BESIDE.get(column, ()))]
-    lines = []
+    """Two lines for each method: what was measured, and the paper's numbers."""
+    columns, lines = _columns(printed), []
     for method, numbers in printed.rows.items():
         measured = methods.get(title(method), {})
         lines.append([title(method), *(_cell(measured.get(column)) for column in columns)])
