@@ -32,7 +32,7 @@ class Published:
 
 
 ALEXNET = Published(
-    "LPIPS",
+    "LPIPS (Scene Div.)",
     "alexnet-owt-7be5be79.pth",
     "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
     "BSD-3-Clause",
