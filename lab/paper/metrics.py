@@ -25,7 +25,7 @@ TITLES = {
     "clip_iqa": "CLIP-IQA",
     "fid": "FID",
 }
-LOWER_IS_BETTER = ("fid",)
+LOWER_IS_BETTER = ("fid", "background")  # the latter is the pocket world's
 IN_PERCENT = tuple(name for name in TITLES if name != "fid")
 
 

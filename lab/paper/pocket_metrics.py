@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.pocket_columns import COLUMNS
 from benchmarks.pocket_judges import (
-    COLUMNS,
     Judges,
     Seen,
     background_distance,

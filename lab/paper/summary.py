@@ -2,11 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 
+from benchmarks.pocket_columns import COLUMNS
 from intervals import interval
 from paper.methods import title
 from paper.metrics import IN_PERCENT, TITLES
 
-ABSENT = {"face_sim": "no face (MTCNN)", "arcface_sim": "no face (InsightFace)", "similarity": "no face found"}
+ABSENT = {
+    "face_sim": "no face (MTCNN)",
+    "arcface_sim": "no face (InsightFace)",
+    "similarity": COLUMNS["no_face"],
+}
 CURVES = ("face_sim", "clip_iqa")  # of figure 10
 
 People = dict[str, dict[str, dict[str, float]]]  # by identity, method (as the tables call it) and column
@@ -18,9 +23,9 @@ def absent_column(column: str) -> str:
 
 
 def column_title(column: str) -> str:
-    """What a table calls a column; one that is not the paper's, by its own name."""
+    """What a table calls a column of the paper's or of the pocket world's; any other, by its own name."""
     of_absent = {absent_column(name): said for name, said in ABSENT.items()}
-    return (TITLES | of_absent).get(column, column.replace("_", " "))
+    return (COLUMNS | TITLES | of_absent).get(column, column)
 
 
 def people_of(rows: Sequence[dict]) -> People:

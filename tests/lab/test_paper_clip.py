@@ -7,7 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from transformers import CLIPConfig, CLIPModel, Dinov2Config, Dinov2Model, ViTConfig, ViTModel
+from standins.clip_folder import END, MEAN, PATCH, SIDE, SIZES, START, STD, write_clip, write_processor
+from transformers import Dinov2Config, Dinov2Model, ViTConfig, ViTModel
 
 from paper import clip_scores
 from paper.clip_scores import BAD, GOOD
@@ -15,48 +16,13 @@ from paper.dino import dino
 from paper.records import Record
 from paper.weights import CLIP, DINO, Weights
 
-MEAN, STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
-SIDE, PATCH, LENGTH = 32, 8, 77
 PROMPT = "a photo of a woman"
-SIZES = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-
-
-def words_of(*texts):
-    """CLIP's byte-level words for single letters: one token for each letter, marked where a word ends."""
-    letters = sorted(set("".join(texts).lower().replace(" ", "")))
-    names = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
-    return {name: number for number, name in enumerate(names)}
-
-
-def write_processor(folder, **more):
-    about = {"size": {"height": SIDE, "width": SIDE}, "resample": 3, "image_mean": MEAN, "image_std": STD}
-    (folder / "preprocessor_config.json").write_text(json.dumps(about | more), encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """A folder of weights with a tiny CLIP and its tokenizer, as they are published."""
     folder = tmp_path_factory.mktemp("weights")
-    clip = folder / CLIP.name
-    clip.mkdir()
-    words = words_of(PROMPT, GOOD, BAD, "standing in a lighthouse")
-    (clip / "vocab.json").write_text(json.dumps(words), encoding="utf-8")
-    (clip / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
-    special = {"unk_token": "<|endoftext|>", "bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>"}
-    tokenizer = {"tokenizer_class": "CLIPTokenizer", "pad_token": "<|endoftext|>", **special}
-    (clip / "tokenizer_config.json").write_text(json.dumps(tokenizer), encoding="utf-8")
-    crop = {"do_center_crop": True, "crop_size": {"height": SIDE, "width": SIDE}}
-    resize = {"size": {"shortest_edge": SIDE}, "image_processor_type": "CLIPImageProcessor"}
-    write_processor(clip, **crop, **resize)
-    torch.manual_seed(0)
-    ends = {"bos_token_id": len(words) - 2, "eos_token_id": len(words) - 1}
-    text = {**SIZES, "vocab_size": len(words), "max_position_embeddings": LENGTH, **ends, "pad_token_id": 1}
-    vision = {**SIZES, "image_size": SIDE, "patch_size": PATCH}
-    config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=12, logit_scale_init_value=4.6052)
-    model = CLIPModel(config)
-    for parameter in model.parameters():
-        parameter.data.add_(0.1 * torch.randn_like(parameter))
-    model.save_pretrained(clip)
+    write_clip(folder / CLIP.name)
     return Weights(folder)
 
 
@@ -90,7 +56,7 @@ def by_hand(model, path):
 def text_by_hand(clip, words, text):
     """A text's direction: letters looked up one by one, the end's hidden state projected."""
     spelled = [letter for word in text.split() for letter in (*word[:-1], f"{word[-1]}</w>")]
-    ids = [words["<|startoftext|>"], *(words[token] for token in spelled), words["<|endoftext|>"]]
+    ids = [words[START], *(words[token] for token in spelled), words[END]]
     with torch.no_grad():
         hidden = clip.model.text_model(input_ids=torch.tensor([ids])).last_hidden_state[0, -1]
         return F.normalize(clip.model.text_projection(hidden), dim=-1)
