@@ -126,7 +126,10 @@ class Judges:
         return look(self.face_analysis, pictures)
 
     def measure(self, seen: Seen, case: Case, views: Seen, scene: Seen) -> dict[str, float]:
-        """The means over a case's pictures, in percent, by pocket_columns.COLUMNS. views: the person's. scene: the base pictures."""
+        """The means over a case's pictures, in percent, by COLUMNS of pocket_columns.
+
+        views: the person's. scene: the base pictures.
+        """
         named = torch.tensor([list(KINDS).index(described.kind) for described, _ in case.described])
         probabilities = kind_probabilities(self.classifier, seen.pictures)
         of_named = probabilities.gather(1, named[:, None])[:, 0]

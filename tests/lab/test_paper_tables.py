@@ -1,6 +1,7 @@
-"""Measured rows to the paper's tables: means, intervals, the paper's numbers and claims, figure 10, and what is absent."""
+"""Measured rows to the paper's tables: means, intervals, the paper's numbers and claims, figure 10, what is absent."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -138,7 +139,7 @@ class TestPage:
     def test_a_table_has_the_papers_number_below_ours(self, found):
         head, *lines = table_of(markdown(found), "## Table I:")
         at = head.index("Face Sim. ↑")
-        ours, theirs = next((line, after) for line, after in zip(lines, lines[1:], strict=False) if line[0] == FULL)
+        ours, theirs = next((line, after) for line, after in pairwise(lines) if line[0] == FULL)
         assert ours[at].startswith(f"{found['methods'][FULL]['face_sim']['mean']:.1f} (")
         assert theirs[:1] == ["*the paper*"] and theirs[at] == "*67.3*" and theirs[head.index("FID ↓")] == "*416.3*"
         assert ours[head.index("FID ↓")].startswith("410.0 (")
@@ -162,7 +163,9 @@ class TestPage:
     def test_columns_that_are_not_the_papers_are_shown_for_every_method(self):
         rows = [row(FULL_PHOTOMAKER, person, 1, similarity=0.5, background=0.1) for person in "ab"]
         head, *lines = table_of(markdown(results.results_of(rows, {}, {})), "## Other measurements")
-        assert head == ["method", "similarity ↑", "no face found, %", "background ↑"] and lines[0][0] == FULL
+        assert (
+            head == ["method", "face similarity ↑", "no face found, %", "background distance ↓"] and lines[0][0] == FULL
+        )
 
     def test_table_ii_is_of_the_second_rows(self, rows):
         second = many(FULL_PHOTOMAKER, 0.3) + many(PHOTOMAKER, 0.2)
