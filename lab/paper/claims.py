@@ -56,12 +56,15 @@ def claims_of(name: str) -> list[Claim]:
     return [_claim(table.rows, *one, table.place) for one in pairs + more]
 
 
-def claims_over_starts(starts: Sequence[int]) -> list[Claim]:
-    """Figure 10's: at every starting step the face is more alike than the personalised model's alone."""
+def claims_over_starts(curve: Sequence[dict]) -> list[Claim]:
+    """Figure 10's: at every starting step the face is more alike than the personalised model's alone.
+
+    curve: as from summary.curve_of. These claims have the methods' titles already.
+    """
     return [
-        ("face_sim", title(full, start), title(alone), "above it at every MSS", "figure 10")
-        for full, alone in PAIRS.items()
-        for start in starts
+        ("face_sim", title(point["method"], point["start_step"]), title(alone), "above it at every MSS", "figure 10")
+        for point in curve
+        if (alone := PAIRS.get(point["method"]))
     ]
 
 
@@ -90,4 +93,4 @@ def _claim(numbers: dict, column: str, one: str, other: str, place: str) -> Clai
     """The claim about two methods, the higher number first, whatever is better."""
     if numbers[one][column] < numbers[other][column]:
         one, other = other, one
-    return column, one, other, f"{numbers[one][column]:g} > {numbers[other][column]:g}", place
+    return column, one, other, f"{numbers[one][column]:.1f} > {numbers[other][column]:.1f}", place

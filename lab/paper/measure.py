@@ -24,13 +24,15 @@ def measure(
 ) -> list[dict]:
     """Rows of all records, in their order, then of their identities and methods. quiet: without a progress bar.
 
-    A value is kept as soon as its batch is measured. Raises ValueError for records that stand there twice.
+    A value is kept as soon as its batch is measured. A method whose records lack what a metric reads has no values of
+    it. Raises ValueError for records that stand there twice, and for methods of which only some lack that.
     """
     _check_single(records)
     pictures = {index: {} for index in range(len(records))}
     identities, methods = {}, {}
     for metric in metrics:
-        units = _units(records, metric.of_identity)
+        measurable = _measurable(metric, records)
+        units = _units(records, measurable, metric.of_identity)
         values = values_of(metric, [[records[index] for index in unit] for unit in units], cache, batch, quiet)
         for unit, value in zip(units, values, strict=True):
             if metric.of_identity:
@@ -38,7 +40,7 @@ def measure(
             elif metric.pool is None:
                 pictures[unit[0]][metric.name] = None if value is None else float(value[0])
         if metric.pool is not None:
-            _pool(metric, records, values, identities, methods)
+            _pool(metric, [records[index] for index in measurable], values, identities, methods)
     rows = [_row(_group(one), pictures[index], one) for index, one in enumerate(records)]
     rows += [_row(group, found) for group, found in identities.items()]
     return rows + [_row((*group, None), found) for group, found in methods.items()]
@@ -76,11 +78,25 @@ def _group(record: Record) -> tuple[str, int | None, str]:
     return record.method, record.start_step, record.identity
 
 
-def _units(records: Sequence[Record], of_identity: bool) -> list[list[int]]:
+def _measurable(metric: Metric, records: Sequence[Record]) -> list[int]:
+    """The numbers of the records of those methods that have what a metric reads."""
+    lacking: dict[str, list[bool]] = {}
+    for one in records:
+        lacks = any(getattr(one, name) in (None, "", (), {}) for name in metric.reads)
+        lacking.setdefault(one.method, []).append(lacks)
+        if lacks != lacking[one.method][0]:
+            raise ValueError(
+                f"{metric.title}: some records of {one.method} have {' and '.join(metric.reads)}, and some have not; "
+                f"{one.picture} is one that differs from those before it."
+            )
+    return [index for index, one in enumerate(records) if not lacking[one.method][0]]
+
+
+def _units(records: Sequence[Record], measurable: Sequence[int], of_identity: bool) -> list[list[int]]:
     """The numbers of the records that are measured together."""
     if not of_identity:
-        return [[index] for index in range(len(records))]
-    order = sorted(range(len(records)), key=lambda index: repr(_group(records[index])))
+        return [[index] for index in measurable]
+    order = sorted(measurable, key=lambda index: repr(_group(records[index])))
     return [list(unit) for _, unit in groupby(order, key=lambda index: _group(records[index]))]
 
 

@@ -25,9 +25,8 @@ def results_of(
     people = people_of(rows)
     methods = methods_of(rows, people, seed)
     curve = curve_of(rows, methods)
-    starts = sorted({point["start_step"] for point in curve})
     of_second = people_of(second)
-    claims = _judged(people, _titled(claims_of("I") + claims_of("IV")) + claims_over_starts(starts), seed)
+    claims = _judged(people, _titled(claims_of("I") + claims_of("IV")) + claims_over_starts(curve), seed)
     claims += _judged(of_second, _titled(claims_of("II")), seed)
     return {
         "about": {**about, "pictures": _counts(rows), "people": len(people)},

@@ -71,11 +71,11 @@ def methods_of(rows: Sequence[dict], people: People, seed: int = 0) -> dict[str,
 
 
 def pictures_of(rows: Sequence[dict]) -> dict[str, int]:
-    """How many pictures of each method were measured."""
+    """How many pictures of each method were measured, but for those of figure 10's starting steps."""
     counts: dict[str, int] = {}
     for row in rows:
-        if row["prompt"] is not None:
-            label = title(row["method"], row["start_step"])
+        if row["prompt"] is not None and row["start_step"] is None:
+            label = title(row["method"])
             counts[label] = counts.get(label, 0) + 1
     return counts
 

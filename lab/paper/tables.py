@@ -22,8 +22,7 @@ def markdown(results: dict) -> str:
     if results["curve"]:
         parts += ["## Over the starting step (figure 10)", _curve(results["curve"])]
     if results["absent"]:
-        said = "\n".join(f"- {column_title(name)}: {reason}" for name, reason in results["absent"].items())
-        parts += ["## Not measured", said]
+        parts += ["## Not measured", "\n".join(f"- {reason}" for reason in dict.fromkeys(results["absent"].values()))]
     return "\n\n".join(parts) + "\n"
 
 

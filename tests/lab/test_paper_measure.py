@@ -169,6 +169,20 @@ def test_starting_steps_are_kept_apart(records, cache):
     assert [(row["start_step"], row["prompt"]) for row in rows[6:]] == [(0, None), (10, None)]
 
 
+def test_a_method_that_lacks_what_a_metric_reads_has_no_values_of_it(records, cache):
+    bare = [replace(one, method="bare", text="") for one in records[:2]]
+    spy = Spy()
+    rows = run([*records, *bare], spy, cache, reads=("text",))
+    assert len(spy.seen) == 6 and [row["values"] for row in rows[6:]] == [{}, {}]
+    rows = run([*records, *bare], lambda some: [1.0], cache, reads=("text",), of_identity=True)
+    assert [row["method"] for row in rows[8:]] == ["m", "m"]
+
+
+def test_a_method_of_which_some_lack_it_is_refused(records, cache):
+    with pytest.raises(ValueError, match="Red: some records of m have text, and some have not; .*2.png"):
+        run([*records[:2], replace(records[2], text="")], Spy(), cache, reads=("text",))
+
+
 def test_a_picture_that_stands_there_twice_is_refused(records, cache):
     with pytest.raises(ValueError, match="1.png: stands there twice for m, a"):
         run([*records, records[1]], Spy(), cache)

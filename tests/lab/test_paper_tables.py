@@ -90,12 +90,12 @@ class TestClaims:
             numbers = tables["I"].rows | tables["IV"].rows if name == "IV" else tables[name].rows
             for column, higher, lower, paper, place in claims_of(name):
                 assert numbers[higher][column] > numbers[lower][column]
-                assert paper == f"{numbers[higher][column]:g} > {numbers[lower][column]:g}"
+                assert paper == f"{numbers[higher][column]:.1f} > {numbers[lower][column]:.1f}"
                 assert name in place
 
     def test_they_are_the_papers(self):
         first, parts = claims_of("I"), claims_of("IV")
-        assert ("scene_div", FULL_PHOTOMAKER, PHOTOMAKER, "60 > 52.2", "table I") in first
+        assert ("scene_div", FULL_PHOTOMAKER, PHOTOMAKER, "60.0 > 52.2", "table I") in first
         assert ("fid", PHOTOMAKER, FULL_PHOTOMAKER, "473.9 > 416.3", "table I") in first
         assert ("face_sim", FULL_INSTANTID, "instantid", "70.5 > 61.1", "table I") in first
         assert ("face_sim", FULL_PHOTOMAKER, SWAPPED, "67.3 > 63.5", "tables I, IV") in parts
@@ -154,7 +154,7 @@ class TestPage:
     def test_it_says_how_it_was_measured_and_what_was_not(self, found):
         page = markdown(found)
         assert protocol.in_short() in page and "- machine: a machine" in page
-        assert "- DINO: DINO: dino-vits16 is not there." in page
+        assert "- DINO: dino-vits16 is not there." in page
 
     def test_other_methods_and_columns_have_a_table_of_their_own(self, found):
         head, *lines = table_of(markdown(found), "## Other measurements")
@@ -254,7 +254,7 @@ def test_the_command_writes_a_page_of_what_can_be_measured(given, capsys):
     page = (out / "paper.md").read_text(encoding="utf-8")
     head, ours, *_ = table_of(page, "## Table I:")
     assert ours[head.index("CLIP-I ↑")].startswith("100.0 (100.0 … 100.0)") and ours[head.index("DINO ↑")] == ""
-    assert "- FID: FID: no folder with reference pictures" in page and "- ComfyUI: " in page
+    assert "- FID: no folder with reference pictures" in page and "- ComfyUI: " in page
     assert len((out / "paper-rows.jsonl").read_text(encoding="utf-8").splitlines()) == 8
 
 
