@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from paper.cache import Cache
 from paper.inception import Inception
@@ -32,30 +33,41 @@ class _Kept(nn.Module):
         return features
 
 
-def fid(real: np.ndarray, drawn: np.ndarray, device: str = "cpu") -> float:
-    """The Fréchet distance between two sets of features, (N, D) and (M, D), of at least two pictures each."""
-    from torchmetrics.image.fid import FrechetInceptionDistance
+class Distance:
+    """The Fréchet distance to a set of features, (N, D), of at least two pictures, by torchmetrics in float64."""
 
-    distance = FrechetInceptionDistance(feature=_Kept(real.shape[1])).set_dtype(torch.float64).to(device)
-    for features, is_real in ((real, True), (drawn, False)):
-        distance.update(torch.from_numpy(np.asarray(features, np.float64)).to(device), real=is_real)
-    return distance.compute().item()
+    def __init__(self, real: np.ndarray):
+        from torchmetrics.image.fid import FrechetInceptionDistance
+
+        kept = _Kept(real.shape[1])
+        self._distance = FrechetInceptionDistance(feature=kept, reset_real_features=False).set_dtype(torch.float64)
+        self._distance.update(_float64(real), real=True)
+
+    def to(self, drawn: np.ndarray) -> float:
+        """Of another set, (M, D), of at least two pictures."""
+        self._distance.reset()
+        self._distance.update(_float64(drawn), real=False)
+        return self._distance.compute().item()
 
 
-def score(real: np.ndarray, drawn: Mapping[str, np.ndarray], device: str = "cpu") -> Score:
+def _float64(features: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.asarray(features, np.float64))
+
+
+def score(distance: Distance, drawn: Mapping[str, np.ndarray]) -> Score:
     """The FID of all of a method's pictures, and the jackknife's pseudo-values of the identities.
 
     drawn: (n, D) features by identity. A pseudo-value is how far an identity moves the whole: n times the FID less
     n - 1 times the FID without it, as no mean over identities makes an FID. With one identity it is the FID.
     """
-    total, count = fid(real, np.concatenate(list(drawn.values())), device), len(drawn)
+    total, count = distance.to(np.concatenate(list(drawn.values()))), len(drawn)
     if count == 1:
         return Score(total, dict.fromkeys(drawn, total))
-    without = {
-        identity: fid(real, np.concatenate([drawn[other] for other in drawn if other != identity]), device)
-        for identity in drawn
-    }
-    return Score(total, {identity: count * total - (count - 1) * left for identity, left in without.items()})
+    pseudo = {}
+    for identity in tqdm(drawn, "FID without one person", leave=False, disable=None):  # seconds each
+        left = distance.to(np.concatenate([features for other, features in drawn.items() if other != identity]))
+        pseudo[identity] = count * total - (count - 1) * left
+    return Score(total, pseudo)
 
 
 def fid_metric(
@@ -89,8 +101,8 @@ def fid_metric(
     metric = Metric("fid", "FID", LOWER, version, measure, scale=1.0)
 
     @functools.cache
-    def real() -> np.ndarray:
+    def distance() -> Distance:
         units = [[Record("reference", "", 0, 0, path)] for path in photographs]
-        return np.stack(values_of(replace(metric, title="FID, reference"), units, cache))
+        return Distance(np.stack(values_of(replace(metric, title="FID, reference"), units, cache)))
 
-    return replace(metric, pool=lambda values: score(real(), values, device))
+    return replace(metric, pool=lambda values: score(distance(), values))

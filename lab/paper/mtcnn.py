@@ -27,7 +27,7 @@ class Face:
 class Detector:
     """Finds the largest face of a picture. Raises MissingError, naming `metric`, where the package is not installed."""
 
-    def __init__(self, device: str = "cpu", metric: str = "Face Sim."):
+    def __init__(self, device: str = "cpu", metric: str = "Face Sim. and Scene Div."):
         try:
             from facenet_pytorch import MTCNN
         except ImportError as error:

@@ -10,8 +10,9 @@ from torch import nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from intervals import interval
-from paper import fid, inception
+from paper import inception
 from paper.cache import Cache
+from paper.fid import Distance, fid_metric, score
 from paper.measure import measure
 from paper.metric import LOWER
 from paper.records import Record
@@ -35,7 +36,8 @@ class TestDistance:
         mean, other = np.array([1.0, -2.0, 0.5]), np.array([0.0, 1.0, 0.5])
         spread, other_spread = np.array([1.0, 2.0, 0.1]), np.array([3.0, 0.5, 0.2])
         expected = ((mean - other) ** 2).sum() + ((spread - other_spread) ** 2).sum()
-        found = fid.fid(gaussian(50, mean, np.diag(spread), 0), gaussian(40, other, np.diag(other_spread), 1))
+        real = gaussian(50, mean, np.diag(spread), 0)
+        found = Distance(real).to(gaussian(40, other, np.diag(other_spread), 1))
         assert found == pytest.approx(expected, rel=1e-6)
 
     def test_between_any_gaussians_it_is_the_one_with_the_matrix_root(self):
@@ -43,35 +45,41 @@ class TestDistance:
         roots = rng.normal(size=(2, 4, 4))
         one, other = (root @ root.T for root in roots)
         expected = 9 + np.trace(one + other - 2 * sqrtm(one @ other).real)
-        features = gaussian(30, [0.0] * 4, roots[0], 3), gaussian(30, [1.5] * 4, roots[1], 4)
-        assert fid.fid(*features) == pytest.approx(expected, rel=1e-6)
+        distance = Distance(gaussian(30, [0.0] * 4, roots[0], 3))
+        assert distance.to(gaussian(30, [1.5] * 4, roots[1], 4)) == pytest.approx(expected, rel=1e-6)
 
     def test_a_set_is_at_no_distance_from_itself(self):
         features = gaussian(30, [1.0, 2.0], np.eye(2), 0)
-        assert fid.fid(features, features) == pytest.approx(0, abs=1e-9)
+        distance = Distance(features)
+        assert distance.to(features + 3) == pytest.approx(18)
+        assert distance.to(features) == pytest.approx(0, abs=1e-9)  # what came before is forgotten
 
 
 class TestScore:
     def test_the_total_is_of_all_pictures_and_pseudo_values_follow_from_leaving_people_out(self):
-        real = gaussian(50, [0.0, 0.0], np.eye(2), 0)
+        distance = Distance(gaussian(50, [0.0, 0.0], np.eye(2), 0))
         drawn = {name: gaussian(5, [float(number), 0.0], np.eye(2), 1 + number) for number, name in enumerate("abc")}
-        score = fid.score(real, drawn)
-        assert score.total == pytest.approx(fid.fid(real, np.concatenate(list(drawn.values()))))
-        without_b = fid.fid(real, np.concatenate([drawn["a"], drawn["c"]]))
-        assert score.of_identity["b"] == pytest.approx(3 * score.total - 2 * without_b)
+        found = score(distance, drawn)
+        assert found.total == pytest.approx(distance.to(np.concatenate(list(drawn.values()))))
+        without_b = distance.to(np.concatenate([drawn["a"], drawn["c"]]))
+        assert found.of_identity["b"] == pytest.approx(3 * found.total - 2 * without_b)
+
+    def test_one_person_has_the_whole(self):
+        found = score(Distance(gaussian(50, [0.0, 0.0], np.eye(2), 0)), {"a": gaussian(5, [1.0, 0.0], np.eye(2), 1)})
+        assert found.of_identity == {"a": found.total} and found.total == pytest.approx(1)
 
     def test_their_spread_is_that_of_the_fid_over_new_people(self, measured):
         """The standard error from one sample of people is about the standard deviation over many samples."""
-        real = gaussian(400, [0.0, 0.0], np.eye(2), 0)
+        distance = Distance(gaussian(400, [0.0, 0.0], np.eye(2), 0))
 
         def people(rng):
             return {str(n): rng.normal(size=(4, 2)) + rng.normal(size=2) + [3, 0] for n in range(40)}
 
         rng = np.random.default_rng(1)
-        totals = [fid.fid(real, np.concatenate(list(people(rng).values()))) for _ in range(60)]
+        totals = [distance.to(np.concatenate(list(people(rng).values()))) for _ in range(60)]
         widths = []
         for _ in range(3):
-            found = interval(list(fid.score(real, people(rng)).of_identity.values()))
+            found = interval(list(score(distance, people(rng)).of_identity.values()))
             widths.append((found["high"] - found["low"]) / (2 * 1.96))
         ratio = np.mean(widths) / np.std(totals, ddof=1)
         measured("FID's standard error by pseudo-values, over the one of repeated samples", ratio)
@@ -104,7 +112,7 @@ def pictures(tmp_path):
 class TestMetric:
     def test_it_is_what_torchmetrics_finds_on_the_same_pictures(self, pictures, tmp_path):
         records, photographs = pictures
-        metric = fid.fid_metric(Weights(), photographs, Cache(tmp_path / "kept.sqlite"), "cpu", features=Means())
+        metric = fid_metric(Weights(), photographs, Cache(tmp_path / "kept.sqlite"), "cpu", features=Means())
         rows = measure(records, [metric], Cache(tmp_path / "kept.sqlite"), quiet=True)
         whole = FrechetInceptionDistance(feature=Means(), normalize=True).set_dtype(torch.float64)
         for paths, real in ((photographs, True), ([record.picture for record in records], False)):
@@ -117,11 +125,11 @@ class TestMetric:
 
     def test_without_photographs_it_is_refused_with_their_source(self, tmp_path):
         with pytest.raises(MissingError, match="FID: .*--human-art.*https://idea-research.github.io/HumanArt/"):
-            fid.fid_metric(Weights(), [], Cache(tmp_path / "kept.sqlite"), "cpu", features=Means())
+            fid_metric(Weights(), [], Cache(tmp_path / "kept.sqlite"), "cpu", features=Means())
 
     def test_without_inceptions_weights_it_is_refused(self, pictures, tmp_path):
         with pytest.raises(MissingError, match=f"FID: {INCEPTION.name} .*Source: {INCEPTION.source}"):
-            fid.fid_metric(Weights(tmp_path), pictures[1], Cache(tmp_path / "kept.sqlite"), "cpu")
+            fid_metric(Weights(tmp_path), pictures[1], Cache(tmp_path / "kept.sqlite"), "cpu")
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import socket
+import sys
 from dataclasses import replace
 
 import huggingface_hub
@@ -64,6 +65,33 @@ def test_a_metric_with_its_weights_is_there_beside_those_without(tmp_path, photo
     assert [metric.name for metric in found] == ["clip_t", "clip_i", "clip_iqa"]
     assert [metric.title for metric in found] == [TITLES[metric.name] for metric in found]
     assert absent.keys() == TITLES.keys() - {"clip_t", "clip_i", "clip_iqa"}
+
+
+@pytest.mark.parametrize(
+    ("module", "names", "package"),
+    [
+        ("facenet_pytorch", ["face_sim", "scene_div"], "facenet-pytorch"),
+        ("torchmetrics", ["fid"], "torchmetrics"),
+        ("torchmetrics.functional.image.lpips", ["scene_div"], "torchmetrics"),
+        ("insightface", ["arcface_sim"], "insightface"),
+    ],
+)
+def test_without_its_package_a_metric_is_left_out_with_the_packages_name(
+    module, names, package, tmp_path, photographs, monkeypatch
+):
+    monkeypatch.setattr(Weights, "find", lambda self, published: photographs[0])
+    if module == "insightface":
+        pack = tmp_path / ANTELOPE.name
+        pack.mkdir(parents=True)
+        (pack / "glintr100.onnx").touch()
+        monkeypatch.setattr(Weights, "find", lambda self, published: pack)
+    for name in [name for name in sys.modules if name == module or name.startswith(f"{module}.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    found, absent = paper_metrics(Weights(), photographs, Cache(tmp_path / "kept.sqlite"), "cpu", names)
+    assert found == [] and list(absent) == names
+    assert all(TITLES[name] in reason for name, reason in absent.items())
+    assert all(package in reason and "install" in reason for reason in absent.values())
 
 
 def test_only_the_wanted_metrics_are_looked_for(tmp_path, photographs):
