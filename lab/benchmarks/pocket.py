@@ -24,15 +24,15 @@ from PIL import Image
 from support_pack.tiny_sdxl import register_tiny_sdxl
 
 from benchmarks.pocket_cases import SHOT, held_out_case
-from benchmarks.pocket_claims import judged
+from benchmarks.pocket_claims import CLAIMS
 from benchmarks.pocket_curves import STARTS, fusion_curve, mean_curve, mss_curve, partner, series
 from benchmarks.pocket_flows import Settings
 from benchmarks.pocket_judges import Judges, views_of
 from benchmarks.pocket_models import Models, load, missing
 from benchmarks.pocket_rows import FULL, PERSONALISED, SCENE, SWAPPED, draw_rows
-from benchmarks.pocket_statistics import summary
 from benchmarks.pocket_tables import markdown
 from benchmarks.provenance import named, provenance
+from intervals import judged, summary
 from pocket.kept import WEIGHTS
 from pocket.train_scenes import load_classifier
 from pocket.world.pose import SHOTS
@@ -134,7 +134,7 @@ def results_of(parts: dict[str, list], seed: int) -> dict:
     return {
         "rows": summary(people, seed),
         "guider_calls": parts["person"][0]["guider_calls"],
-        "claims": judged(people, seed),
+        "claims": judged(people, CLAIMS, seed),
         "mss": mean_curve(parts["mss"]),
         "fusion": mean_curve(parts["fusion"]),
         "people": people,

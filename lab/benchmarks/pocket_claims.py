@@ -1,11 +1,8 @@
 """The orderings that the paper claims for PhotoMaker, with its numbers, beside those that are measured."""
 
-from collections.abc import Sequence
-
 from benchmarks.pocket_rows import DDIM, FULL, NO_BACKWARD, NO_FORWARD, PERSONALISED, SCENE, SWAPPED
-from benchmarks.pocket_statistics import difference, verdict
 
-# Column, the row that is to be higher and the one below it, the paper's numbers, where they stand.
+# As in intervals.judged: column, the row that is to be higher and the one below it, the paper's numbers, their place.
 CLAIMS = [
     ("similarity", FULL, PERSONALISED, "67.3 > 55.7", "table I"),
     ("similarity", FULL, SWAPPED, "67.3 > 63.5", "tables I, IV"),
@@ -21,13 +18,3 @@ CLAIMS = [
     ("background", NO_BACKWARD, FULL, "the backward flow brings the scene back", "section IV-C"),
     ("background", DDIM, NO_FORWARD, "DDIM inversion does not reconstruct", "section IV-B"),
 ]
-
-
-def judged(people: Sequence[dict], seed: int = 0) -> list[dict]:
-    """Each claim with the measured difference and whether it holds. people: as in pocket_statistics.summary."""
-    claims = []
-    for column, higher, lower, paper, place in CLAIMS:
-        measured = difference(people, column, higher, lower, seed)
-        claim = {"column": column, "higher": higher, "lower": lower, "paper": paper, "place": place}
-        claims.append({**claim, "difference": measured, "verdict": verdict(measured)})
-    return claims

@@ -114,17 +114,6 @@ def _between(distances: Tensor) -> float:
     return distances[pairs[0], pairs[1]].mean().item() if pairs.numel() else 0.0
 
 
-# The columns of the table, by what they hold. All but the counts are in percent.
-COLUMNS = {
-    "similarity": "face similarity",
-    "no_face": "no face found",
-    "scene": "scene accuracy",
-    "diversity": "scene diversity",
-    "fidelity": "prompt fidelity",
-    "background": "background distance",
-}
-
-
 @dataclass(frozen=True)
 class Judges:
     """face_analysis: FACEANALYSIS. classifier: of scenes."""
@@ -137,7 +126,10 @@ class Judges:
         return look(self.face_analysis, pictures)
 
     def measure(self, seen: Seen, case: Case, views: Seen, scene: Seen) -> dict[str, float]:
-        """The means over a case's pictures, in percent, by COLUMNS. views: the person's. scene: the base pictures."""
+        """The means over a case's pictures, in percent, by COLUMNS of pocket_columns.
+
+        views: the person's. scene: the base pictures.
+        """
         named = torch.tensor([list(KINDS).index(described.kind) for described, _ in case.described])
         probabilities = kind_probabilities(self.classifier, seen.pictures)
         of_named = probabilities.gather(1, named[:, None])[:, 0]

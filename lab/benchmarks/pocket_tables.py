@@ -1,6 +1,6 @@
 """The pocket benchmark as Markdown: what was measured, the table, the paper's orderings and the curves' numbers."""
 
-from benchmarks.pocket_judges import COLUMNS
+from benchmarks.pocket_columns import COLUMNS
 from benchmarks.tables import table
 
 NOTES = """\

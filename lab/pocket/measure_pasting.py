@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.pocket_statistics import interval
+from intervals import interval
 from pocket.examples import example
 from pocket.kept import OUTPUT
 from pocket.loading import load

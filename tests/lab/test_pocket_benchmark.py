@@ -19,11 +19,12 @@ import dev
 from benchmarks import pocket, pocket_claims
 from benchmarks import pocket_judges as judges
 from benchmarks.pocket_cases import SHOT, held_out_case
+from benchmarks.pocket_columns import COLUMNS
 from benchmarks.pocket_flows import Settings, stacked
 from benchmarks.pocket_judges import Seen
 from benchmarks.pocket_models import load, missing
 from benchmarks.pocket_rows import DDIM, DELAYED, FULL, NO_BACKWARD, NO_FORWARD, PERSONALISED, SCENE, SWAPPED, draw_rows
-from benchmarks.pocket_statistics import difference, interval, verdict
+from intervals import difference, interval, verdict
 from pocket import kept, models_folder, text, unet
 from pocket.examples import example
 from pocket.train_scenes import load_classifier
@@ -195,7 +196,7 @@ class TestStatistics:
     def test_every_claim_is_of_rows_and_columns_that_are_measured(self):
         rows = (DDIM, DELAYED, FULL, NO_BACKWARD, NO_FORWARD, PERSONALISED, SCENE, SWAPPED)
         for column, higher, lower, _, _ in pocket_claims.CLAIMS:
-            assert column in judges.COLUMNS and {higher, lower} <= set(rows)
+            assert column in COLUMNS and {higher, lower} <= set(rows)
 
 
 class TestPipeline:
@@ -255,7 +256,7 @@ def test_the_quick_run_writes_its_tables_plots_and_pictures(folder, weights, tmp
     places = ["--models", str(folder), "--weights", str(weights), "--results", str(tmp_path)]
     pocket.main([*places, "--quick", *size])
     results = json.loads((tmp_path / "pocket-quick.json").read_text())
-    assert results["rows"][NO_FORWARD].keys() == judges.COLUMNS.keys()
+    assert results["rows"][NO_FORWARD].keys() == COLUMNS.keys()
     assert len(results["mss"]) == len(results["fusion"]) == 4
     assert {"models", "machine", "date", "python", "torch", "ComfyUI", "steps", "cfg"} <= results["about"].keys()
     page = (tmp_path / "pocket-quick.md").read_text()

@@ -1,4 +1,7 @@
-"""Means over people with their confidence intervals: a cluster bootstrap, a person with all its pictures at a time."""
+"""Means over people with their confidence intervals: a cluster bootstrap, a person with all its pictures at a time.
+
+Shared by the pocket benchmark and the paper's tables.
+"""
 
 from collections.abc import Sequence
 
@@ -34,3 +37,16 @@ def verdict(difference: dict[str, float]) -> str:
     if difference["low"] > 0:
         return "holds"
     return "reversed" if difference["high"] < 0 else "undecided"
+
+
+def judged(people: Sequence[dict], claims: Sequence[tuple[str, str, str, str, str]], seed: int = 0) -> list[dict]:
+    """Each claim with the measured difference and whether it holds. people: as in `summary`.
+
+    claims: column, the row that is to be higher and the one below it, the paper's numbers, where they stand.
+    """
+    found = []
+    for column, higher, lower, paper, place in claims:
+        measured = difference(people, column, higher, lower, seed)
+        claim = {"column": column, "higher": higher, "lower": lower, "paper": paper, "place": place}
+        found.append({**claim, "difference": measured, "verdict": verdict(measured)})
+    return found

@@ -1,0 +1,10 @@
+"""The columns of the pocket benchmark's table, by what they hold. All are in percent."""
+
+COLUMNS = {
+    "similarity": "face similarity",
+    "no_face": "no face found",
+    "scene": "scene accuracy",
+    "diversity": "scene diversity",
+    "fidelity": "prompt fidelity",
+    "background": "background distance",
+}

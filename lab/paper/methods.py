@@ -1,0 +1,37 @@
+"""The paper's methods: the names that records use, and what the tables call them."""
+
+FULL_PHOTOMAKER = "customenhancer-photomaker"
+PHOTOMAKER = "photomaker"
+FULL_INSTANTID = "customenhancer-instantid"
+INSTANTID = "instantid"
+DREAMBOOTH = "dreambooth"
+IP_ADAPTER = "ip-adapter"
+
+# Parts of CustomEnhancer (PhotoMaker).
+NO_BACKWARD = "without-backward-flow"
+NO_FORWARD = "without-forward-flow"
+SWAPPED = "after-face-swap"
+SCENE = "after-sdxl"
+INPUT = "input-image"
+
+TITLES = {
+    FULL_PHOTOMAKER: "CustomEnhancer (P.M.)",
+    PHOTOMAKER: "PhotoMaker",
+    FULL_INSTANTID: "CustomEnhancer (Ins.ID)",
+    INSTANTID: "InstantID",
+    DREAMBOOTH: "DreamBooth",
+    IP_ADAPTER: "IP-Adapter",
+    NO_BACKWARD: "Without backward flow",
+    NO_FORWARD: "Without forward flow",
+    SWAPPED: "After face swap",
+    SCENE: "After SDXL",
+    INPUT: "Input image",
+}
+# What CustomEnhancer plugs into, and what it is then.
+PAIRS = {FULL_PHOTOMAKER: PHOTOMAKER, FULL_INSTANTID: INSTANTID}
+
+
+def title(method: str, start_step: int | None = None) -> str:
+    """What a table calls a method; one that the paper does not have, by its own name."""
+    name = TITLES.get(method, method)
+    return name if start_step is None else f"{name}, MSS {start_step}"

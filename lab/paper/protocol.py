@@ -1,0 +1,26 @@
+"""PROTOCOL.md's short form, which is printed with every table, and the numbers that a run takes from it."""
+
+from pathlib import Path
+
+FILE = Path(__file__).with_name("PROTOCOL.md")
+HEADING = "## In short"
+
+IDENTITIES, MORE_THAN = 30, 20  # people, and how many pictures each has more than
+PER_PROMPT = 1  # pictures of each prompt, method and identity
+SIZE, STEPS, CFG = 1024, 50, 5.0
+START_STEP = 10  # MSS, where it is not varied
+SEED = 0  # of references, noise and intervals
+
+
+def in_short() -> str:
+    """The list below HEADING."""
+    text = FILE.read_text(encoding="utf-8")
+    return text[text.index(HEADING) + len(HEADING) :].split("\n## ")[0].strip()
+
+
+def noise_seed(identity_number: int, prompt: int) -> int:
+    """The seed of the noise for one identity and prompt: the same for every method.
+
+    identity_number: its place among the identities, from 0. prompt: its number, from 1.
+    """
+    return 10_000 * SEED + 100 * identity_number + prompt

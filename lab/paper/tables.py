@@ -1,0 +1,103 @@
+"""The paper's tables I, II and IV and its figure 10 as Markdown, the paper's numbers below those that were measured."""
+
+from collections.abc import Sequence
+
+from benchmarks.tables import table
+from paper.methods import title
+from paper.metrics import LOWER_IS_BETTER
+from paper.numbers import Printed, printed_tables
+from paper.protocol import in_short
+from paper.summary import CURVES, absent_column, column_title
+
+BESIDE = {"face_sim": (absent_column("face_sim"), "arcface_sim", absent_column("arcface_sim"))}  # columns of our own
+EMPTY = ""
+
+
+def markdown(results: dict) -> str:
+    """The whole page. results: as in the JSON file."""
+    parts = ["# The paper's tables", "\n".join(f"- {name}: {value}" for name, value in results["about"].items())]
+    parts += ["## Protocol in short", in_short(), *_tables(results)]
+    if results["claims"]:
+        parts += ["## The paper's orderings", _claims(results["claims"])]
+    if results["curve"]:
+        parts += ["## Over the starting step (figure 10)", _curve(results["curve"])]
+    if results["absent"]:
+        parts += ["## Not measured", "\n".join(f"- {reason}" for reason in dict.fromkeys(results["absent"].values()))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _tables(results: dict) -> list[str]:
+    """A heading and a table for each of the paper's tables of which anything was measured, and one for all the rest."""
+    parts = []
+    left = {label: dict(columns) for label, columns in results["methods"].items()}
+    for name, printed in printed_tables().items():
+        methods, columns = results["second"] if name == "II" else results["methods"], _columns(printed)
+        of_table = [methods.get(title(method), {}) for method in printed.rows]
+        if any(column in measured for measured in of_table for column in printed.columns):
+            parts += [f"## Table {name}: {printed.about}", _table(printed, methods)]
+        for method in printed.rows if name != "II" else ():
+            for column in columns:
+                left.get(title(method), {}).pop(column, None)
+    for point in results["curve"]:
+        left.pop(title(point["method"], point["start_step"]), None)
+    if left := {label: columns for label, columns in left.items() if columns}:
+        parts += ["## Other measurements", _others(left)]
+    return parts
+
+
+def _columns(printed: Printed) -> list[str]:
+    """The paper's columns, each with those of our own that stand beside it."""
+    return [name for column in printed.columns for name in (column, *BESIDE.get(column, ()))]
+
+
+def _table(printed: Printed, methods: dict) -> str:
+    """Two lines for each method: what was measured, and the paper's numbers."""
+    columns, lines = _columns(printed), []
+    for method, numbers in printed.rows.items():
+        measured = methods.get(title(method), {})
+        lines.append([title(method), *(_cell(measured.get(column)) for column in columns)])
+        lines.append(["*the paper*", *(_number(numbers.get(column)) for column in columns)])
+    return table(["method", *map(_head, columns)], lines)
+
+
+def _others(methods: dict) -> str:
+    columns = list(dict.fromkeys(column for columns in methods.values() for column in columns))
+    lines = [[label, *(_cell(measured.get(column)) for column in columns)] for label, measured in methods.items()]
+    return table(["method", *map(_head, columns)], lines)
+
+
+def _claims(claims: Sequence[dict]) -> str:
+    lines = [
+        [
+            f"{column_title(claim['column'])}: {claim['higher']} > {claim['lower']}",
+            f"{claim['paper']} ({claim['place']})",
+            _cell(claim["difference"]),
+            claim["verdict"],
+        ]
+        for claim in claims
+    ]
+    return table(["claim", "the paper", "measured difference", "here"], lines, words=2)
+
+
+def _curve(points: Sequence[dict]) -> str:
+    lines = [
+        [title(point["method"]), str(point["start_step"]), *(_cell(point[column]) for column in CURVES)]
+        for point in points
+    ]
+    return table(["method", "MSS", *map(_head, CURVES)], lines)
+
+
+def _head(column: str) -> str:
+    if column.endswith(absent_column("")):
+        return f"{column_title(column)}, %"
+    return f"{column_title(column)} {'↓' if column in LOWER_IS_BETTER else '↑'}"
+
+
+def _cell(value: dict | None) -> str:
+    if value is None:
+        return EMPTY
+    return f"{value['mean']:.1f} ({value['low']:.1f} … {value['high']:.1f})"
+
+
+def _number(value: float | None) -> str:
+    return EMPTY if value is None else f"*{value:.1f}*"
