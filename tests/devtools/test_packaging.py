@@ -16,7 +16,7 @@ from PIL import Image
 from devtools.comfyui import HOST_VERSION
 
 # What the registry's archive holds, at its top.
-ROOMS = {"baselines", "bimd", "drawing", "faces", "host", "identity", "nodes", "resinversion"}
+ROOMS = {"baselines", "bimd", "drawing", "faces", "fleet", "host", "identity", "nodes", "resinversion"}
 SHOWN = {"api_examples", "locales", "subgraphs", "web", "workflows"}
 ENTRY = "__init__.py", "prestartup_script.py", "pyproject.toml", "requirements.txt"
 FOR_PEOPLE = "README.md", "README.zh.md", "LICENSE", "SECURITY.md"

@@ -20,7 +20,8 @@ README = CHECKOUT / "README.md"
 PAGES = [README, *(CHECKOUT / name for name in ("README.zh.md", "SECURITY.md", "CONTRIBUTING.md"))]
 PAGES += sorted((CHECKOUT / "docs").glob("*.md"))
 RESULTS = CHECKOUT / "lab" / "benchmarks" / "results"
-LANGUAGES = {*SHELL, "text", "python", "json"}  # of blocks of code
+LANGUAGES = {*SHELL, "text", "python", "json", "yaml"}  # of blocks of code
+FLEET = CHECKOUT / "fleet"
 PROJECT = extract_node_configuration(str(CHECKOUT)).project
 
 for_each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -34,7 +35,7 @@ def every_command() -> list:
 def parse_dev(monkeypatch, tmp_path):
     """Run dev.py's command line up to the point where it would begin to work; return what it would call."""
     called = []
-    for name in ("demo", "serve", "test", "bench", "rehearse", "cards", "prove"):
+    for name in ("demo", "serve", "test", "bench", "fleet", "rehearse", "cards", "prove"):
         monkeypatch.setattr(dev, name, lambda *arguments, name=name: called.append((name, arguments)) or 0)
     monkeypatch.setattr(dev.signal, "signal", lambda *arguments: None)
 
@@ -66,9 +67,14 @@ def test_every_command_is_one_that_there_is(command, parse_dev):
         case ["python3", "dev.py", *arguments] | ["dev.py", *arguments]:
             name, given = parse_dev(arguments)
             folder = {"bench": "benchmarks", "rehearse": "rehearsal", "cards": "cards", "prove": given[0]}.get(name)
-            if folder:  # the rest of the line is for a command line of the lab
-                parsers = "".join(map(read, sorted((CHECKOUT / "lab" / folder).glob("*.py"))))
+            folder = FLEET if name == "fleet" else folder and CHECKOUT / "lab" / folder
+            if folder:  # the rest of the line is for a command line of its own
+                parsers = "".join(map(read, sorted(folder.glob("*.py"))))
                 assert all(f'"{word}"' in parsers for word in given[-1] if word.startswith("--")), command
+        case ["python" | "python3", "fleet" | "custom_nodes/ComfyUI-CustomEnhancer/fleet", "run", jobs, *arguments]:
+            source = read(FLEET / "command.py")
+            assert all(f'"{word}"' in source for word in arguments if word.startswith("--")), command
+            assert jobs == "jobs.yaml" or (CHECKOUT / jobs).is_file()
         case ["python3" | "python", script, *arguments]:
             source = read(CHECKOUT / script)
             assert all(f'"{word}"' in source for word in arguments if word.startswith("--"))
@@ -91,7 +97,12 @@ def test_every_command_is_one_that_there_is(command, parse_dev):
 
 @for_each_page
 def test_every_flag_is_one_that_there_is(page):
-    ours = [CHECKOUT / "dev.py", *(CHECKOUT / "lab").rglob("__main__.py"), *(CHECKOUT / "api_examples").glob("*.py")]
+    ours = [
+        CHECKOUT / "dev.py",
+        FLEET / "command.py",
+        *(CHECKOUT / "lab").rglob("__main__.py"),
+        *(CHECKOUT / "api_examples").glob("*.py"),
+    ]
     known = "".join(map(read, [*ours, HOST / "comfy" / "cli_args.py"])) + '"--wait"'  # comfy-cli's
     for flag in re.findall(r"`(--[a-z][a-z0-9-]*)[^`]*`", prose(page)):
         assert f'"{flag}"' in known, flag

@@ -18,6 +18,8 @@ BELOW = {
     "host": {"resinversion", "bimd", "baselines"},
     "nodes": {"resinversion", "bimd", "baselines", "drawing", "faces", "identity", "host"},
 }
+STANDARD = sys.stdlib_module_names
+USED_BY_THE_FLEET = {"PIL", "pyarrow", "ray", "tqdm", "websocket", "yaml"}  # where they are
 TORCH_ONLY = ("resinversion", "bimd", "baselines")
 OPTIONAL = {
     "insightface",
@@ -57,6 +59,18 @@ def test_the_mathematics_imports_torch_only(room):
     assert found - sys.stdlib_module_names == {"torch"}
 
 
+def test_the_fleet_needs_python_alone_and_nothing_of_the_pack():
+    """It runs by its own folder, on machines without ComfyUI; ComfyUI's keeper runs in ComfyUI's process."""
+    for file in files("fleet"):
+        found = list(imports(file))
+        assert not [module for module, ours in found if ours], file
+        assert {module for module, _ in found} <= STANDARD | USED_BY_THE_FLEET | {"fleet"}, file
+        top = ast.parse(file.read_text(encoding="utf-8")).body
+        names = {alias.name.split(".")[0] for node in top if isinstance(node, ast.Import) for alias in node.names}
+        names |= {node.module.split(".")[0] for node in top if isinstance(node, ast.ImportFrom) and node.level == 0}
+        assert not names & USED_BY_THE_FLEET, file
+
+
 @pytest.mark.parametrize("room", ROOMS)
 def test_no_optional_package_is_imported_at_the_top_of_a_file(room):
     for file in files(room):
@@ -73,7 +87,7 @@ def test_the_face_packages_are_imported_by_the_one_helper_that_explains_what_is_
 
 
 def test_only_the_entry_point_and_tests_import_nodes():
-    others = [file for room in (*ROOMS, "lab", "devtools") if room != "nodes" for file in files(room)]
+    others = [file for room in (*ROOMS, "fleet", "lab", "devtools") if room != "nodes" for file in files(room)]
     for file in others:
         assert "customenhancer.nodes" not in file.read_text(encoding="utf-8"), file
         assert ("nodes", True) not in imports(file), file

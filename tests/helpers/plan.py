@@ -1,16 +1,24 @@
 """What a prompt is going to take, told before it starts."""
 
 import os
+import sys
 from pathlib import Path
 
 from .host_client import Host, find, find_title
+from .paths import CHECKOUT
+
+sys.path.append(str(CHECKOUT / "lab"))
+
+from host_server import load_package
+
+load_package("fleet")
+
+from fleet import cost  # noqa: E402
 
 
 def guider_calls(prompt: dict) -> int:
-    """The guider calls of a prompt whose forward scales are 0 or 1: a step takes one, and an inversion one more."""
-    steps = prompt[find(prompt, "BasicScheduler")]["inputs"]["steps"]
-    classes = [node["class_type"] for node in prompt.values()]
-    return classes.count("SamplerCustomAdvanced") * steps + classes.count("CE_ResInversion") * (steps + 1)
+    """The guider calls of a prompt, as the fleet counts them."""
+    return sum(cost.guider_calls(prompt, node_id) for node_id in prompt)
 
 
 def size_on_disk(prompt: dict, models: Path) -> int:
