@@ -30,7 +30,7 @@ class Fleet:
         folder: Path,
         source: HostSource,
         attempts: int = 3,
-        poll: float = 0.5,
+        poll: float = 0.25,
         silence: float = 1800.0,
         patience: float = 30.0,
         limit: int | None = None,
@@ -55,7 +55,7 @@ class Fleet:
                     self._meet()
                 failed = self._ledger.counts()[FAILED] - failed_before
                 bars.update(self._work.left, failed, list(self._runners.values()))
-                time.sleep(GLANCE)
+                self._work.wait(GLANCE)
             bars.update(self._work.left, self._ledger.counts()[FAILED] - failed_before, list(self._runners.values()))
         except KeyboardInterrupt:
             self._work.stop(FleetError("stopped; the same command goes on where it ended"))

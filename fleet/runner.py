@@ -84,7 +84,7 @@ class Runner(threading.Thread):
                 try:
                     self._step()
                     self._away, self._rest = None, 0.0
-                    time.sleep(self._poll)
+                    self.work.wait(self._poll)
                 except HostGone as error:
                     self._suffer(error)
         except FleetError as error:
@@ -210,4 +210,4 @@ class Runner(threading.Thread):
         while time.monotonic() < until and not self.work.over:
             if self._leaving.is_set() and now - self._away >= self._patience:
                 break
-            time.sleep(0.1)
+            self.work.wait(0.1)

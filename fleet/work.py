@@ -30,12 +30,19 @@ class Work:
         if limit is not None:
             self._left = min(self._left, limit)
         self._takeable = self._left - counts[IN_FLIGHT]
+        self._over = threading.Event()
         self.error: FleetError | None = None
+        if self._left <= 0:
+            self._over.set()
 
     @property
     def over(self) -> bool:
         """Whether nothing is left to do, or the run was stopped."""
-        return self._left <= 0 or self.error is not None
+        return self._over.is_set()
+
+    def wait(self, seconds: float) -> None:
+        """Let some time pass, less if the run is over before."""
+        self._over.wait(seconds)
 
     @property
     def left(self) -> int:
@@ -45,6 +52,7 @@ class Work:
     def stop(self, error: FleetError) -> None:
         """End the run for a reason that concerns all of it."""
         self.error = self.error or error
+        self._over.set()
 
     def _redone(self, number: int, before: int) -> tuple[int, int]:
         """Guider calls that a job shares with the one before it, and its own."""
@@ -166,3 +174,5 @@ class Work:
     def _ended(self) -> None:
         with self._lock:
             self._left -= 1
+            if self._left <= 0:
+                self._over.set()
