@@ -76,6 +76,8 @@ class Fleet:
             if not runner.is_alive():
                 del self._runners[name]
         new = [host for name, host in hosts.items() if name not in self._runners]
+        for host in new:  # all of them before any begins: the first must not think that it is alone
+            self._work.join(host.name)
         adopted = {} if self._adopted else self._left_over(hosts)
         for host in new:
             runner = Runner(host, self._work, *self._settings)

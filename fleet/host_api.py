@@ -72,6 +72,8 @@ class HttpHost:
         """See Host."""
         content = {"prompt": graph, "prompt_id": job_id, "client_id": self._client_id}
         status, body = self._ask("/prompt", json.dumps(content).encode(), {"Content-Type": "application/json"})
+        if status not in (200, 400):  # a proxy, a password, a limit of size: not the job's fault
+            raise HostGone(f"{self.name}: answers HTTP {status}")
         answer = _parsed(self.url, body)
         if status == 200 and not answer.get("node_errors"):
             return

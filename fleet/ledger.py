@@ -149,6 +149,8 @@ class Ledger:
                 "row = CASE WHEN listed = excluded.listed THEN row ELSE excluded.row END",
                 rows(),
             )
+            # What an earlier list had in flight is nobody's concern now.
+            self._do("UPDATE jobs SET state = ? WHERE state = ? AND listed != ?", WAITING, IN_FLIGHT, run)
             return lines
 
     @property

@@ -2,6 +2,7 @@
 
 import threading
 import time
+import traceback
 from dataclasses import dataclass, field
 
 from .errors import FleetError, HostGone, JobRefused
@@ -74,7 +75,6 @@ class Runner(threading.Thread):
 
     def run(self) -> None:
         """Until there is nothing left to do or the host leaves."""
-        self.work.join(self.host.name)
         socket = None
         if self.host.progress_address:
             socket = ProgressSocket(self.host.progress_address, self.progressed)
@@ -89,6 +89,9 @@ class Runner(threading.Thread):
                     self._suffer(error)
         except FleetError as error:
             self.work.stop(error)
+        except Exception as error:  # nobody waits for a thread, so all have to hear of it
+            traceback.print_exc()
+            self.work.stop(FleetError(f"{self.host.name}: an error of the fleet itself: {error!r}"))
         finally:
             if socket:
                 socket.close()
@@ -99,6 +102,7 @@ class Runner(threading.Thread):
             self.shown.state = "left"
 
     def _step(self) -> None:
+        self.work.join(self.host.name)
         for job_id in list(self._forsaken):
             self.host.cancel(job_id)
             self._forsaken.discard(job_id)
@@ -204,7 +208,7 @@ class Runner(threading.Thread):
         if now - self._away >= self._patience:
             for number in list(self._given):
                 self._return(number, str(error))
-            self.work.rest(self.host.name)
+            self.work.leave(self.host.name)
         self._rest = min(max(2 * self._rest, SHORTEST_REST), LONGEST_REST)
         until = now + self._rest
         while time.monotonic() < until and not self.work.over:

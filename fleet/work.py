@@ -72,15 +72,9 @@ class Work:
             self.queue.join(host)
 
     def leave(self, host: str) -> None:
-        """A host takes part no more."""
+        """A host takes part no more, or not for now: what it has not begun is anybody's."""
         with self._lock:
             self.queue.leave(host)
-
-    def rest(self, host: str) -> None:
-        """A host is away: what it has not begun is anybody's."""
-        with self._lock:
-            self.queue.leave(host)
-            self.queue.join(host)
 
     def report(self, host: str, jobs_per_second: float) -> None:
         """How fast a host is."""
@@ -145,7 +139,7 @@ class Work:
         with self._lock:
             tried = {*self.ledger.hosts_tried(number), host}
             if elsewhere and self.queue.hosts - tried:
-                self.ledger.give_back(number, reason)
+                self.ledger.give_back(number, reason, counts=False)
                 self._wait_again(number, tried)
                 return True
         self.fail(number, reason)

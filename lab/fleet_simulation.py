@@ -21,6 +21,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fleet_results import RESULTS, write_results
+
 from host_server import CHECKOUT, load_package
 
 load_package("fleet")
@@ -73,7 +75,6 @@ class Simulation:
     def run(self) -> None:
         """Until no job is left."""
         for host in self.hosts:
-            self._work.join(host.name)
             self._at(0.0, self._ask, host)
         while not self._work.over:
             with self._work.ledger.transaction():
@@ -93,6 +94,7 @@ class Simulation:
 
     def _ask(self, now: float, host: SimulatedHost) -> None:
         """A host takes what it has room for; where there is nothing it asks again."""
+        self._work.join(host.name)
         while len(host.given) < self._work.room(IN_FLIGHT):
             number = self._work.take(host.name)
             if number is None:
@@ -121,7 +123,7 @@ class Simulation:
             host.outages += 1
             for left in host.given:
                 self._work.give_back(left, "the simulated host is away")
-            self._work.rest(host.name)
+            self._work.leave(host.name)
             host.given, host.cached, host.free_at = [], (), now + AWAY
             host.away += AWAY
             self._at(host.free_at, self._ask, host)
@@ -167,6 +169,7 @@ def simulate(jobs: int, hosts: int, seed: int, folder: Path) -> dict[str, float]
         (ends,) = connection.execute("SELECT count(*) FROM attempts WHERE outcome = 'done'").fetchone()
     calls = sum(host.busy * host.calls_per_second for host in simulation.hosts)
     return {
+        "hosts": hosts,
         "jobs": jobs,
         "jobs done": done,
         "ends of jobs": ends,
@@ -189,11 +192,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--hosts", type=int, default=1000)
     parser.add_argument("--jobs", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="for fleet-simulation.json")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="fleet-simulation-") as folder:
         found = simulate(options.jobs, options.hosts, options.seed, Path(folder))
     for name, value in found.items():
         print(f"{name}: {value:.4g}" if isinstance(value, float) else f"{name}: {value}")
+    print(write_results(found, "fleet-simulation", options.results))
 
 
 if __name__ == "__main__":

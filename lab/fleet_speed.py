@@ -19,6 +19,8 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 
+from fleet_results import RESULTS, write_results
+
 from host_server import end_well, load_package, server
 
 load_package("fleet")
@@ -110,6 +112,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--models", type=Path, required=True, help="the pocket world's models folder")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="for fleet-speed.json")
     options = parser.parse_args(arguments)
     end_well()
     with tempfile.TemporaryDirectory(prefix="fleet-speed-") as place:
@@ -126,8 +129,11 @@ def main(arguments: list[str] | None = None) -> None:
         "one host by the fleet / directly": [fleet / direct for direct, fleet, _ in pairs],
         "pictures per minute, two hosts / one": [one / two for _, one, two in pairs],
     }
-    for what, values in ratios.items():
-        print(f"{what}: {json.dumps(interval(values))}")
+    results = {what: interval(values) for what, values in ratios.items()}
+    for what, values in results.items():
+        print(f"{what}: {json.dumps(values)}")
+    settings = {"rounds": options.rounds, "steps": options.steps, "jobs": SCENES * PEOPLE}
+    print(write_results({**results, **settings, "seconds": found}, "fleet-speed", options.results))
 
 
 if __name__ == "__main__":

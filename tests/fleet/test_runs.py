@@ -297,3 +297,40 @@ def test_a_folder_that_cannot_be_written_to_ends_the_run(run):
     (run.folder / "results" / "pictures").write_text("a file stands where the folder should")
     with host.serve() as url, pytest.raises(FleetError, match="cannot be written to"):
         run(rows(1), url)
+
+
+def test_a_job_that_one_host_cannot_make_does_not_wait_for_one_that_is_away(run):
+    def error(graph):
+        return {"node_type": "Set", "node_id": "set", "exception_type": "torch.OutOfMemoryError"}
+
+    small, away = SimulatedComfyUI(fail=error), SimulatedComfyUI()
+    with away.serve() as gone:
+        pass
+    with small.serve() as url:
+        (job,) = run(rows(1), url, gone, attempts=2)
+    assert job["state"] == FAILED and job["reason"].endswith("(attempt 2 of 2)")
+
+
+def test_a_list_that_drops_jobs_in_flight_ends_all_of_its_own(run):
+    host = SimulatedComfyUI(automatic=False)
+    with host.serve() as url:
+        ledger = Ledger(run.folder / "results")
+        ledger.plan(Plan(run._job_list(rows(2), workflow="graph.json")).jobs(), "list")
+        ledger.submit(1, url)
+        ledger.close()
+        host.automatic = True
+        jobs = run(rows(4)[2:], url)
+    assert states(jobs) == [DONE] * 2 and len(host.received) == 2
+
+
+def test_an_answer_that_is_not_comfyuis_fails_no_job(run):
+    host = SimulatedComfyUI(answers=[413, 403])
+    with host.serve() as url:
+        jobs = run(rows(2), url)
+    assert states(jobs) == [DONE] * 2
+
+
+def test_a_fault_of_the_fleet_itself_ends_the_run(run, monkeypatch):
+    monkeypatch.setattr("fleet.work.Work.prepare", lambda *_: 1 / 0)
+    with SimulatedComfyUI().serve() as url, pytest.raises(FleetError, match="an error of the fleet itself: ZeroDiv"):
+        run(rows(1), url)
