@@ -156,8 +156,8 @@ def fleet(models: Path | None, cpu: bool, more: Sequence[str]) -> int:
     def is_said(option: str) -> bool:
         return any(word.split("=")[0] == option for word in more)
 
-    if more[:1] != ["run"] or is_said("--hosts") or is_said("--help"):
-        named = ["--models", models] if models else []
+    if more[:1] != ["run"] or is_said("--hosts") or is_said("--help") or is_said("-h"):
+        named = ["--models", models] if models and more[:1] == ["run"] else []
         return run(environment(), FLEET, *more, *named, folder=Path.cwd())
     parts = set_up(models, pocket_world)
     command = [FLEET, *more, "--models", parts["models"]]

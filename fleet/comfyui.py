@@ -28,9 +28,12 @@ class ComfyUI:
         self._log = Path(self._temporary.name, "comfyui.log")
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}"
-        # A temporary folder of its own: ComfyUI empties it when it starts. A database of its own: it is locked.
-        command = [sys.executable, KEEPER, "main.py", "--port", port, "--disable-auto-launch"]
-        command += ["--temp-directory", self._temporary.name, "--database-url", "sqlite:///:memory:"]
+        # Folders of its own: ComfyUI empties the temporary one when it starts, and two that write to one for the
+        # outputs may choose the same name for a file. A database of its own: it is locked.
+        command = [sys.executable, KEEPER, self._temporary.name, "main.py", "--port", port, "--disable-auto-launch"]
+        command += ["--temp-directory", self._temporary.name]
+        command += ["--output-directory", Path(self._temporary.name, "output")]
+        command += ["--database-url", "sqlite:///:memory:"]
         command += [] if device is None else ["--cuda-device", device]
         with open(self._log, "wb") as log:
             self._process = subprocess.Popen(

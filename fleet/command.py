@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         help="make what a job list asks for, or go on with it",
         epilog=JOB_LISTS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     run.add_argument("jobs", type=Path, help="a job list: .yaml, .csv or .jsonl")
     run.add_argument("--output", type=Path, required=True, metavar="DIR", help="for ledger, pictures and report")
@@ -49,7 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--ray", metavar="ADDRESS", help="start hosts on a Ray cluster; auto: the one at hand, or here")
     run.add_argument("--cpu-hosts", type=int, default=2, metavar="N", help="on a cluster without GPUs; %(default)s")
     run.add_argument("--comfyui", type=Path, metavar="DIR", help="with --ray: ComfyUI's folder on every machine")
-    run.add_argument("--comfyui-arguments", default="", metavar="TEXT", help="with --ray: for ComfyUI's command line")
+    run.add_argument(
+        "--comfyui-arguments", default="", metavar="TEXT", help="with --ray, as --comfyui-arguments='--lowvram'"
+    )
     run.add_argument("--models", type=Path, metavar="DIR", help="the hosts' models folder: contents count, not names")
     run.add_argument("--attempts", type=int, default=3, metavar="N", help="of a job; %(default)s")
     run.add_argument("--silence", type=float, default=1800, metavar="S", help="seconds a job may be still; %(default)s")
@@ -70,7 +73,7 @@ def _run(options: argparse.Namespace) -> int:
         lines = ledger.plan(plan.jobs(), str(options.jobs.resolve()))
         if not lines:
             raise FleetError(f"{options.jobs}: has no jobs")
-        if options.retry_failed:
+        if options.retry_failed and not options.dry_run:
             ledger.retry_failed()
         print(describe(ledger, lines), flush=True)
         if options.dry_run:
@@ -105,7 +108,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _write(ledger: Ledger, folder: Path) -> None:
-    table, report = write_table(ledger, folder), write_report(ledger, folder)
+    report, table = write_report(ledger, folder), write_table(ledger, folder)
     counts = ledger.counts()
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     print(f"{told}. {table.name} and {report.name} are in {report.parent}", flush=True)

@@ -33,8 +33,8 @@ class Hashes:
         """See `sha256`."""
         try:
             status = os.stat(file)
-        except OSError as error:
-            raise FleetError(f"{file}: cannot be read: {error.strerror}") from error
+        except (OSError, ValueError) as error:  # ValueError: for a name that no file can have
+            raise FleetError(f"{file}: cannot be read: {error}") from error
         key = str(file), status.st_size, status.st_mtime_ns
         if key not in self._known:
             self._known[key] = sha256(file)
@@ -54,9 +54,20 @@ class Pictures:
         self._files[name] = file
         return name
 
-    def file(self, name: str) -> Path | None:
-        """The file behind such a name, None for one that is not of here."""
-        return self._files.get(name)
+    def has(self, name) -> bool:
+        """Whether a value is such a name."""
+        return isinstance(name, str) and name in self._files
+
+    def content(self, name: str) -> bytes:
+        """The bytes behind such a name. Raises FleetError where they are not those that it was made of."""
+        file = self._files[name]
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise FleetError(f"{file}: cannot be read: {error.strerror}") from error
+        if hashlib.sha256(content).hexdigest() not in name:
+            raise FleetError(f"{file}: has changed since the run began; run the list again")
+        return content
 
 
 class ModelFiles:
@@ -65,7 +76,10 @@ class ModelFiles:
     def __init__(self, folder: Path | None, hashes: Hashes):
         self._hashes = hashes
         self._named: dict[str, list[Path]] = {}
-        for path in sorted(folder.rglob("*")) if folder else ():
+        if folder and not folder.is_dir():
+            raise FleetError(f"--models {folder}: is no folder")
+        found = os.walk(folder, followlinks=True) if folder else ()
+        for path in sorted(Path(place, file) for place, _, files in found for file in files):
             if path.is_file():
                 parts = path.relative_to(folder).parts
                 for start in range(1, len(parts)):

@@ -6,7 +6,7 @@ from pathlib import Path
 from .bars import Bars
 from .errors import FleetError
 from .hosts import HostSource
-from .ledger import FAILED, Ledger
+from .ledger import Ledger
 from .plan import Plan
 from .runner import Runner
 from .work import Work
@@ -46,20 +46,19 @@ class Fleet:
 
         Raises FleetError for what concerns the whole run, as a full disk.
         """
-        failed_before = self._ledger.counts()[FAILED]
         bars, looked = Bars(self._work.left), 0.0
         try:
             while not self._work.over:
                 if time.monotonic() - looked >= HOSTS_EVERY:
                     looked = time.monotonic()
                     self._meet()
-                failed = self._ledger.counts()[FAILED] - failed_before
-                bars.update(self._work.left, failed, list(self._runners.values()))
+                bars.update(self._work.left, self._work.failed, list(self._runners.values()))
                 self._work.wait(GLANCE)
-            bars.update(self._work.left, self._ledger.counts()[FAILED] - failed_before, list(self._runners.values()))
+            bars.update(self._work.left, self._work.failed, list(self._runners.values()))
         except KeyboardInterrupt:
             self._work.stop(FleetError("stopped; the same command goes on where it ended"))
         finally:
+            self._work.stop()
             bars.close()
             for runner in self._runners.values():
                 runner.join(timeout=60)

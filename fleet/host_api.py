@@ -47,11 +47,14 @@ class Host(Protocol):
     def cancel(self, job_id: str) -> None:
         """Take a job out of the queue, or interrupt it."""
 
-    def has_input(self, name: str) -> bool:
-        """Whether a file is in the host's input folder. name: with its subfolder, as "fleet/1a2b.png"."""
+    def forget(self, job_id: str) -> None:
+        """Strike a job that has ended from the history, where it hides a later one of the same id."""
+
+    def has_input(self, name: str, size: int) -> bool:
+        """Whether a file of so many bytes is in the host's input folder. name: with its subfolder, "fleet/1a2b.png"."""
 
     def upload(self, name: str, content: bytes) -> None:
-        """Put a file into the host's input folder."""
+        """Put a file into the host's input folder. Raises JobRefused where the host does not take it."""
 
     def fetch(self, file: dict) -> bytes | None:
         """The bytes of a file that a node put out: filename, subfolder and type. None if it is there no more."""
@@ -99,10 +102,15 @@ class HttpHost:
         """See Host."""
         self._ask(f"/api/jobs/{job_id}/cancel", b"")
 
-    def has_input(self, name: str) -> bool:
+    def forget(self, job_id: str) -> None:
         """See Host."""
-        status, _ = self._ask(f"/view?{urllib.parse.urlencode(_place(name))}", method="HEAD")
-        return status == 200
+        self._ask("/history", json.dumps({"delete": [job_id]}).encode(), {"Content-Type": "application/json"})
+
+    def has_input(self, name: str, size: int) -> bool:
+        """See Host."""
+        request = urllib.request.Request(f"{self.url}/view?{urllib.parse.urlencode(_place(name))}", method="HEAD")
+        status, length, _ = self._answer(request)
+        return status == 200 and length == str(size)
 
     def upload(self, name: str, content: bytes) -> None:
         """See Host."""
@@ -116,8 +124,10 @@ class HttpHost:
         data += f"--{boundary}\r\n{head}\r\nContent-Type: application/octet-stream\r\n\r\n".encode() + content
         data += f"\r\n--{boundary}--\r\n".encode()
         status, body = self._ask("/upload/image", data, {"Content-Type": f"multipart/form-data; boundary={boundary}"})
+        if status in (400, 413):
+            raise JobRefused(f"{self.name} does not take the picture {name}: HTTP {status} {body[:200]!r}")
         if status != 200:
-            raise HostGone(f"{self.name}: does not take the picture {name}: HTTP {status} {body[:200]!r}")
+            raise HostGone(f"{self.name}: answers HTTP {status}")
 
     def fetch(self, file: dict) -> bytes | None:
         """See Host."""
@@ -125,20 +135,29 @@ class HttpHost:
         status, body = self._ask(f"/view?{urllib.parse.urlencode(place)}")
         return body if status == 200 else None
 
-    def _ask(self, path: str, data: bytes | None = None, headers: dict | None = None, method: str | None = None):
-        """(status, body) of an answer below 500. Raises HostGone for any other, and for none."""
-        request = urllib.request.Request(self.url + path, data, headers or {}, method=method)
+    def _ask(self, path: str, data: bytes | None = None, headers: dict | None = None) -> tuple[int, bytes]:
+        """Status and body of an answer below 500. Raises HostGone for any other, and for none."""
+        status, _, body = self._answer(urllib.request.Request(self.url + path, data, headers or {}))
+        return status, body
+
+    def _answer(self, request: urllib.request.Request) -> tuple[int, str | None, bytes]:
+        """Status, Content-Length and body, likewise."""
         try:
-            with self._opener.open(request, timeout=self._patience) as response:
-                return response.status, response.read()
-        except urllib.error.HTTPError as error:
-            body = error.read()
-            if error.code < 500:
-                return error.code, body
-            raise HostGone(f"{self.name}: answers HTTP {error.code}") from error
-        except (OSError, http.client.HTTPException) as error:
+            with self._open(request) as response:
+                status, length, body = response.status, response.headers["Content-Length"], response.read()
+        except (OSError, http.client.HTTPException, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             raise HostGone(f"{self.name}: does not answer: {reason}") from error
+        if status >= 500:
+            raise HostGone(f"{self.name}: answers HTTP {status}")
+        return status, length, body
+
+    def _open(self, request: urllib.request.Request):
+        """The response, whatever its status."""
+        try:
+            return self._opener.open(request, timeout=self._patience)
+        except urllib.error.HTTPError as error:
+            return error
 
 
 def _place(name: str) -> dict:

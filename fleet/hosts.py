@@ -33,22 +33,27 @@ class Addresses:
             raise FleetError(f"--hosts {text}: names no host")
 
     def current(self) -> dict[str, Host]:
-        """See HostSource. A file that cannot be read for a moment changes nothing."""
+        """See HostSource. During a run a file that cannot be read, or has a half-written line, changes nothing."""
+        try:
+            self._known = self._read()
+        except FleetError:
+            if not self._known:
+                raise
+        return self._known
+
+    def _read(self) -> dict[str, Host]:
         text = self._text
         if self._file:
             try:
                 text = self._file.read_text(encoding="utf-8-sig")
-            except OSError as error:
-                if not self._known:
-                    raise FleetError(f"--hosts {self._file}: cannot be read: {error.strerror}") from error
-                return self._known
+            except (OSError, ValueError) as error:
+                raise FleetError(f"--hosts {self._file}: cannot be read: {error}") from error
         addresses = [line.split("#")[0].strip().rstrip("/") for line in text.splitlines()]
         found = {}
         for address in filter(None, addresses):
             if not address.startswith(("http://", "https://")):
                 raise FleetError(f"--hosts: {address} is no address as {DEFAULT}")
             found[address] = self._known.get(address) or HttpHost(address)
-        self._known = found
         return found
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ A column is `node title.input`, as "Prompt.text". `label.NAME` sets nothing and 
 """
 
 import csv
+import glob
 import itertools
 import json
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from pathlib import Path
 from .errors import FleetError
 
 WORKFLOW, LABEL = "workflow", "label."
+PLAIN = (str, int, float, bool)
 KEYS = {"workflow", "set", "matrix", "rows", "table"}
 
 
@@ -43,6 +45,7 @@ class JobList:
         rows = _read_table(self.rows) if isinstance(self.rows, Path) else self.rows
         names = list(self.matrix)
         for row in rows:
+            _check_values(self.file, {**self.common, **row})
             for values in itertools.product(*self.matrix.values()):
                 yield {**self.common, **row, **dict(zip(names, values, strict=True))}
 
@@ -76,13 +79,27 @@ def _read_yaml(file: Path, common: dict) -> JobList:
     common = dict(common, **_mapping(file, content, "set"))
     if "workflow" in content:
         common[WORKFLOW] = content["workflow"]
+    for name, values in _mapping(file, content, "matrix").items():
+        _check_values(file, {name: values if not isinstance(values, dict) else ""})
     matrix = {name: _values(file, name, values) for name, values in _mapping(file, content, "matrix").items()}
-    rows = file.parent / content["table"] if "table" in content else content.get("rows", [{}])
+    rows = content.get("rows", [{}])
+    if "table" in content:
+        rows = file.parent / str(content["table"])
+    elif not isinstance(rows, list):
+        raise FleetError(f"{file}: rows must be a list of mappings, COLUMN: VALUE")
     if isinstance(rows, Path) and rows.suffix.lower() not in (".csv", ".jsonl"):
         raise FleetError(f"{file}: table {rows}: must be a .csv or .jsonl file")
     if isinstance(rows, list) and not all(isinstance(row, dict) for row in rows):
         raise FleetError(f"{file}: each of rows must be a mapping, COLUMN: VALUE")
     return JobList(file, common, matrix, rows)
+
+
+def _check_values(file: Path, row: dict) -> None:
+    """Raise FleetError for a column that is no text, and for a value that no input can have."""
+    for column, value in row.items():
+        items = value if isinstance(value, list) else [value]
+        if not isinstance(column, str) or not all(item is None or isinstance(item, PLAIN) for item in items):
+            raise FleetError(f"{file}: column {column!r}: {value!r} cannot stand there; write text, a number or true")
 
 
 def _mapping(file: Path, content: dict, key: str) -> dict:
@@ -95,10 +112,11 @@ def _mapping(file: Path, content: dict, key: str) -> dict:
 def _values(file: Path, name: str, values) -> list:
     """A column of the matrix as a list."""
     if isinstance(values, dict) and set(values) == {"files"}:
-        found = sorted(file.parent.glob(str(values["files"])))
+        found = sorted(map(Path, glob.glob(str(values["files"]), root_dir=file.parent, recursive=True)))
+        found = [str(path) for path in found if (file.parent / path).is_file()]
         if not found:
             raise FleetError(f"{file}: matrix, {name}: no file matches {values['files']}")
-        return [str(path.relative_to(file.parent)) for path in found]
+        return found
     if isinstance(values, dict) and set(values) == {"range"}:
         bounds = values["range"]
         if isinstance(bounds, list) and len(bounds) == 2 and all(isinstance(bound, int) for bound in bounds):

@@ -27,11 +27,10 @@ class Piece:
 
 @dataclass
 class Worker:
-    """What a host is at. jobs_per_second: what it has shown so far, 1 before that."""
+    """What a host is at. models: that it has loaded."""
 
     piece: Piece | None = None
     models: str | None = None
-    jobs_per_second: float = 1.0
 
 
 @dataclass
@@ -68,6 +67,7 @@ class JobQueue:
         self._returned: deque[tuple[int, frozenset]] = deque()  # a job, and the hosts that shall not have it
         self._pieces: deque[Piece] = deque()  # of hosts that have gone
         self._workers: dict[str, Worker] = {}
+        self._speeds: dict[str, float] = {}  # jobs per second, also of hosts that are away
 
     def join(self, host: str) -> None:
         """A host takes part from now on."""
@@ -96,8 +96,12 @@ class JobQueue:
 
     def report(self, host: str, jobs_per_second: float) -> None:
         """How fast a host has shown itself, in jobs per second."""
-        if host in self._workers:
-            self._workers[host].jobs_per_second = jobs_per_second
+        self._speeds[host] = jobs_per_second
+
+    def _speed(self, host: str) -> float:
+        """What a host has shown; of one that has shown nothing, what the others do in the mean."""
+        known = self._speeds.values()
+        return self._speeds.get(host) or (sum(known) / len(known) if known else 1.0)
 
     def take(self, host: str) -> int | None:
         """The number of the job that a host does next; None where there is nothing for it now."""
@@ -141,17 +145,17 @@ class JobQueue:
 
     def _take_over(self, host: str) -> Piece | None:
         """The end of the piece that would take longest, if this host is done with it sooner."""
-        mine = self._workers[host].jobs_per_second
-        others = [other for other in self._workers.values() if other.piece]
+        others = [name for name, other in self._workers.items() if other.piece]
         if not others:
             return None
-        other = max(others, key=lambda each: len(each.piece) / each.jobs_per_second)
+        name = max(others, key=lambda each: len(self._workers[each].piece) / self._speed(each))
+        other, mine, theirs = self._workers[name], self._speed(host), self._speed(name)
         piece = other.piece
         shared, own = self.redone(self._numbers[piece.end - 1], self._numbers[piece.end - 2])
         # In jobs: what is computed again is worth so many of them.
         again = shared / own if own else 0
-        count = max(round((len(piece) - again) * mine / (mine + other.jobs_per_second)), 1)
-        if (again + count) / mine >= len(piece) / other.jobs_per_second:
+        count = max(round((len(piece) - again) * mine / (mine + theirs)), 1)
+        if (again + count) / mine >= len(piece) / theirs:
             return None
         cut = piece.end - count
         self.taken_over.append((self._numbers[cut], self._numbers[cut - 1]))

@@ -15,6 +15,9 @@ from pathlib import Path
 
 from .errors import FleetError
 
+# How attempts have ended, beside DONE and FAILED: the host went away, by no fault of the job; it did not take the job.
+# What was failed or refused before somebody asked to try again is forgiven.
+RETURNED, REFUSED, FORGIVEN = "returned", "refused", "forgiven"
 CACHE = 65_536  # KiB of the file in memory
 WAITING, IN_FLIGHT, DONE, FAILED = "waiting", "in flight", "done", "failed"
 
@@ -81,7 +84,10 @@ class Ledger:
     """
 
     def __init__(self, folder: Path):
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FleetError(f"--output {folder}: cannot be made: {error.strerror}") from error
         self._lock = threading.RLock()
         self._hold = _locked(folder / "in-use.sqlite", folder)
         self._open = 0
@@ -185,9 +191,10 @@ class Ledger:
         """(number, host) of the jobs that hosts have or may have."""
         return self._all("SELECT number, host FROM jobs WHERE state = ?", IN_FLIGHT)
 
-    def hosts_tried(self, number: int) -> list[str]:
-        """The hosts of a job's attempts."""
-        return [host for (host,) in self._all("SELECT DISTINCT host FROM attempts WHERE number = ?", number)]
+    def refused_by(self, number: int) -> list[str]:
+        """The hosts that did not take a job."""
+        statement = "SELECT DISTINCT host FROM attempts WHERE number = ? AND outcome = ?"
+        return [host for (host,) in self._all(statement, number, REFUSED)]
 
     def submit(self, number: int, host: str) -> None:
         """A job is about to be given to a host."""
@@ -218,10 +225,10 @@ class Ledger:
             )
             return True
 
-    def give_back(self, number: int, reason: str, counts: bool = True) -> None:
-        """A job came to nothing and waits again. counts: whether the job itself may be to blame."""
+    def give_back(self, number: int, reason: str, outcome: str) -> None:
+        """An attempt came to nothing and the job waits again. outcome: FAILED, RETURNED or REFUSED."""
         with self.transaction():
-            self._end(number, WAITING, FAILED if counts else "returned", reason, None)
+            self._end(number, WAITING, outcome, reason, None)
 
     def failures(self, number: int) -> int:
         """How many attempts of a job have failed that count."""
@@ -233,9 +240,15 @@ class Ledger:
             self._end(number, FAILED, FAILED, reason, None)
 
     def retry_failed(self) -> None:
-        """Let what has failed wait again, as if it had never been tried."""
+        """Let what has failed of the last list wait again, as if it had never been tried."""
+        failed = "listed = ? AND state = ?"
         with self.transaction():
-            self._do("UPDATE jobs SET state = ?, reason = NULL WHERE state = ?", WAITING, FAILED)
+            self._do(
+                "UPDATE attempts SET outcome = ? WHERE outcome IN (?, ?) "
+                f"AND number IN (SELECT number FROM jobs WHERE {failed})",
+                FORGIVEN, FAILED, REFUSED, self.run, FAILED,
+            )  # fmt: skip
+            self._do(f"UPDATE jobs SET state = ?, reason = NULL WHERE {failed}", WAITING, self.run, FAILED)
 
     def _end(self, number: int, state: str, outcome: str, reason: str | None, seconds: float | None) -> bool:
         """Write down how the last attempt of a job has ended, unless the job is done already. Whether it was not."""
@@ -254,9 +267,9 @@ class Ledger:
         return True
 
     def speed(self) -> tuple[int, float]:
-        """(jobs, seconds) of all that is done: what one host took for them, one after the other."""
-        count, seconds = self._all("SELECT count(*), coalesce(sum(seconds), 0) FROM jobs WHERE state = ?", DONE)[0]
-        return count, seconds
+        """(jobs, seconds) of the last list's that are done: what one host took for them, one after the other."""
+        statement = "SELECT count(*), coalesce(sum(seconds), 0) FROM jobs WHERE listed = ? AND state = ?"
+        return self._all(statement, self.run, DONE)[0]
 
     def rows(self) -> Iterator[dict]:
         """Every job of the last list, in its lines' order, with its outputs: what the reports are made of."""
@@ -278,10 +291,16 @@ class Ledger:
 
 def _locked(file: Path, folder: Path) -> sqlite3.Connection:
     """A connection that holds `file` as a lock between processes; the system lets go of it when this one is killed."""
-    connection = sqlite3.connect(file, timeout=0, check_same_thread=False, isolation_level=None)
+    connection = None
     try:
+        connection = sqlite3.connect(file, timeout=0, check_same_thread=False, isolation_level=None)
         connection.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as error:
-        connection.close()
-        raise FleetError(f"{folder}: another run is writing there. Wait for it, or choose another folder") from error
+    except sqlite3.DatabaseError as error:
+        if connection:
+            connection.close()
+        if "locked" in str(error):
+            raise FleetError(
+                f"{folder}: another run is writing there. Wait for it, or choose another folder"
+            ) from error
+        raise FleetError(f"{folder}: cannot be written to: {error}") from error
     return connection

@@ -45,18 +45,16 @@ class Plan:
         values = template.values(row)
         if template.job(values).id != job_id:
             raise FleetError("a file that it names has changed since the run began; run the list again")
-        files = [(value, self._pictures.file(value)) for value in values if isinstance(value, str)]
-        try:
-            return template.resolved(values), [(name, file.read_bytes()) for name, file in files if file]
-        except OSError as error:
-            raise FleetError(f"a picture cannot be read: {error}") from error
+        return template.resolved(values), [
+            (value, self._pictures.content(value)) for value in values if self._pictures.has(value)
+        ]
 
     def _template(self, row: dict) -> Template:
         key = row.get(WORKFLOW), *row
         if key not in self._templates:
             folder = self._list.file.parent
             file = row.get(WORKFLOW)
-            if not isinstance(file, str):
+            if not file:
                 raise FleetError("names no workflow: give --workflow FILE, or a column `workflow`")
             if file not in self._graphs:
                 self._graphs[file] = read_workflow(folder / file)

@@ -79,9 +79,13 @@ class RayHost:
         """See Host."""
         self._ask("cancel", job_id)
 
-    def has_input(self, name: str) -> bool:
+    def forget(self, job_id: str) -> None:
         """See Host."""
-        return self._ask("has_input", name)
+        self._ask("forget", job_id)
+
+    def has_input(self, name: str, size: int) -> bool:
+        """See Host."""
+        return self._ask("has_input", name, size)
 
     def upload(self, name: str, content: bytes) -> None:
         """See Host."""
@@ -111,7 +115,8 @@ class RayHosts:
             raise FleetError(f"--comfyui: {folder} holds no ComfyUI (no main.py)")
         self._arguments, self._folder, self._cpu_hosts = list(arguments), str(folder.resolve()), cpu_hosts
         settings = {
-            "runtime_env": {"py_modules": [str(Path(__file__).resolve().parent)]},
+            # Without the examples, beside which users' photographs may lie.
+            "runtime_env": {"py_modules": [str(Path(__file__).resolve().parent)], "excludes": ["examples/"]},
             "log_to_driver": False,
             "logging_level": "ERROR",
         }
@@ -123,12 +128,16 @@ class RayHosts:
             ray.init(num_cpus=max(os.cpu_count() or 1, cpu_hosts), include_dashboard=False, **settings)
         self._ray = ray
         self._hosts: dict[str, RayHost] = {}
+        self._on_gpus = self._gpus() > 0  # for all of the run, though the cluster may change
+        print(f"Ray: {'a host for each GPU' if self._on_gpus else f'no GPU, {cpu_hosts} hosts on CPUs'}", flush=True)
+
+    def _gpus(self) -> int:
+        return int(self._ray.cluster_resources().get("GPU", 0))
 
     def current(self) -> dict[str, Host]:
         """See hosts.HostSource."""
-        gpus = int(self._ray.cluster_resources().get("GPU", 0))
-        needs = {"num_gpus": 1} if gpus else {"num_cpus": 1}
-        for number in range(len(self._hosts), gpus or self._cpu_hosts):
+        needs = {"num_gpus": 1} if self._on_gpus else {"num_cpus": 1}
+        for number in range(len(self._hosts), self._gpus() if self._on_gpus else self._cpu_hosts):
             # Restarted as often as it dies. A call that it dies of is not made again: the driver asks how things stand.
             actor = self._ray.remote(HostActor).options(max_restarts=-1, max_task_retries=0, **needs)
             name = f"ray host {number + 1}"

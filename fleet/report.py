@@ -1,6 +1,7 @@
 """The report of a run as HTML pages: a row for each job with its pictures, and first what failed and why."""
 
 import html
+import io
 import os
 import urllib.parse
 from collections.abc import Iterable
@@ -103,17 +104,20 @@ def _picture(file: str, node: str, folder: Path) -> str:
 
 def _thumbnail(file: str, folder: Path) -> str:
     """A small copy of a picture, made once; the picture itself without Pillow, and where it is no picture."""
-    small = f"{THUMBNAILS}/{Path(file).with_suffix('.jpg').relative_to(Path(file).parts[0]).as_posix()}"
+    small = f"{THUMBNAILS}/{file.split('/', 1)[1]}.jpg"
     try:
         from PIL import Image
-
+    except ImportError:
+        return file
+    try:
         if not (folder / small).exists():
-            (folder / small).parent.mkdir(parents=True, exist_ok=True)
             with Image.open(folder / file) as picture:
                 picture = picture.convert("RGB")
                 picture.thumbnail((THUMBNAIL, THUMBNAIL))
-                picture.save(folder / small, quality=85)
-    except (ImportError, OSError):
+                content = io.BytesIO()
+                picture.save(content, "JPEG", quality=85)
+            write_whole(folder / small, content.getvalue())
+    except (OSError, Image.DecompressionBombError):
         return file
     return small
 

@@ -12,6 +12,7 @@ from .results import FilesGone
 from .work import Work
 
 IN_FLIGHT = 2  # jobs that a host has at a time: one that runs, and one so that it need not wait for us
+NOBODYS = "00000000-0000-0000-0000-000000000000"  # the id of no job: to see whether a host answers
 UNKNOWN = 3  # answers in a row that a host does not know a job, until it is taken for lost
 SHORTEST_REST, LONGEST_REST = 1.0, 60.0  # seconds, after a host has failed to answer
 MEMORY = "OutOfMemory", "CUDA error", "HIP error", "allocation on device"
@@ -19,12 +20,11 @@ MEMORY = "OutOfMemory", "CUDA error", "HIP error", "allocation on device"
 
 @dataclass
 class Given:
-    """A job that the host has. asked: monotonic time of the last sign of life. status: as the host last told."""
+    """A job that the host has. status: as the host last told. unknown: how often in a row it has not known it."""
 
     number: int
     id: str
     graph: dict
-    asked: float
     status: str = PENDING
     unknown: int = 0
 
@@ -44,8 +44,8 @@ class Shown:
 class Runner(threading.Thread):
     """The thread of one host.
 
-    poll: seconds between questions. silence: seconds without any sign of life from a job that runs, until it is given
-    up. patience: seconds for which a host may be away until its jobs are given to others.
+    poll: seconds between questions. silence: seconds without any sign of life from the host's jobs, until they are
+    given up. patience: seconds for which a host may be away until its jobs are given to others.
     """
 
     def __init__(self, host: Host, work: Work, poll: float, silence: float, patience: float):
@@ -55,6 +55,9 @@ class Runner(threading.Thread):
         self._leaving = threading.Event()
         self._given: dict[int, Given] = {}
         self._forsaken: set[str] = set()  # ids that others have by now, and this host may have still
+        self._stuck: set[str] = set()  # ids that were cancelled and run still
+        self._sign = time.monotonic()  # of life, the last
+        self._there = False  # whether the host answers
         self._rest = 0.0
         self._away = None  # since when the host has not answered, monotonic
 
@@ -64,13 +67,12 @@ class Runner(threading.Thread):
 
     def adopt(self, number: int, job_id: str, graph: dict) -> None:
         """Go on with a job that an earlier run gave to this host. Before the thread starts."""
-        self._given[number] = Given(number, job_id, graph, time.monotonic(), unknown=UNKNOWN)
+        self._given[number] = Given(number, job_id, graph, unknown=UNKNOWN)
 
     def progressed(self, job_id: str, told: str) -> None:
         """A sign of life from a job, by whatever way it came."""
-        for given in list(self._given.values()):
-            if given.id == job_id:
-                given.asked = time.monotonic()
+        if any(given.id == job_id for given in list(self._given.values())):
+            self._sign = time.monotonic()
         self.shown.progress = told
 
     def run(self) -> None:
@@ -96,18 +98,26 @@ class Runner(threading.Thread):
             if socket:
                 socket.close()
             if not self.work.over:  # else the next run asks this host for them
-                for number in list(self._given):
-                    self._return(number, "the host has left")
+                for given in list(self._given.values()):
+                    self._return(given, "the host has left")
             self.work.leave(self.host.name)
             self.shown.state = "left"
 
     def _step(self) -> None:
+        if not self._there:  # one that does not answer shall not take what others could make
+            self.host.state(NOBODYS)
+            self._there = True
         self.work.join(self.host.name)
         for job_id in list(self._forsaken):
             self.host.cancel(job_id)
             self._forsaken.discard(job_id)
         for given in list(self._given.values()):
             self._ask(given)
+        self._look_for_silence()
+        self._stuck = {job_id for job_id in self._stuck if self._runs_still(job_id)}
+        if self._stuck:
+            self.shown.state = "stuck in a job that does not end"
+            return
         while not self._leaving.is_set() and len(self._given) < self.work.room(IN_FLIGHT):
             if not self._take():
                 break
@@ -120,26 +130,35 @@ class Runner(threading.Thread):
             return False
         try:
             job_id, graph, pictures = self.work.prepare(number)
-        except FleetError as error:
+            for name, content in pictures:
+                if not self.host.has_input(name, len(content)):
+                    self.host.upload(name, content)
+        except (FleetError, JobRefused) as error:
             self.work.fail(number, str(error))
             self.shown.failed += 1
             return True
-        try:
-            for name, content in pictures:
-                if not self.host.has_input(name):
-                    self.host.upload(name, content)
         except HostGone:
             self.work.untake(number)
             raise
         self.work.submit(number, self.host.name)  # written before it is done: see the ledger
-        self._given[number] = Given(number, job_id, graph, time.monotonic())
+        self._given[number] = Given(number, job_id, graph)
         self._forsaken.discard(job_id)
+        self._sign = time.monotonic()
         try:
-            self.host.submit(job_id, graph)
+            self._submit(job_id, graph)
         except JobRefused as error:
             del self._given[number]
             self._count(not self.work.refused(number, self.host.name, str(error), error.elsewhere))
         return True
+
+    def _submit(self, job_id: str, graph: dict) -> None:
+        """Queue a job, unless the host has it or has made it. An earlier end that came to nothing is forgotten."""
+        state = self.host.state(job_id)
+        if state is not None and state.status in (FAILED, CANCELLED):
+            self.host.forget(job_id)
+            state = None
+        if state is None:
+            self.host.submit(job_id, graph)
 
     def _ask(self, given: Given) -> None:
         """How a job stands, and what follows from it."""
@@ -147,25 +166,41 @@ class Runner(threading.Thread):
         if state is None:
             given.unknown += 1
             if given.unknown >= UNKNOWN:
-                self._return(given.number, "the host does not know it any more: restarted, or deleted there")
+                self._return(given, "the host does not know it any more: restarted, or deleted there")
             return
         given.unknown = 0
         if state.status != given.status:
-            given.status, given.asked = state.status, time.monotonic()
+            given.status, self._sign = state.status, time.monotonic()
         if state.status == COMPLETED:
             self._collect(given, state)
         elif state.status == FAILED:
             self._failed(given, state)
         elif state.status == CANCELLED:
             self._retry(given, "was interrupted on the host")
-        elif state.status == RUNNING and time.monotonic() - given.asked > self._silence:
+
+    def _look_for_silence(self) -> None:
+        """Give up what the host has if there has been no sign of life for too long."""
+        if not self._given or time.monotonic() - self._sign <= self._silence:
+            return
+        for given in list(self._given.values()):
             self.host.cancel(given.id)
-            self._retry(given, f"gave no sign of life for {self._silence:.0f} s")
+            if given.status == RUNNING:
+                self._stuck.add(given.id)
+                self._retry(given, f"gave no sign of life for {self._silence:.0f} s")
+            else:
+                self._return(given, "its host does nothing")
+        self._sign = time.monotonic()
+
+    def _runs_still(self, job_id: str) -> bool:
+        """Whether a job that was cancelled goes on all the same: a node that hangs hears of nothing."""
+        state = self.host.state(job_id)
+        return state is not None and state.status in (PENDING, RUNNING)
 
     def _collect(self, given: Given, state: JobState) -> None:
         try:
             first = self.work.collect(given.number, self.host, state, given.graph)
         except FilesGone as error:
+            self.host.forget(given.id)
             self._retry(given, str(error))
             return
         del self._given[given.number]
@@ -192,22 +227,26 @@ class Runner(threading.Thread):
         del self._given[given.number]
         self._count(not self.work.retry(given.number, self.host.name, reason))
 
-    def _return(self, number: int, reason: str) -> None:
-        """Let others have a job that this host was given, by no fault of the job."""
-        self._forsaken.add(self._given.pop(number).id)
-        self.work.give_back(number, reason)
+    def _return(self, given: Given, reason: str) -> None:
+        """Let others have a job that this host was given. If it ran, it may be what the host has died of."""
+        del self._given[given.number]
+        self._forsaken.add(given.id)
+        if given.status == RUNNING:
+            self._count(not self.work.retry(given.number, self.host.name, reason))
+        else:
+            self.work.give_back(given.number, reason)
 
     def _count(self, failed: bool) -> None:
         self.shown.failed += failed
 
     def _suffer(self, error: HostGone) -> None:
         """The host did not answer: rest, longer each time, and in the end let others have its jobs."""
-        now = time.monotonic()
+        now, self._there = time.monotonic(), False
         self._away = self._away or now
         self.shown.state = str(error)
         if now - self._away >= self._patience:
-            for number in list(self._given):
-                self._return(number, str(error))
+            for given in list(self._given.values()):
+                self._return(given, str(error))
             self.work.leave(self.host.name)
         self._rest = min(max(2 * self._rest, SHORTEST_REST), LONGEST_REST)
         until = now + self._rest

@@ -122,8 +122,6 @@ class Template:
             value = row[column]
             if isinstance(value, str) and self._places[position]:
                 value = self._converted(position, value)
-            if isinstance(value, dict):
-                raise FleetError(f"column {column!r}: a mapping cannot stand there")
             values.append(tuple(value) if isinstance(value, list) else value)
         return tuple(values)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from .errors import FleetError
 from .host_api import Host, JobState
 from .job_queue import JobQueue
-from .ledger import IN_FLIGHT, WAITING, Ledger, Output
+from .ledger import FAILED, IN_FLIGHT, REFUSED, RETURNED, WAITING, Ledger, Output
 from .results import fetch_outputs
 
 
@@ -31,6 +31,7 @@ class Work:
             self._left = min(self._left, limit)
         self._takeable = self._left - counts[IN_FLIGHT]
         self._over = threading.Event()
+        self.failed = 0  # jobs, in this run
         self.error: FleetError | None = None
         if self._left <= 0:
             self._over.set()
@@ -49,8 +50,8 @@ class Work:
         """How many jobs are not ended."""
         return max(self._left, 0)
 
-    def stop(self, error: FleetError) -> None:
-        """End the run for a reason that concerns all of it."""
+    def stop(self, error: FleetError | None = None) -> None:
+        """End the run; `error`: for a reason that concerns all of it."""
         self.error = self.error or error
         self._over.set()
 
@@ -132,14 +133,16 @@ class Work:
     def fail(self, number: int, reason: str) -> None:
         """A job has failed by its own fault."""
         self.ledger.fail(number, reason)
+        with self._lock:
+            self.failed += 1
         self._ended()
 
     def refused(self, number: int, host: str, reason: str, elsewhere: bool) -> bool:
         """A host refuses a job. Whether another may take it: one that has not tried, for what only this one lacks."""
         with self._lock:
-            tried = {*self.ledger.hosts_tried(number), host}
+            tried = {*self.ledger.refused_by(number), host}
             if elsewhere and self.queue.hosts - tried:
-                self.ledger.give_back(number, reason, counts=False)
+                self.ledger.give_back(number, reason, REFUSED)
                 self._wait_again(number, tried)
                 return True
         self.fail(number, reason)
@@ -149,7 +152,7 @@ class Work:
         """An attempt has failed. Whether the job is tried again, on another host if there is one."""
         with self._lock:
             if self.ledger.failures(number) + 1 < self._attempts:
-                self.ledger.give_back(number, reason)
+                self.ledger.give_back(number, reason, FAILED)
                 self._wait_again(number, {host})
                 return True
         self.fail(number, f"{reason} (attempt {self._attempts} of {self._attempts})")
@@ -158,7 +161,7 @@ class Work:
     def give_back(self, number: int, reason: str) -> None:
         """A job comes back by no fault of its own."""
         with self._lock:
-            self.ledger.give_back(number, reason, counts=False)
+            self.ledger.give_back(number, reason, RETURNED)
             self._wait_again(number)
 
     def _wait_again(self, number: int, but_not_to=()) -> None:

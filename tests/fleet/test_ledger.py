@@ -7,7 +7,7 @@ import pytest
 from helpers.paths import CHECKOUT
 
 from fleet.errors import FleetError
-from fleet.ledger import DONE, FAILED, IN_FLIGHT, WAITING, Ledger, Output, Planned
+from fleet.ledger import DONE, FAILED, IN_FLIGHT, REFUSED, RETURNED, WAITING, Ledger, Output, Planned
 
 
 def planned(*ids, stages="s"):
@@ -41,27 +41,39 @@ def test_jobs_stand_by_models_and_then_by_what_they_share(ledger):
 def test_a_job_is_done_once(ledger):
     ledger.plan(planned("a"), "list")
     ledger.submit(1, "slow")
-    ledger.give_back(1, "away", counts=False)
+    ledger.give_back(1, "away", RETURNED)
     ledger.submit(1, "fast")
     assert ledger.finish(1, 1.0, [Output("Save", "one")])
     assert not ledger.finish(1, 9.0, [Output("Save", "two")])
-    ledger.give_back(1, "late news of the slow one")
+    ledger.give_back(1, "late news of the slow one", FAILED)
     (job,) = ledger.rows()
     assert (job["state"], job["seconds"], [output.file for output in job["outputs"]]) == (DONE, 1.0, ["one"])
-    assert job["attempts"] == 2 and set(ledger.hosts_tried(1)) == {"fast", "slow"} and ledger.failures(1) == 0
+    assert job["attempts"] == 2 and ledger.failures(1) == 0
 
 
 def test_attempts_are_kept_with_their_reasons(ledger):
     ledger.plan(planned("a"), "list")
     ledger.submit(1, "host")
-    ledger.give_back(1, "out of memory")
+    ledger.give_back(1, "out of memory", FAILED)
     ledger.submit(1, "host")
     ledger.fail(1, "out of memory again")
     assert ledger.failures(1) == 2
     (job,) = ledger.rows()
     assert (job["state"], job["reason"]) == (FAILED, "out of memory again")
     ledger.retry_failed()
-    assert ledger.counts()[WAITING] == 1
+    assert ledger.counts()[WAITING] == 1 and ledger.failures(1) == 0
+
+
+def test_only_hosts_that_refused_a_job_count_as_having_done_so(ledger):
+    ledger.plan(planned("a"), "list")
+    for host, outcome in (("gone", RETURNED), ("poor", REFUSED)):
+        ledger.submit(1, host)
+        ledger.give_back(1, "x", outcome)
+    assert ledger.refused_by(1) == ["poor"]
+    ledger.submit(1, "poor")
+    ledger.fail(1, "x")
+    ledger.retry_failed()
+    assert ledger.refused_by(1) == []
 
 
 def test_a_transaction_that_fails_leaves_nothing(ledger):

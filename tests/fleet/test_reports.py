@@ -143,7 +143,7 @@ def test_the_report_shows_pictures_and_what_failed_and_why(ended, tmp_path):
     text = " ".join(page.texts)
     assert "1 of 4 jobs are done, 1 failed, 2 waiting" in text and "Prompt.text: <b>a man</b>" in text
     assert text.count("Set (1): <wrong>") == 2 and "Score: 0.5 & more" in text
-    assert page.pictures == ["thumbnails/000000/1.jpg"] and "pictures/000000/1.png" in page.links
+    assert page.pictures == ["thumbnails/000000/1.png.jpg"] and "pictures/000000/1.png" in page.links
     with Image.open(tmp_path / page.pictures[0]) as small:
         assert small.size == (192, 96)
 

@@ -88,7 +88,7 @@ def test_pictures_are_brought_to_the_host_once(run):
     with host.serve() as url:
         run([{"Set.value": number, "LoadImage.image": "bob.png"} for number in (1, 2, 3)], url)
     (name,) = host.uploaded
-    assert b"bob" in host.uploaded[name] and {graph["person"]["inputs"]["image"] for _, graph in host.received} == {
+    assert host.uploaded[name] == b"bob" and {graph["person"]["inputs"]["image"] for _, graph in host.received} == {
         name
     }
 
@@ -284,11 +284,10 @@ def test_a_picture_that_changes_during_a_run_is_told(run):
         plan = Plan(run._job_list([{"LoadImage.image": "bob.png"}], workflow="graph.json"))
         ledger.plan(plan.jobs(), "list")
         (run.folder / "bob.png").write_bytes(b"somebody else")
-        plan._templates.clear()
         Fleet(ledger, plan, run.folder / "results", Addresses(url), **QUICK).run()
         (job,) = ledger.rows()
         ledger.close()
-    assert job["state"] == FAILED and "a file that it names has changed" in job["reason"] and not host.received
+    assert job["state"] == FAILED and "bob.png: has changed since the run began" in job["reason"] and not host.received
 
 
 def test_a_folder_that_cannot_be_written_to_ends_the_run(run):

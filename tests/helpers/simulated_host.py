@@ -14,7 +14,7 @@ class SimulatedComfyUI:
 
     received: (job id, graph) of each job taken. uploaded: names in its input folder. answers: HTTP status for the next
     answers, in place of the right ones. silent: seconds until each answer. refuse, fail: (graph) -> what is wrong with
-    it, or None. hang: jobs stay in progress.
+    it, or None. hang: jobs stay in progress, cancelled or not.
     """
 
     automatic: bool = True
@@ -71,9 +71,11 @@ class SimulatedComfyUI:
         if self.automatic and not self.hang:
             self.step()
         with self.lock:
+            if job_id in self.history:  # first, as in ComfyUI
+                return self.history[job_id]
             if job_id in self.queue:
                 return {"status": "in_progress" if job_id == next(iter(self.queue)) else "pending"}
-            return self.history.get(job_id)
+            return None
 
     def submit(self, content):
         """(status, answer) of /prompt."""
@@ -108,7 +110,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_HEAD(self):
         query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
-        self._answer(200 if f"{query['subfolder']}/{query['filename']}" in self.host.uploaded else 404)
+        found = self.host.uploaded.get(f"{query['subfolder']}/{query['filename']}")
+        self._answer(404 if found is None else 200, found or b"")
 
     def do_GET(self):
         path = urllib.parse.urlsplit(self.path).path
@@ -126,11 +129,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._answer(*self.host.submit(json.loads(body)))
         elif self.path == "/upload/image":
             name = body.split(b'filename="')[1].split(b'"')[0].decode()
-            self.host.uploaded[f"fleet/{name}"] = body
+            self.host.uploaded[f"fleet/{name}"] = body.split(b"octet-stream\r\n\r\n")[1].rsplit(b"\r\n--", 1)[0]
             self._answer(200, {"name": name})
+        elif self.path == "/history":
+            for job_id in json.loads(body)["delete"]:
+                self.host.history.pop(job_id, None)
+            self._answer(200)
         else:
             job_id = self.path.split("/")[3]
             self.host.cancelled.append(job_id)
             with self.host.lock:
-                self.host.queue.pop(job_id, None)
+                running = next(iter(self.host.queue), None) == job_id
+                if job_id in self.host.queue and not (running and self.host.hang):
+                    del self.host.queue[job_id]
+                    if running:
+                        self.host.history[job_id] = {"status": "cancelled"}
             self._answer(200, {"cancelled": True})

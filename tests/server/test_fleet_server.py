@@ -109,7 +109,7 @@ def test_ray_starts_hosts_and_survives_the_death_of_one(models, tmp_path):
         )
         try:
             until(results, 2)
-            os.kill(process_of("ray::HostActor"), signal.SIGKILL)
+            os.kill(child_of(fleet.pid, "ray::HostActor"), signal.SIGKILL)
             assert fleet.wait(500) == 0, (tmp_path / "log").read_text()
         finally:
             fleet.kill()
@@ -119,11 +119,13 @@ def test_ray_starts_hosts_and_survives_the_death_of_one(models, tmp_path):
     assert repeated <= IN_FLIGHT
 
 
-def process_of(name):
-    """The id of a process by what its command line begins with."""
-    found = [process.pid for process in psutil.process_iter() if " ".join(process.cmdline()).startswith(name)]
-    assert found, name
-    return found[0]
+def child_of(parent, name):
+    """The id of a process below another, by what its command line begins with."""
+    for process in psutil.Process(parent).children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it has ended meanwhile
+            if " ".join(process.cmdline()).startswith(name):
+                return process.pid
+    raise AssertionError(f"there is no {name}")
 
 
 def test_kills_of_driver_and_host_lose_nothing_and_double_nothing(hosts, tmp_path, measured):
