@@ -80,11 +80,12 @@ def _claims(claims: Sequence[dict]) -> str:
 
 
 def _curve(points: Sequence[dict]) -> str:
+    columns = [column for column in CURVES if any(point[column] for point in points)]
     lines = [
-        [title(point["method"]), str(point["start_step"]), *(_cell(point[column]) for column in CURVES)]
+        [title(point["method"]), str(point["start_step"]), *(_cell(point[column]) for column in columns)]
         for point in points
     ]
-    return table(["method", "MSS", *map(_head, CURVES)], lines)
+    return table(["method", "MSS", *map(_head, columns)], lines)
 
 
 def _head(column: str) -> str:
