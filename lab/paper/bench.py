@@ -33,7 +33,7 @@ from paper.methods import DREAMBOOTH, INPUT, IP_ADAPTER, TITLES
 from paper.mtcnn import Detector
 from paper.numbers import printed_tables
 from paper.places import Sample, places_of, read_sample
-from paper.pocket_people import COLUMNS, STEPS, judges_as_metrics, pocket_claims, pocket_places
+from paper.pocket_people import COLUMNS, PROTOCOL, STEPS, judges_as_metrics, pocket_claims, pocket_places
 from paper.protocol import SIZE, figure_starts
 from paper.protocol import STEPS as PAPER_STEPS
 from paper.records import Record, write_records
@@ -66,8 +66,7 @@ class Planned:
 
 def plan(options: argparse.Namespace, folder: Path) -> Planned:
     """What the command line asks for. folder: for the pocket world's pictures."""
-    side, steps = (POCKET_SIDE, STEPS) if options.pocket else (SIZE, PAPER_STEPS)
-    side, steps = options.size or side, options.steps or steps
+    side, steps = options.size, options.steps
     columns = {"Picture size.width": side, "Picture size.height": side, "Schedule.steps": steps, **SETTINGS}
     columns |= COLUMNS if options.pocket else {}
     starts = figure_starts(steps) if options.starts is None else options.starts
@@ -142,13 +141,13 @@ def _run(options: argparse.Namespace) -> int:
     metrics, absent, about = (
         (judges_as_metrics(options.models), {}, {}) if options.pocket else paper_measures(options, cache)
     )
+    about = {"size": options.size, "steps": options.steps, **about}
     if left_out:
         told = f"{left_out} of {len(planned.work)}, a job of which has failed: {fleet / 'report.html'}"
         about |= {"prompts of people left out": told}
         print(f"Left out: {told}", file=sys.stderr)
-    about |= {"steps": options.steps or (STEPS if options.pocket else PAPER_STEPS)}
-    claims = pocket_claims() if options.pocket else ()
-    for path in write_tables(options, [one for one in given if one], metrics, absent, about, cache, claims):
+    more = {"claims": pocket_claims(), "protocol": PROTOCOL} if options.pocket else {}
+    for path in write_tables(options, [one for one in given if one], metrics, absent, about, cache, **more):
         print(path)
     return status
 
@@ -191,13 +190,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--dry-run", action="store_true", help="tell jobs and guider calls, and draw nothing")
     add_options(parser, OUTPUT)
     options = parser.parse_args(arguments)
+    usual = (POCKET_SIDE, STEPS) if options.pocket else (SIZE, PAPER_STEPS)
+    options.size, options.steps = options.size or usual[0], options.steps or usual[1]
     options.graph = dict(options.graph)
+    options.results = options.results.resolve()
     options.methods = list(dict.fromkeys([*(options.methods or SHIPPED), *options.graph]))
     if options.pocket == bool(options.faces):
         parser.error("takes --faces DIR, or --pocket")
     if not options.models and (options.pocket or not (options.hosts or options.dry_run)):
         parser.error("needs --models DIR")
-    end_well()
     load_devtools()
     from devtools.processes import SetupError
 
@@ -208,4 +209,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    end_well()
     sys.exit(main())

@@ -9,7 +9,6 @@ import torch
 
 from benchmarks.provenance import provenance
 from paper.cache import Cache
-from paper.claims import Claim
 from paper.measure import BATCH, measure, write_rows
 from paper.metric import Metric
 from paper.metrics import TITLES, paper_metrics
@@ -55,15 +54,15 @@ def write_tables(
     absent: dict[str, str],
     about: dict[str, object],
     cache: Cache,
-    claims: Sequence[Claim] = (),
+    **more,
 ) -> list[Path]:
     """Measure the records of one dataset, or of two, and write everything. Returns page, numbers and plots.
 
-    claims: further ones, as paper.results takes them.
+    more: claims and protocol, as paper.results takes them.
     """
     rows = [measure(records, metrics, cache, options.batch) for records in given]
     about = {**provenance(), "device": options.device, **about}
-    results = results_of(rows[0], absent, about, *rows[1:], seed=options.seed, claims=claims)
+    results = results_of(rows[0], absent, about, *rows[1:], seed=options.seed, **more)
     for file, measured in zip((options.name, f"{options.name}-second"), rows, strict=False):
         write_rows(measured, options.results / f"{file}-rows.jsonl")
     return write(results, options.results, options.name)

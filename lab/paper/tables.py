@@ -6,7 +6,6 @@ from benchmarks.tables import table
 from paper.methods import title
 from paper.metrics import LOWER_IS_BETTER
 from paper.numbers import Printed, printed_tables
-from paper.protocol import in_short
 from paper.summary import CURVES, absent_column, column_title
 
 BESIDE = {"face_sim": (absent_column("face_sim"), "arcface_sim", absent_column("arcface_sim"))}  # columns of our own
@@ -16,7 +15,7 @@ EMPTY = ""
 def markdown(results: dict) -> str:
     """The whole page. results: as in the JSON file."""
     parts = ["# The paper's tables", "\n".join(f"- {name}: {value}" for name, value in results["about"].items())]
-    parts += ["## Protocol in short", in_short(), *_tables(results)]
+    parts += ["## Protocol in short", results["protocol"], *_tables(results)]
     if results["claims"]:
         parts += ["## The paper's orderings", _claims(results["claims"])]
     if results["curve"]:
