@@ -17,126 +17,40 @@ The same command goes on where it ended. PROTOCOL.md says what is drawn and meas
 import benchmarks.loading  # noqa: F401  isort: skip  first: it loads host and pack
 
 import argparse
-import contextlib
-import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.pocket_flows import SIZE as POCKET_SIDE
-from host_server import CHECKOUT, PACKS, end_well, load_devtools, load_package
-from paper.graphs import Drawing, drawings
-from paper.jobs import Place, records_of, write_jobs
+from host_server import CHECKOUT, end_well, load_devtools
+from paper.fleet_run import collect, draw
+from paper.jobs import write_jobs
 from paper.measuring import add_options, open_cache, paper_measures, write_tables
-from paper.methods import DREAMBOOTH, INPUT, IP_ADAPTER, TITLES
-from paper.mtcnn import Detector
-from paper.numbers import printed_tables
-from paper.places import Sample, places_of, read_sample
-from paper.pocket_people import COLUMNS, PROTOCOL, STEPS, judges_as_metrics, pocket_claims, pocket_places
-from paper.protocol import SIZE, figure_starts
+from paper.methods import DREAMBOOTH, IP_ADAPTER, TITLES
+from paper.places import Sample, read_sample
+from paper.planning import FIRST, plan
+from paper.pocket_people import PROTOCOL, STEPS, judges_as_metrics, pocket_claims
+from paper.protocol import SIZE
 from paper.protocol import STEPS as PAPER_STEPS
-from paper.records import Record, write_records
+from paper.records import write_records
 from paper.weights import MissingError
 
 OUTPUT = CHECKOUT / "output" / "paper"
 SHIPPED = tuple(method for method in TITLES if method not in (DREAMBOOTH, IP_ADAPTER))
-DATASETS = ("", "second")
-# What the shipped workflows have otherwise; PROTOCOL.md says why.
-SETTINGS = {
-    "Negative prompt.text": "",
-    "Swap the face in.no_face": "pass_through",
-    "Swap the face in.target_order": "large-small",
-    "Swap the face in.reference_order": "large-small",
-}
-
-
-@dataclass(frozen=True)
-class Planned:
-    """work: what is drawn at each place. inputs: the photographs as records of "Input image", by dataset."""
-
-    work: list[tuple[Place, list[Drawing]]]
-    inputs: dict[str, list[Record]]
-
-    @property
-    def datasets(self) -> list[str]:
-        """Those that there is anything of."""
-        return [name for name in DATASETS if name in self.inputs]
-
-
-def plan(options: argparse.Namespace, folder: Path) -> Planned:
-    """What the command line asks for. folder: for the pocket world's pictures."""
-    side, steps = options.size, options.steps
-    columns = {"Picture size.width": side, "Picture size.height": side, "Schedule.steps": steps, **SETTINGS}
-    columns |= COLUMNS if options.pocket else {}
-    starts = figure_starts(steps) if options.starts is None else options.starts
-    if outside := [start for start in starts if not 0 <= start <= steps]:
-        raise ValueError(f"--starts {outside[0]}: is not within 0 and the {steps} steps.")
-    methods = [method for method in options.methods if method != INPUT]
-    of_first = drawings(methods, starts, columns, options.graph, batches=options.pocket)
-    if options.pocket:
-        places, inputs = pocket_places(folder / "people", options.sample)
-        return Planned([(place, of_first) for place in places], {"": inputs})
-    detector = Detector(options.device, metric="the choice of the reference")
-    places, inputs = places_of(options.faces, options.sample, detector)
-    work, all_inputs = [(place, of_first) for place in places], {"": inputs}
-    if options.second_faces:
-        of_table = [method for method in methods if method in printed_tables()["II"].rows]
-        of_second = drawings(of_table, (), columns, options.graph)
-        places, all_inputs["second"] = places_of(options.second_faces, options.sample, detector, "second")
-        work += [(place, of_second) for place in places]
-    return Planned(work, all_inputs)
-
-
-def draw(options: argparse.Namespace, jobs: Path, folder: Path) -> int:
-    """Run the fleet on the jobs, its results into `folder`; returns its exit status."""
-    from devtools.own_hosts import own_hosts
-    from devtools.processes import run
-
-    command = [sys.executable, CHECKOUT / "fleet", "run", jobs, "--output", folder]
-    command += ["--models", options.models] if options.models else []
-    command += ["--retry-failed"] if options.retry_failed else []
-    if options.dry_run:
-        return run(*command, "--dry-run", folder=Path.cwd())
-    command += ["--hosts", options.hosts] if options.hosts else ["--ray", options.ray] if options.ray else []
-    named = contextlib.nullcontext([])
-    if not options.hosts:
-        parts = {"comfyui": Path(os.environ["COMFYUI_PATH"]), "models": options.models, "packs": PACKS}
-        named = own_hosts(bool(options.ray), cpu=options.cpu, **parts)
-    with named as more:
-        return run(*command, *more, folder=Path.cwd())
-
-
-def collect(options: argparse.Namespace, planned: Planned, folder: Path) -> tuple[list[list[Record]], int]:
-    """The records of each dataset, and how many prompts of people are left out since a job of theirs has failed."""
-    load_package("fleet")
-    from fleet.ledger import Ledger
-
-    given, left_out = [], 0
-    ledger = Ledger(folder)
-    try:
-        for name in planned.datasets:
-            work = [one for one in planned.work if one[0].dataset == name]
-            found = records_of(ledger.rows(), folder, work, options.methods)
-            left_out += len(found.left_out)
-            inputs = planned.inputs[name] if INPUT in options.methods and not name else []
-            given.append(found.records + inputs)
-    finally:
-        ledger.close()
-    return given, left_out
 
 
 def _run(options: argparse.Namespace) -> int:
     work, fleet = options.results / options.name, options.results / options.name / "fleet"
     planned = plan(options, work)
     jobs = write_jobs(planned.work, work)
-    if (status := draw(options, jobs, fleet)) > 1 or options.dry_run:
+    status = draw(options, jobs, fleet) if any(of_place for _, of_place in planned.work) else 0
+    if status > 1 or options.dry_run:
         return status
     given, left_out = collect(options, planned, fleet)
-    if not given[0]:
+    if FIRST not in given:
         raise ValueError(f"no picture was drawn; {fleet / 'report.html'} says why.")
-    for name, records in zip(planned.datasets, given, strict=True):
-        write_records(records, work / f"records{name and '-'}{name}.jsonl")
+    for dataset, records in given.items():
+        write_records(records, work / f"records{dataset and '-'}{dataset}.jsonl")
     cache = open_cache(options)
     metrics, absent, about = (
         (judges_as_metrics(options.models), {}, {}) if options.pocket else paper_measures(options, cache)
@@ -147,7 +61,7 @@ def _run(options: argparse.Namespace) -> int:
         about |= {"prompts of people left out": told}
         print(f"Left out: {told}", file=sys.stderr)
     more = {"claims": pocket_claims(), "protocol": PROTOCOL} if options.pocket else {}
-    for path in write_tables(options, [one for one in given if one], metrics, absent, about, cache, **more):
+    for path in write_tables(options, list(given.values()), metrics, absent, about, cache, **more):
         print(path)
     return status
 

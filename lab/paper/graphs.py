@@ -1,11 +1,11 @@
 """The graph that draws each method's pictures, made from the shipped workflows: what is measured is what users run."""
 
 import copy
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from paper.api_graphs import PROMPT, SAVED, Graph, has, own_graph, pruned, read_graph, titled, with_inputs
 from paper.methods import (
     FULL_INSTANTID,
     FULL_PHOTOMAKER,
@@ -25,18 +25,14 @@ SHIPPED = {
 }
 
 # Titles of the shipped workflows.
-PROMPT, REFERENCE, SEED, SAVED = "Prompt", "Reference person", "Seed of the scene", "Save the final picture"
 STOCK, SAMPLE_SCENE, DECODED_SCENE = "Stock SDXL", "Sample the scene", "Scene"
 PIVOT_FLOW, FORWARD_FLOW = "Pivot flow: prompt without identity", "Forward flow: identity"
 BOTH_FLOWS, BACKWARD_FLOW, SAMPLE_FLOWS = "Pivot and forward flow", "Backward flow", "Sample the three flows"
 INSTANTID_FACE, SIZE = "Identity and key points", "Picture size"
 # Previews of the shipped workflow that are saved here, by the method whose pictures they are.
 PREVIEWS = {SCENE: "Scene with an anonymous person", SWAPPED: "Scene with the reference's face"}
-IDENTITY_FIELD = "{identity}"  # in the texts of a graph of one's own: the person's folder's name
 # Titles of our own.
 PROMPT_WITHOUT_PERSON, PLACE_IN_BATCH = "Prompt without the person", "Place in the batch"
-
-Graph = dict[str, dict]
 
 
 @dataclass(frozen=True)
@@ -50,52 +46,6 @@ class Drawing:
     graph: Graph
     outputs: Mapping[str, str]
     start_step: int | None = None
-
-
-def read_graph(file: Path) -> Graph:
-    """A graph in ComfyUI's API format. Raises ValueError, naming the file."""
-    try:
-        graph = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{file}: cannot be read as a graph: {error}") from error
-    if not isinstance(graph, dict) or not all(isinstance(node, dict) and "inputs" in node for node in graph.values()):
-        raise ValueError(f"{file}: is no graph in ComfyUI's API format; export it by Workflow, Export (API).")
-    return graph
-
-
-def titled(graph: Graph, title: str) -> str:
-    """The id of the one node with a title. Raises ValueError, naming the title."""
-    found = [node_id for node_id, node in graph.items() if node.get("_meta", {}).get("title") == title]
-    if len(found) != 1:
-        raise ValueError(f'{len(found) or "no"} nodes have the title "{title}"; it takes one.')
-    return found[0]
-
-
-def has(graph: Graph, column: str) -> bool:
-    """Whether a graph has the input that a column of the fleet's, "title.input", names."""
-    title, _, name = column.rpartition(".")
-    return any(node.get("_meta", {}).get("title") == title and name in node["inputs"] for node in graph.values())
-
-
-def with_inputs(graph: Graph, columns: Mapping[str, object]) -> Graph:
-    """A copy with those of the columns set, "title.input": value, that it has."""
-    graph = copy.deepcopy(graph)
-    for column, value in columns.items():
-        if has(graph, column):
-            title, _, name = column.rpartition(".")
-            graph[titled(graph, title)]["inputs"][name] = value
-    return graph
-
-
-def pruned(graph: Graph, titles: Sequence[str]) -> Graph:
-    """Only what the nodes with these titles depend on."""
-    kept, waiting = set(), [titled(graph, title) for title in titles]
-    while waiting:
-        node_id = waiting.pop()
-        if node_id not in kept:
-            kept.add(node_id)
-            waiting += [value[0] for value in graph[node_id]["inputs"].values() if isinstance(value, list)]
-    return {node_id: node for node_id, node in graph.items() if node_id in kept}
 
 
 def photomaker_graph() -> Graph:
@@ -226,16 +176,3 @@ def _with_previews(graph: Graph, methods: Sequence[str]) -> tuple[list[Drawing],
         name = FULL_PHOTOMAKER
     left = [method for method in methods if method not in (FULL_PHOTOMAKER, *PREVIEWS)]
     return ([Drawing(name, pruned(graph, list(outputs)), outputs)] if outputs else []), left
-
-
-def own_graph(file: Path) -> Graph:
-    """A graph of the user's own. Raises ValueError, naming file and title, if it lacks one that it needs."""
-    graph = read_graph(file)
-    try:
-        for title in (PROMPT, SEED, SAVED):
-            titled(graph, title)
-        if not any(IDENTITY_FIELD in str(node["inputs"]) for node in graph.values()):
-            titled(graph, REFERENCE)
-    except ValueError as error:
-        raise ValueError(f"{file}: {error} docs/api.md lists the titles.") from error
-    return graph

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from paper.graphs import IDENTITY_FIELD, PROMPT, PROMPT_WITHOUT_PERSON, REFERENCE, SEED, Drawing, Graph, has, titled
+from paper.api_graphs import IDENTITY_FIELD, PROMPT, PROMPT_FIELD, REFERENCE, SEED, Graph, has, titled
+from paper.graphs import PROMPT_WITHOUT_PERSON, Drawing
 from paper.methods import SCENE
 from paper.prompts import Prompt
 from paper.records import Record
 
 GRAPHS = "graphs"  # the folder beside the list
-PROMPT_FIELD = "{prompt}"  # in the texts of a graph of one's own: the prompt without a trigger
 METHOD, IDENTITY, NUMBER, START, DATASET = (
     f"label.{name}" for name in ("method", "identity", "prompt", "start_step", "dataset")
 )
