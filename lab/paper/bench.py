@@ -48,7 +48,7 @@ def _run(options: argparse.Namespace) -> int:
         return status
     given, left_out = collect(options, planned, fleet)
     if FIRST not in given:
-        raise ValueError(f"no picture was drawn; {fleet / 'report.html'} says why.")
+        raise ValueError(f"there is no prompt of which all methods have a picture; {fleet / 'report.html'} says why.")
     for dataset, records in given.items():
         write_records(records, work / f"records{dataset and '-'}{dataset}.jsonl")
     cache = open_cache(options)

@@ -41,15 +41,12 @@ def collect(options: argparse.Namespace, planned: Planned, folder: Path) -> tupl
     load_package("fleet")
     from fleet.ledger import Ledger
 
-    given, left_out = {}, 0
+    methods = {dataset: methods_of(options.methods, dataset) for dataset in (FIRST, SECOND)}
     ledger = Ledger(folder)
     try:
-        for dataset in (FIRST, SECOND):
-            work = [one for one in planned.work if one[0].dataset == dataset]
-            found = records_of(ledger.rows(), folder, work, methods_of(options.methods, dataset))
-            left_out += len(found.left_out)
-            inputs = planned.inputs if dataset == FIRST and INPUT in options.methods else []
-            given[dataset] = found.records + inputs
+        found = records_of(ledger.rows(), folder, planned.work, methods)
     finally:
         ledger.close()
-    return {dataset: records for dataset, records in given.items() if records}, left_out
+    inputs = planned.inputs if INPUT in options.methods else []
+    given = found.records | {FIRST: found.records.get(FIRST, []) + inputs}
+    return {dataset: given[dataset] for dataset in (FIRST, SECOND) if given.get(dataset)}, len(found.left_out)

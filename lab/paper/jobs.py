@@ -12,13 +12,12 @@ from pathlib import Path
 from paper.api_graphs import IDENTITY_FIELD, PROMPT, PROMPT_FIELD, REFERENCE, SEED, Graph, has, titled
 from paper.graphs import PROMPT_WITHOUT_PERSON, Drawing
 from paper.methods import SCENE
+from paper.pictures import digest, digest_of
 from paper.prompts import Prompt
 from paper.records import Record
 
 GRAPHS = "graphs"  # the folder beside the list
-METHOD, IDENTITY, NUMBER, START, DATASET = (
-    f"label.{name}" for name in ("method", "identity", "prompt", "start_step", "dataset")
-)
+WORKFLOW, LABEL, IMAGE = "workflow", "label.", f"{REFERENCE}.image"
 
 
 @dataclass(frozen=True)
@@ -40,11 +39,6 @@ class Place:
     columns: Mapping[str, object] = field(default_factory=dict)
     dataset: str = ""
 
-    @property
-    def key(self) -> tuple[str, str, int]:
-        """What tells it from others, as the labels say it."""
-        return self.dataset, self.identity, self.prompt.number
-
 
 def write_jobs(work: Sequence[tuple[Place, Sequence[Drawing]]], folder: Path) -> Path:
     """Write jobs.jsonl and the graphs' files into `folder`; returns the list. work: what is drawn at each place."""
@@ -63,16 +57,17 @@ def row_of(place: Place, drawing: Drawing) -> dict:
     graph = drawing.graph
     trigger = graph[titled(graph, PROMPT)]["inputs"].get("trigger", "") if has(graph, f"{PROMPT}.text") else ""
     columns = {
-        f"{REFERENCE}.image": str(place.reference.resolve()),
+        IMAGE: str(place.reference.resolve()),
         f"{PROMPT}.text": place.prompt.text(place.word, trigger),
         f"{PROMPT_WITHOUT_PERSON}.text": place.prompt.text(place.word),
         f"{SEED}.noise_seed": place.seed,
         **place.columns,
     }
-    row = {"workflow": _graph_file(drawing), METHOD: next(iter(drawing.outputs.values()))}
-    row |= {IDENTITY: place.identity, NUMBER: place.prompt.number}
-    row |= {} if drawing.start_step is None else {START: drawing.start_step}
-    row |= {DATASET: place.dataset} if place.dataset else {}
+    method = next(iter(drawing.outputs.values()))
+    labels = {"method": method, "identity": place.identity, "prompt": place.prompt.number}
+    labels |= {} if drawing.start_step is None else {"start_step": drawing.start_step}
+    labels |= {"dataset": place.dataset} if place.dataset else {}
+    row = {WORKFLOW: _graph_file(drawing)} | {LABEL + name: value for name, value in labels.items()}
     row |= {column: value for column, value in columns.items() if has(graph, column)}
     return row | _filled_in(graph, {IDENTITY_FIELD: place.identity, PROMPT_FIELD: place.prompt.text(place.word)})
 
@@ -96,9 +91,12 @@ def _graph_file(drawing: Drawing) -> str:
 
 @dataclass(frozen=True)
 class Collected:
-    """records: of the pictures that were drawn. left_out: places where a method has no picture, so that none counts."""
+    """records: of the pictures that were drawn, by dataset. left_out: places where a method lacks its picture.
 
-    records: list[Record]
+    None counts there: a method that fails where others do not would gain by that.
+    """
+
+    records: dict[str, list[Record]]
     left_out: list[tuple[str, str, int]]
 
 
@@ -106,32 +104,46 @@ def records_of(
     rows: Iterable[Mapping],
     folder: Path,
     work: Sequence[tuple[Place, Sequence[Drawing]]],
-    methods: Sequence[str],
+    methods: Mapping[str, Sequence[str]],
 ) -> Collected:
     """The records of what a fleet has drawn, in the order of `work`.
 
     rows: of the fleet's ledger. folder: of the fleet, to which its files are relative. methods: those that are asked
-    for; a job may draw further ones. A method that fails where others do not would gain by that.
+    for of each dataset; a job may draw further ones.
     """
-    drawn: dict[tuple, dict[tuple, Path]] = {}
-    by_file = {_graph_file(drawing): drawing for _, of_place in work for drawing in of_place}
-    for row in rows:
-        said, drawing = row["row"], by_file.get(row["row"]["workflow"])
-        key = said.get(DATASET, ""), said[IDENTITY], said[NUMBER]
-        for output in row["outputs"]:
-            if drawing and output.file and output.node in drawing.outputs:
-                found = drawn.setdefault(key, {})
-                found[drawing.outputs[output.node], drawing.start_step] = folder / output.file
-    records, left_out = [], []
+    graphs = {_graph_file(drawing): json.dumps(drawing.graph) for _, of_place in work for drawing in of_place}
+    drawn = {
+        (_content(row["row"], graphs), output.node): folder / output.file
+        for row in rows
+        for output in row["outputs"]
+        if output.file
+    }
+    records, left_out = {}, []
     for place, of_place in work:
-        pictures = drawn.get(place.key, {})
-        wanted = [(method, each.start_step) for each in of_place for method in each.outputs.values()]
-        if any(one not in pictures for one in wanted):
-            left_out.append(place.key)
+        pictures = {}
+        for drawing in of_place:
+            content = _content(row_of(place, drawing), graphs)
+            for node, method in drawing.outputs.items():
+                pictures[method, drawing.start_step] = drawn.get((content, node))
+        if None in pictures.values():
+            left_out.append((place.dataset, place.identity, place.prompt.number))
             continue
         scene = pictures.get((SCENE, None))
-        records += [_record(place, one, pictures[one], scene) for one in wanted if one[0] in methods]
+        wanted = [one for one in pictures if one[0] in methods[place.dataset]]
+        found = records.setdefault(place.dataset, [])
+        found += [_record(place, one, pictures[one], scene) for one in wanted]
     return Collected(records, left_out)
+
+
+def _content(row: Mapping, graphs: Mapping[str, str]) -> str:
+    """What decides a job's pictures. Jobs that have it in common, whatever their labels, are one to the fleet.
+
+    graphs: by their files.
+    """
+    columns = {name: value for name, value in row.items() if name != WORKFLOW and not name.startswith(LABEL)}
+    if IMAGE in columns:
+        columns[IMAGE] = digest(Path(columns[IMAGE]))
+    return digest_of(graphs[row[WORKFLOW]], json.dumps(columns, sort_keys=True))
 
 
 def _record(place: Place, drawn: tuple[str, int | None], picture: Path, scene: Path | None) -> Record:

@@ -18,7 +18,7 @@ def markdown(results: dict) -> str:
     parts += ["## Protocol in short", results["protocol"], *_tables(results)]
     if results["claims"]:
         parts += ["## The paper's orderings", _claims(results["claims"])]
-    if results["curve"]:
+    if any(point[column] for point in results["curve"] for column in CURVES):
         parts += ["## Over the starting step (figure 10)", _curve(results["curve"])]
     if results["absent"]:
         parts += ["## Not measured", "\n".join(f"- {reason}" for reason in dict.fromkeys(results["absent"].values()))]

@@ -124,15 +124,16 @@ class TestRecords:
 
         return run
 
-    METHODS = FULL_PHOTOMAKER, SCENE, INSTANTID
+    METHODS = {"": (FULL_PHOTOMAKER, SCENE, INSTANTID), "second": (INSTANTID,)}
 
     def test_each_picture_goes_to_its_method_person_prompt_and_start(self, rows, work, tmp_path):
         ledger_rows = rows()
         found = records_of(ledger_rows, tmp_path / "fleet", work, self.METHODS)
-        assert not found.left_out and len(found.records) == len({one.picture for one in found.records}) == 4 * len(work)
+        records = found.records[""]
+        assert not found.left_out and len(records) == len({one.picture for one in records}) == 4 * len(work)
         by_number = {row["number"]: row["row"] for row in ledger_rows}
         titles = {FULL_PHOTOMAKER: SAVED, INSTANTID: SAVED, SCENE: "Scene with an anonymous person"}
-        for one in found.records:
+        for one in records:
             number, _, file = one.picture.name.partition(" ")
             row = by_number[int(number)]
             assert file == f"{titles[one.method]}.png" and one.picture.parent == tmp_path / "fleet" / "pictures"
@@ -140,22 +141,33 @@ class TestRecords:
             assert row.get("label.start_step") == one.start_step
             assert row["Seed of the scene.noise_seed"] == one.seed
             assert one.text == PROMPTS[one.prompt - 1].text("woman") and one.references[0].parent.name == one.identity
-        assert {one.facts.get("kind") for one in found.records if (one.identity, one.prompt) == ("ann", 1)} == {"beach"}
+        assert {one.facts.get("kind") for one in records if (one.identity, one.prompt) == ("ann", 1)} == {"beach"}
 
     def test_the_scene_of_a_place_stands_beside_all_its_pictures(self, rows, work, tmp_path):
-        found = records_of(rows(), tmp_path, work, self.METHODS).records
+        found = records_of(rows(), tmp_path, work, self.METHODS).records[""]
         scenes = {(one.identity, one.prompt): one.picture for one in found if one.method == SCENE}
         assert all(one.scene == scenes[one.identity, one.prompt] for one in found)
 
     def test_only_the_methods_that_are_asked_for_count(self, rows, work, tmp_path):
-        found = records_of(rows(), tmp_path, work, [FULL_PHOTOMAKER]).records
+        found = records_of(rows(), tmp_path, work, {"": [FULL_PHOTOMAKER]}).records[""]
         assert {one.method for one in found} == {FULL_PHOTOMAKER} and all(one.scene for one in found)
+
+    def test_jobs_that_are_one_to_the_fleet_give_each_place_its_record(self, rows, work, place, tmp_path):
+        """As where a second dataset has a photograph of the first."""
+        work.append((place("ann", 1, dataset="second"), work[0][1]))
+        ledger_rows = rows()
+        assert len(ledger_rows) == 3 * len(work[0][1])
+        found = records_of(ledger_rows, tmp_path, work, self.METHODS)
+        assert not found.left_out
+        (second,) = found.records["second"]
+        (first,) = (one for one in found.records[""] if (one.method, one.picture) == (INSTANTID, second.picture))
+        assert (first.identity, first.prompt) == (second.identity, second.prompt) == ("ann", 1)
 
     def test_where_one_method_fails_no_other_counts(self, rows, work, tmp_path):
         failed = rows(lambda row: row["label.method"] == INSTANTID and row["label.prompt"] == 2)
         found = records_of(failed, tmp_path, work, self.METHODS)
         assert found.left_out == [("", "ann", 2)]
-        assert {(one.identity, one.prompt) for one in found.records} == {("ann", 1), ("bob", 1)}
+        assert {(one.identity, one.prompt) for one in found.records[""]} == {("ann", 1), ("bob", 1)}
 
 
 class FrontalFaces:
