@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import dev  # loaded by conftest.py
 from benchmarks.pocket_cases import held_out_case
 from fleet.cost import guider_calls
 from fleet.job_list import read_job_list
@@ -269,3 +270,27 @@ class TestCommand:
         options = self.options(monkeypatch, "--pocket", "--models", tmp_path, "--steps", 10, "--starts", 11)
         with pytest.raises(ValueError, match="--starts 11"):
             planning.plan(options, tmp_path)
+
+    @pytest.mark.parametrize(
+        ("arguments", "expected"),
+        [
+            ([], ["--pocket", "--cpu", "--models", "POCKET"]),
+            (["--pocket", "--sample", "2x2"], ["--pocket", "--sample", "2x2", "--cpu", "--models", "POCKET"]),
+            (["--models", "DIR", "--faces", "F"], ["--faces", "F", "--models", "DIR"]),
+            (["--faces", "F", "--hosts", "URL"], ["--faces", "F", "--hosts", "URL"]),
+        ],
+    )
+    def test_dev_py_takes_the_pocket_world_only_in_the_place_of_models_and_faces(
+        self, monkeypatch, tmp_path, arguments, expected
+    ):
+        called = []
+        for name, value in {"environment": "PYTHON", "host": tmp_path, "accelerator": True}.items():
+            monkeypatch.setattr(dev, name, lambda *_, value=value: value)
+        monkeypatch.setattr(dev, "pocket_world", lambda *_: "POCKET")
+        monkeypatch.setattr(dev, "run", lambda *command, **_: called.append(command) or 0)
+        monkeypatch.setattr(dev.signal, "signal", lambda *_: None)
+        there = {"DIR": str(tmp_path)}
+        assert dev.main(["bench", "paper", *(there.get(word, word) for word in arguments)]) == 0
+        (command,) = called
+        assert command[2] == "paper.bench"
+        assert [*map(str, command[3:])] == [there.get(word, word) for word in expected]
