@@ -7,6 +7,9 @@
     python3 dev.py bench inversion, or bench pocket
                              measure inversions, or the method on the pocket world (--quick); tables and plots
                              go to lab/benchmarks/results/
+    python3 dev.py bench paper --models DIR --faces DIR --weights DIR
+                             draw and measure the paper's tables, on a host of its own, on others (--hosts), on a
+                             cluster (--ray); without all that on the pocket world (--sample 2x2); to output/paper/
     python3 dev.py rehearse  run the flows at SDXL's real size on random weights (11 GB): one table; rehearse --help
     python3 dev.py fuzz      feed every node what it was not made for (--prompts 2000 --seed 3); see lab/fuzz/
     python3 dev.py reliability
@@ -31,7 +34,6 @@ if sys.version_info < (3, 10):  # noqa: UP036  this file is what people run with
     sys.exit("CustomEnhancer needs Python 3.10 or newer; this is " + sys.version.split()[0])
 
 import argparse
-import shlex
 import signal
 import tempfile
 from collections.abc import Callable, Sequence
@@ -43,13 +45,14 @@ from devtools.comfyui import host
 from devtools.environment import environment
 from devtools.frontend import newest_frontend
 from devtools.models import LAB, SUPPORT_PACK, pocket_world, standins
+from devtools.own_hosts import own_hosts
 from devtools.processes import CHECKOUT, SetupError, run, say
 from devtools.server import Server, accelerator
 
 PACKS = {"ComfyUI-CustomEnhancer": CHECKOUT, "customenhancer_test_support": SUPPORT_PACK}
 FLOWS = ("photomaker-v2", "photomaker-v1", "instantid", "lora")  # of the demo
 POCKET_FLOWS = ("photomaker-v2", "instantid")  # those for which the pocket world has models
-BENCHMARKS = ("inversion", "pocket")
+BENCHMARKS = ("inversion", "pocket", "paper")
 FLEET = CHECKOUT / "fleet"
 PROOFS = ("fuzz", "reliability")  # packages of lab/ that run hosts of their own
 SIDE_BY_SIDE = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")  # `test -n 0` runs in one process
@@ -118,11 +121,33 @@ def bench(models: Path | None, name: str, more: Sequence[str]) -> int:
 
     Without a models folder `inversion` measures the stand-ins, and the pocket world's model.
     """
+    if name == "paper":
+        return bench_paper(models, more)
     if name == "inversion" and models is None:
         more = ["--pocket", *more]
     parts = set_up(models, pocket_world if name == "pocket" else standins)
     command = [parts["python"], LAB, f"benchmarks.{name}", "--models", parts["models"]]
     return run(*command, *more, COMFYUI_PATH=str(parts["comfyui"]))
+
+
+def bench_paper(models: Path | None, more: Sequence[str]) -> int:
+    """Run lab/paper/bench.py with the arguments `more`; without models and faces on the pocket world."""
+    python = environment()
+    comfyui = host(python)
+    command = [python, LAB, "paper.bench", *more]
+    if models is None and not is_said("--faces", more):
+        models = pocket_world(python, comfyui)
+        command += [] if is_said("--pocket", more) else ["--pocket"]
+        command += ["--cpu"]
+    elif models and not is_said("--hosts", more) and stays_on_cpu(models, is_said("--cpu", more), python):
+        command += ["--cpu"]
+    command += ["--models", models] if models else []
+    return run(*command, folder=Path.cwd(), COMFYUI_PATH=str(comfyui))
+
+
+def is_said(option: str, more: Sequence[str]) -> bool:
+    """Whether an option is among the arguments for another command line."""
+    return any(word.split("=")[0] == option for word in more)
 
 
 def rehearse(more: Sequence[str]) -> int:
@@ -152,26 +177,16 @@ def fleet(models: Path | None, cpu: bool, more: Sequence[str]) -> int:
 
     Those have the pocket world's models without a models folder; a list must then name these files.
     """
-
-    def is_said(option: str) -> bool:
-        return any(word.split("=")[0] == option for word in more)
-
-    if more[:1] != ["run"] or is_said("--hosts") or is_said("--help") or is_said("-h"):
+    if more[:1] != ["run"] or any(is_said(option, more) for option in ("--hosts", "--help", "-h")):
         named = ["--models", models] if models and more[:1] == ["run"] else []
         return run(environment(), FLEET, *more, *named, folder=Path.cwd())
     parts = set_up(models, pocket_world)
     command = [FLEET, *more, "--models", parts["models"]]
-    if is_said("--dry-run"):
+    if is_said("--dry-run", more):
         return run(parts["python"], *command, folder=Path.cwd())
     cpu = stays_on_cpu(models, cpu, parts["python"])
-    with tempfile.TemporaryDirectory(prefix="customenhancer-", ignore_cleanup_errors=True) as base:
-        server = Server(Path(base), log=Path(base, "comfyui.log"), cpu=cpu, **parts)
-        if is_said("--ray"):
-            server.fill()
-            command += ["--comfyui", parts["comfyui"], "--comfyui-arguments", shlex.join(map(str, server.arguments))]
-            return run(parts["python"], *command, folder=Path.cwd())
-        with server:
-            return run(parts["python"], *command, "--hosts", server.url, folder=Path.cwd())
+    with own_hosts(is_said("--ray", more), cpu=cpu, **parts) as named:
+        return run(parts["python"], *command, *named, folder=Path.cwd())
 
 
 def serve(models: Path | None, cpu: bool, port: int) -> int:

@@ -116,6 +116,7 @@ class Runner(threading.Thread):
         self._look_for_silence()
         self._stuck = {job_id for job_id in self._stuck if self._runs_still(job_id)}
         if self._stuck:
+            self.work.leave(self.host.name)  # others shall have what it has not begun
             self.shown.state = "stuck in a job that does not end"
             return
         while not self._leaving.is_set() and len(self._given) < self.work.room(IN_FLIGHT):

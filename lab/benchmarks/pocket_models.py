@@ -45,8 +45,14 @@ def load(models: Path) -> Models:
             *node("CE_PhotoMakerLoader").execute(PHOTOMAKER).result,
             *node("CE_FaceAnalysisLoader").execute("buffalo_l", "CPU").result,
             *node("CE_FaceSwapperLoader").execute("inswapper_128.onnx", "CPU").result,
-            *node("CE_FaceAnalysisLoader").execute("antelopev2", "CPU").result,
+            load_judge(models),
         )
+
+
+def load_judge(models: Path):
+    """Models.judge alone."""
+    with _only_folder(models):
+        return node("CE_FaceAnalysisLoader").execute("antelopev2", "CPU").result[0]
 
 
 @contextlib.contextmanager

@@ -14,17 +14,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
-from benchmarks.provenance import provenance
-from paper.cache import Cache
-from paper.measure import BATCH, measure, write_rows
-from paper.metrics import TITLES, paper_metrics
-from paper.pictures import picture_files
-from paper.protocol import SEED
+from paper.measuring import add_options, open_cache, paper_measures, write_tables
 from paper.records import read_records
-from paper.results import results_of, write
-from paper.weights import Weights
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -32,15 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python lab paper", description=__doc__.splitlines()[0])
     parser.add_argument("records", type=Path, help="JSON lines, one for each picture")
     parser.add_argument("--second", type=Path, metavar="RECORDS", help="another dataset's, for table II")
-    parser.add_argument("--weights", type=Path, metavar="DIR", help="the metrics' weights; then the user's own caches")
-    parser.add_argument("--download", action="store_true", help="fetch absent weights into --weights")
-    parser.add_argument("--human-art", type=Path, metavar="DIR", help="FID's reference pictures")
-    parser.add_argument("--metrics", nargs="+", choices=TITLES, default=tuple(TITLES), help="all, if not said")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--batch", type=int, default=BATCH, help="pictures measured at a time")
-    parser.add_argument("--seed", type=int, default=SEED, help="of the intervals")
-    parser.add_argument("--results", type=Path, default=loading.RESULTS)
-    parser.add_argument("--name", default="paper", help="of the files")
+    add_options(parser, loading.RESULTS)
     options = parser.parse_args(arguments)
     try:
         _run(options)
@@ -50,18 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     given = [read_records(file) for file in (options.records, options.second) if file]
-    cache = Cache(options.results / "measured.sqlite")
-    photographs = picture_files(options.human_art, "**/*") if options.human_art else []
-    weights = Weights(options.weights, options.download)
-    metrics, absent = paper_metrics(weights, photographs, cache, options.device, options.metrics)
-    for reason in absent.values():
-        print(reason, file=sys.stderr)
-    rows = [measure(records, metrics, cache, options.batch) for records in given]
-    about = {**provenance(), "device": options.device, "reference pictures of FID": len(photographs)}
-    results = results_of(rows[0], absent, about, *rows[1:], seed=options.seed)
-    for file, measured in zip((options.name, f"{options.name}-second"), rows, strict=False):
-        write_rows(measured, options.results / f"{file}-rows.jsonl")
-    for path in write(results, options.results, options.name):
+    cache = open_cache(options)
+    for path in write_tables(options, given, *paper_measures(options, cache), cache):
         print(path)
 
 

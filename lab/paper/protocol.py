@@ -9,6 +9,7 @@ IDENTITIES, MORE_THAN = 30, 20  # people, and how many pictures each has more th
 PER_PROMPT = 1  # pictures of each prompt, method and identity
 SIZE, STEPS, CFG = 1024, 50, 5.0
 START_STEP = 10  # MSS, where it is not varied
+FIGURE_STARTS, FIGURE_SCALE = (0, 10, 20, 30, 40), 2.0  # figure 10: MSS of so many steps, and the forward scale
 SEED = 0  # of references, noise and intervals
 
 
@@ -16,6 +17,11 @@ def in_short() -> str:
     """The list below HEADING."""
     text = FILE.read_text(encoding="utf-8")
     return text[text.index(HEADING) + len(HEADING) :].split("\n## ")[0].strip()
+
+
+def figure_starts(steps: int) -> list[int]:
+    """Figure 10's starting steps, scaled to a schedule of so many."""
+    return sorted({round(start * steps / STEPS) for start in FIGURE_STARTS})
 
 
 def noise_seed(identity_number: int, prompt: int) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from paper.claims import Claim, claims_of, claims_over_starts, judge
 from paper.figure import write_figure
 from paper.methods import title
+from paper.protocol import in_short
 from paper.summary import People, curve_of, methods_of, people_of, pictures_of
 from paper.tables import markdown
 
@@ -17,22 +18,27 @@ def results_of(
     about: dict[str, object],
     second: Sequence[dict] = (),
     seed: int = 0,
+    claims: Sequence[Claim] = (),
+    protocol: str | None = None,
 ) -> dict:
     """Everything, as the JSON file has it. absent: why a metric was not measured, by its name.
 
-    second: rows of another dataset, for table II. seed: of the intervals.
+    second: rows of another dataset, for table II. seed: of the intervals. claims: further ones about the first dataset,
+    with the methods' titles. protocol: in short; None for PROTOCOL.md's.
     """
     people = people_of(rows)
     methods = methods_of(rows, people, seed)
     curve = curve_of(rows, methods)
     of_second = people_of(second)
-    claims = _judged(people, _titled(claims_of("I") + claims_of("IV")) + claims_over_starts(curve), seed)
-    claims += _judged(of_second, _titled(claims_of("II")), seed)
+    judged = _judged(people, _titled(claims_of("I") + claims_of("IV")) + claims_over_starts(curve), seed)
+    judged += _judged(people, claims, seed)
+    judged += _judged(of_second, _titled(claims_of("II")), seed)
     return {
         "about": {**about, "pictures": _counts(rows), "people": len(people)},
+        "protocol": protocol or in_short(),
         "methods": methods,
         "second": methods_of(second, of_second, seed),
-        "claims": claims,
+        "claims": judged,
         "curve": curve,
         "absent": absent,
         "people": people,

@@ -12,7 +12,7 @@ ABSENT = {
     "arcface_sim": "no face (InsightFace)",
     "similarity": COLUMNS["no_face"],
 }
-CURVES = ("face_sim", "clip_iqa")  # of figure 10
+CURVES = ("face_sim", "clip_iqa", "similarity", "background")  # of figure 10; the last two are the pocket world's
 
 People = dict[str, dict[str, dict[str, float]]]  # by identity, method (as the tables call it) and column
 

@@ -6,7 +6,6 @@ from benchmarks.tables import table
 from paper.methods import title
 from paper.metrics import LOWER_IS_BETTER
 from paper.numbers import Printed, printed_tables
-from paper.protocol import in_short
 from paper.summary import CURVES, absent_column, column_title
 
 BESIDE = {"face_sim": (absent_column("face_sim"), "arcface_sim", absent_column("arcface_sim"))}  # columns of our own
@@ -16,10 +15,10 @@ EMPTY = ""
 def markdown(results: dict) -> str:
     """The whole page. results: as in the JSON file."""
     parts = ["# The paper's tables", "\n".join(f"- {name}: {value}" for name, value in results["about"].items())]
-    parts += ["## Protocol in short", in_short(), *_tables(results)]
+    parts += ["## Protocol in short", results["protocol"], *_tables(results)]
     if results["claims"]:
         parts += ["## The paper's orderings", _claims(results["claims"])]
-    if results["curve"]:
+    if any(point[column] for point in results["curve"] for column in CURVES):
         parts += ["## Over the starting step (figure 10)", _curve(results["curve"])]
     if results["absent"]:
         parts += ["## Not measured", "\n".join(f"- {reason}" for reason in dict.fromkeys(results["absent"].values()))]
@@ -80,11 +79,12 @@ def _claims(claims: Sequence[dict]) -> str:
 
 
 def _curve(points: Sequence[dict]) -> str:
+    columns = [column for column in CURVES if any(point[column] for point in points)]
     lines = [
-        [title(point["method"]), str(point["start_step"]), *(_cell(point[column]) for column in CURVES)]
+        [title(point["method"]), str(point["start_step"]), *(_cell(point[column]) for column in columns)]
         for point in points
     ]
-    return table(["method", "MSS", *map(_head, CURVES)], lines)
+    return table(["method", "MSS", *map(_head, columns)], lines)
 
 
 def _head(column: str) -> str:

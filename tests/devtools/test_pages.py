@@ -66,7 +66,8 @@ def test_every_command_is_one_that_there_is(command, parse_dev):
     match words(command):
         case ["python3", "dev.py", *arguments] | ["dev.py", *arguments]:
             name, given = parse_dev(arguments)
-            folder = {"bench": "benchmarks", "rehearse": "rehearsal", "cards": "cards", "prove": given[0]}.get(name)
+            of_bench = "paper" if given[1:2] == ("paper",) else "benchmarks"
+            folder = {"bench": of_bench, "rehearse": "rehearsal", "cards": "cards", "prove": given[0]}.get(name)
             folder = FLEET if name == "fleet" else folder and CHECKOUT / "lab" / folder
             if folder:  # the rest of the line is for a command line of its own
                 parsers = "".join(map(read, sorted(folder.glob("*.py"))))

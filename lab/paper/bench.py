@@ -1,0 +1,127 @@
+"""The paper's tables I, II and IV and its figure 10, from people's photographs to the page: plan, draw, measure, write.
+
+python3 dev.py bench paper --models DIR --faces DIR --weights DIR [--second-faces DIR] [--human-art DIR]
+    DIR: a models folder, a folder with a folder of photographs for each person, and the metrics' weights
+python3 dev.py bench paper
+    the same on the pocket world: its models, people, prompts and judges
+    --sample 2x8             so many people and prompts
+    --methods NAME ...       all that need no graph of your own, if not said; --starts: MSS of figure 10, none for none
+    --graph METHOD=FILE      draw a method by an API graph of your own, with titles as in docs/api.md. In its texts
+                             {identity} stands for the person's folder's name, {prompt} for the prompt
+    --hosts URLS, --ray ADDRESS   draw there, as `dev.py fleet` does; else on a ComfyUI of its own
+    --dry-run                tell jobs and guider calls, and draw nothing
+
+The same command goes on where it ended. PROTOCOL.md says what is drawn and measured how.
+"""
+
+import benchmarks.loading  # noqa: F401  isort: skip  first: it loads host and pack
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.pocket_flows import SIZE as POCKET_SIDE
+from host_server import CHECKOUT, end_well, load_devtools
+from paper.fleet_run import collect, draw
+from paper.jobs import write_jobs
+from paper.measuring import add_options, open_cache, paper_measures, write_tables
+from paper.methods import DREAMBOOTH, IP_ADAPTER, TITLES
+from paper.places import Sample, read_sample
+from paper.planning import FIRST, plan
+from paper.pocket_people import PROTOCOL, STEPS, judges_as_metrics, pocket_claims
+from paper.protocol import SIZE
+from paper.protocol import STEPS as PAPER_STEPS
+from paper.records import write_records
+from paper.weights import MissingError
+
+OUTPUT = CHECKOUT / "output" / "paper"
+SHIPPED = tuple(method for method in TITLES if method not in (DREAMBOOTH, IP_ADAPTER))
+
+
+def _run(options: argparse.Namespace) -> int:
+    work, fleet = options.results / options.name, options.results / options.name / "fleet"
+    planned = plan(options, work)
+    jobs = write_jobs(planned.work, work)
+    status = draw(options, jobs, fleet) if any(of_place for _, of_place in planned.work) else 0
+    if status > 1 or options.dry_run:
+        return status
+    given, left_out = collect(options, planned, fleet)
+    if FIRST not in given:
+        raise ValueError(f"there is no prompt of which all methods have a picture; {fleet / 'report.html'} says why.")
+    for dataset, records in given.items():
+        write_records(records, work / f"records{dataset and '-'}{dataset}.jsonl")
+    cache = open_cache(options)
+    metrics, absent, about = (
+        (judges_as_metrics(options.models), {}, {}) if options.pocket else paper_measures(options, cache)
+    )
+    about = {"size": options.size, "steps": options.steps, **about}
+    if left_out:
+        told = f"{left_out} of {len(planned.work)}, a job of which has failed: {fleet / 'report.html'}"
+        about |= {"prompts of people left out": told}
+        print(f"Left out: {told}", file=sys.stderr)
+    more = {"claims": pocket_claims(), "protocol": PROTOCOL} if options.pocket else {}
+    for path in write_tables(options, list(given.values()), metrics, absent, about, cache, **more):
+        print(path)
+    return status
+
+
+def named_graph(text: str) -> tuple[str, Path]:
+    """Read a command line argument METHOD=FILE."""
+    method, separator, file = text.partition("=")
+    if not (method and separator and Path(file).is_file()):
+        raise argparse.ArgumentTypeError(f"{text} is not METHOD=FILE of a file that is there")
+    return method, Path(file)
+
+
+def sample(text: str) -> Sample:
+    """Read a command line argument PxQ."""
+    try:
+        return read_sample(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="dev.py bench paper", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--models", type=Path, metavar="DIR", help="the hosts' models folder")
+    parser.add_argument("--faces", type=Path, metavar="DIR", help="a folder of photographs for each person")
+    parser.add_argument("--second-faces", type=Path, metavar="DIR", help="of another dataset, for table II")
+    parser.add_argument("--pocket", action="store_true", help="the pocket world in the place of all that")
+    parser.add_argument("--methods", nargs="+", metavar="NAME", help=f"of {', '.join(TITLES)}, or your own")
+    parser.add_argument("--graph", type=named_graph, action="append", default=[], metavar="METHOD=FILE")
+    parser.add_argument("--starts", type=int, nargs="*", metavar="N", help="MSS of figure 10; PROTOCOL.md's, scaled")
+    parser.add_argument("--sample", type=sample, default=Sample(), metavar="PxQ", help="people and prompts; all")
+    parser.add_argument("--steps", type=int, metavar="N", help=f"{PAPER_STEPS}; on the pocket world {STEPS}")
+    parser.add_argument("--size", type=int, metavar="N", help=f"{SIZE}; on the pocket world {POCKET_SIDE}")
+    parser.add_argument("--hosts", metavar="URLS", help="addresses of hosts that run, or a file of them")
+    parser.add_argument("--ray", metavar="ADDRESS", help="start hosts on a Ray cluster; auto: the one at hand, or here")
+    parser.add_argument("--cpu", action="store_true", help="keep a ComfyUI of its own on the CPU")
+    parser.add_argument("--retry-failed", action="store_true", help="try again what has failed")
+    parser.add_argument("--dry-run", action="store_true", help="tell jobs and guider calls, and draw nothing")
+    add_options(parser, OUTPUT)
+    options = parser.parse_args(arguments)
+    usual = (POCKET_SIDE, STEPS) if options.pocket else (SIZE, PAPER_STEPS)
+    options.size, options.steps = options.size or usual[0], options.steps or usual[1]
+    options.graph = dict(options.graph)
+    options.results = options.results.resolve()
+    options.methods = list(dict.fromkeys([*(options.methods or SHIPPED), *options.graph]))
+    if options.pocket == bool(options.faces):
+        parser.error("takes --faces DIR, or --pocket")
+    if not options.models and (options.pocket or not (options.hosts or options.dry_run)):
+        parser.error("needs --models DIR")
+    load_devtools()
+    from devtools.processes import SetupError
+
+    try:
+        return _run(options)
+    except (ValueError, OSError, MissingError, SetupError) as error:
+        sys.exit(f"paper.bench: {error}")
+
+
+if __name__ == "__main__":
+    end_well()
+    sys.exit(main())
