@@ -22,6 +22,7 @@ def end_with_the_pipe(temporary: str) -> None:
     """Wait for the pipe's end, then end this process: as Ctrl-C does, and if that takes too long at once."""
     while os.read(0, 4096):
         pass
+    atexit.register(shutil.rmtree, temporary, ignore_errors=True)  # nobody else is left to do it, or to read the log
     _thread.interrupt_main()
     threading.Event().wait(TIME_TO_END)
     shutil.rmtree(temporary, ignore_errors=True)
@@ -31,7 +32,6 @@ def end_with_the_pipe(temporary: str) -> None:
 if __name__ == "__main__":
     temporary = sys.argv[1]
     threading.Thread(target=end_with_the_pipe, args=(temporary,), daemon=True).start()
-    atexit.register(shutil.rmtree, temporary, ignore_errors=True)
     del sys.argv[:2]
     sys.path[0] = str(Path(sys.argv[0]).resolve().parent)
     runpy.run_path(sys.argv[0], run_name="__main__")

@@ -32,10 +32,6 @@ class HostActor:
             self._start()
         return getattr(self._host, method)(*arguments)
 
-    def process_ids(self) -> list[int]:
-        """Of this actor and, if it runs, of its ComfyUI."""
-        return [os.getpid()] + ([self._running.process_id] if self._running else [])
-
     def _start(self) -> None:
         import ray
 
