@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
 from devtools.processes import WINDOWS, SetupError, say, stop, variables
+from fleet import comfyui as own_comfyui
 
 
 def link(path: Path, target: Path) -> None:
@@ -26,15 +25,11 @@ def link(path: Path, target: Path) -> None:
 
 
 def free_port(wanted: int = 0) -> int:
-    """The port `wanted` if nobody listens on it, or any such port for 0."""
-    with socket.socket() as probe:
-        if not WINDOWS:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", wanted))
-        except OSError as error:
-            raise SetupError(f"port {wanted} cannot be had ({error}): choose another") from error
-        return probe.getsockname()[1]
+    """The port `wanted` if nobody listens on it, or any such port for 0. Raises SetupError."""
+    try:
+        return own_comfyui.free_port(wanted)
+    except OSError as error:
+        raise SetupError(f"port {wanted} cannot be had ({error}): choose another") from error
 
 
 def accelerator(python: str | Path) -> bool:
@@ -125,7 +120,7 @@ class Server:
     def _wait(self) -> None:
         start = time.monotonic()
         bar = self.log and sys.stdout.isatty()
-        while not self._answers():
+        while not own_comfyui.answers(self.url):
             seconds = time.monotonic() - start
             if self.process.poll() is not None:
                 raise SetupError(f"ComfyUI {_how_it_ended(self.process.returncode)}{self._tail()}")
@@ -135,14 +130,6 @@ class Server:
                 print(f"\rStarting ComfyUI [{'#' * min(int(seconds), 30):30}] {seconds:.0f} s ", end="", flush=True)
             time.sleep(0.2)
         say(("\r" if bar else "") + f"ComfyUI answers at {self.url} after {time.monotonic() - start:.0f} s")
-
-    def _answers(self) -> bool:
-        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy leads to this machine
-        try:
-            with direct.open(self.url + "/system_stats", timeout=5):
-                return True
-        except OSError:
-            return False
 
     def _tail(self) -> str:
         if not self.log:

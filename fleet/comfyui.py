@@ -1,5 +1,6 @@
 """A ComfyUI of the fleet's own, on the machine of the process that starts it, and gone when that process is."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -26,7 +27,7 @@ class ComfyUI:
     def __init__(self, folder: Path, arguments: Sequence[str], device: str | None = None):
         self._temporary = tempfile.TemporaryDirectory(prefix="fleet-", ignore_cleanup_errors=True)
         self._log = Path(self._temporary.name, "comfyui.log")
-        port = _free_port()
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         # Folders of its own: ComfyUI empties the temporary one when it starts, and two that write to one for the
         # outputs may choose the same name for a file. A database of its own: it is locked.
@@ -45,11 +46,6 @@ class ComfyUI:
         """Whether it still runs."""
         return self._process.poll() is None
 
-    @property
-    def process_id(self) -> int:
-        """Of its process."""
-        return self._process.pid
-
     def stop(self) -> None:
         """End it, and wait until it has ended."""
         self._process.stdin.close()
@@ -57,23 +53,31 @@ class ComfyUI:
         self._temporary.cleanup()
 
     def _wait(self) -> None:
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         started = time.monotonic()
-        while True:
-            try:
-                with opener.open(self.url + "/system_stats", timeout=5):
-                    return
-            except OSError:
-                late = time.monotonic() - started > START
-                if late or not self.alive():
-                    log = self._log.read_text(encoding="utf-8", errors="replace")[-LOG_END:]
-                    self.stop()
-                    told = f"does not answer within {START:.0f} s" if late else "has ended"
-                    raise HostGone(f"ComfyUI {told}; the end of its log:\n{log}") from None
-                time.sleep(0.2)
+        while not answers(self.url):
+            late = time.monotonic() - started > START
+            if late or not self.alive():
+                log = self._log.read_text(encoding="utf-8", errors="replace")[-LOG_END:]
+                self.stop()
+                told = f"does not answer within {START:.0f} s" if late else "has ended"
+                raise HostGone(f"ComfyUI {told}; the end of its log:\n{log}")
+            time.sleep(0.2)
 
 
-def _free_port() -> int:
+def free_port(wanted: int = 0) -> int:
+    """The port `wanted` of this machine if nobody listens on it, or any such port for 0. Raises OSError."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        if os.name != "nt":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", wanted))
         return probe.getsockname()[1]
+
+
+def answers(url: str) -> bool:
+    """Whether a ComfyUI answers at `url`, on this machine."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy leads to this machine
+    try:
+        with direct.open(url + "/system_stats", timeout=5):
+            return True
+    except OSError:
+        return False

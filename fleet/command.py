@@ -55,7 +55,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--models", type=Path, metavar="DIR", help="the hosts' models folder: contents count, not names")
     run.add_argument("--attempts", type=int, default=3, metavar="N", help="of a job; %(default)s")
-    run.add_argument("--silence", type=float, default=1800, metavar="S", help="seconds a job may be still; %(default)s")
+    run.add_argument(
+        "--silence",
+        type=float,
+        default=1800,
+        metavar="S",
+        help="seconds a job may be still, with Ray from its start; %(default)s",
+    )
     run.add_argument("--patience", type=float, default=30, metavar="S", help="seconds a host may be away; %(default)s")
     run.add_argument("--limit", type=int, metavar="N", help="stop after so many jobs")
     run.add_argument("--retry-failed", action="store_true", help="try again what has failed")
@@ -82,8 +88,8 @@ def _run(options: argparse.Namespace) -> int:
         try:
             Fleet(ledger, plan, options.output, _source(options), **settings).run()
         finally:
-            _write(ledger, options.output)
-        return 1 if ledger.counts()[FAILED] else 0
+            written = _write(ledger, options.output)
+        return 0 if written and not ledger.counts()[FAILED] else 1
     finally:
         ledger.close()
 
@@ -101,16 +107,23 @@ def _report(options: argparse.Namespace) -> int:
         raise FleetError(f"{options.output}: holds no ledger of a run")
     ledger = Ledger(options.output)
     try:
-        _write(ledger, options.output)
+        return 0 if _write(ledger, options.output) else 1
     finally:
         ledger.close()
-    return 0
 
 
-def _write(ledger: Ledger, folder: Path) -> None:
-    report, table = write_report(ledger, folder), write_table(ledger, folder)
+def _write(ledger: Ledger, folder: Path) -> bool:
+    """Write report and table, neither for want of the other. Whether both could be."""
+    names = []
+    for write in (write_report, write_table):
+        try:
+            names.append(write(ledger, folder).name)
+        except (OSError, ValueError) as error:
+            kind = write.__name__.removeprefix("write_")
+            print(f"fleet: the {kind} cannot be written: {error}. Try again: fleet report {folder}", file=sys.stderr)
     counts = ledger.counts()
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    print(f"{told}. {table.name} and {report.name} are in {report.parent}", flush=True)
+    print(f"{told}. In {folder}: {', '.join([*names, 'ledger.sqlite'])}", flush=True)
     if counts[WAITING]:
         print("The same command goes on with what waits.", flush=True)
+    return len(names) == 2

@@ -11,7 +11,7 @@ from .progress_socket import ProgressSocket
 from .results import FilesGone
 from .work import Work
 
-IN_FLIGHT = 2  # jobs that a host has at a time: one that runs, and one so that it need not wait for us
+AT_A_TIME = 2  # jobs that a host has: one that runs, and one so that it need not wait for us
 NOBODYS = "00000000-0000-0000-0000-000000000000"  # the id of no job: to see whether a host answers
 UNKNOWN = 3  # answers in a row that a host does not know a job, until it is taken for lost
 SHORTEST_REST, LONGEST_REST = 1.0, 60.0  # seconds, after a host has failed to answer
@@ -119,7 +119,7 @@ class Runner(threading.Thread):
             self.work.leave(self.host.name)  # others shall have what it has not begun
             self.shown.state = "stuck in a job that does not end"
             return
-        while not self._leaving.is_set() and len(self._given) < self.work.room(IN_FLIGHT):
+        while not self._leaving.is_set() and len(self._given) < self.work.room(AT_A_TIME):
             if not self._take():
                 break
         self.shown.state = "at work" if self._given else "idle"

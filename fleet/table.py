@@ -11,6 +11,12 @@ from .ledger import Ledger
 
 KEPT = "number", "id", "line", "state", "reason", "attempts", "host", "seconds"
 BATCH = 10_000  # rows in memory at a time
+FITTING = (  # Arrow's types, each with the kinds of values that it holds; ComfyUI's seeds go up to 2**64 - 1
+    ("int64", {"negative", "int64"}),
+    ("uint64", {"int64", "uint64"}),
+    ("float64", {"negative", "int64", "float64"}),
+    ("bool_", {"bool_"}),
+)
 
 
 def write_table(ledger: Ledger, folder: Path) -> Path:
@@ -18,22 +24,29 @@ def write_table(ledger: Ledger, folder: Path) -> Path:
     return (_write_parquet if importlib.util.find_spec("pyarrow") else _write_csv)(ledger, folder)
 
 
-def _columns(ledger: Ledger) -> dict[str, set[type]]:
-    """The list's columns with the types of their values."""
-    found: dict[str, set[type]] = {}
+def _columns(ledger: Ledger) -> dict[str, str]:
+    """The list's columns with Arrow's types for them: text where values have no other in common."""
+    found: dict[str, set[str]] = {}
     for job in ledger.rows():
         for name, value in job["row"].items():
-            found.setdefault(name, set()).add(type(value))
-    return found
+            found.setdefault(name, set()).add(_type(value))
+    return {name: next((fit for fit, types in FITTING if found[name] <= types), "string") for name in found}
 
 
-def _line(job: dict, columns: dict[str, set[type]]) -> dict:
-    """A job as a line: files and texts are lists, values of columns with several types are text."""
+def _type(value) -> str:
+    if type(value) is int:
+        fitting = "negative" if value < 0 else "int64" if value < 1 << 63 else "uint64"
+        return fitting if -(1 << 63) <= value < 1 << 64 else "string"
+    return {bool: "bool_", float: "float64"}.get(type(value), "string")
+
+
+def _line(job: dict, columns: dict[str, str]) -> dict:
+    """A job as a line: files and texts are lists."""
     line = {name: job[name] for name in KEPT}
-    for name, types in columns.items():
+    for name, kind in columns.items():
         value = job["row"].get(name)
-        plain = types <= {int} or types <= {int, float} or types <= {bool} or types <= {str}
-        line[name] = value if value is None or plain else value if isinstance(value, str) else json.dumps(value)
+        plain = value is None or isinstance(value, str) or kind != "string"
+        line[name] = value if plain else json.dumps(value)
     line["files"] = [output.file for output in job["outputs"] if output.file]
     line["texts"] = [f"{output.node}: {output.text}" for output in job["outputs"] if output.text is not None]
     return line
@@ -47,8 +60,7 @@ def _write_parquet(ledger: Ledger, folder: Path) -> Path:
     text = pyarrow.string()
     kinds = {"number": pyarrow.int64(), "line": pyarrow.int64(), "attempts": pyarrow.int64()}
     kinds |= {"seconds": pyarrow.float64(), "files": pyarrow.list_(text), "texts": pyarrow.list_(text)}
-    for name, types in columns.items():
-        kinds[name] = _kind(types)
+    kinds |= {name: getattr(pyarrow, kind)() for name, kind in columns.items()}
     names = [*KEPT, *columns, "files", "texts"]
     schema = pyarrow.schema([(name, kinds.get(name, text)) for name in names])
     file = folder / "results.parquet"
@@ -58,16 +70,6 @@ def _write_parquet(ledger: Ledger, folder: Path) -> Path:
             writer.write_table(pyarrow.Table.from_pylist(lines, schema))
     os.replace(draft, file)
     return file
-
-
-def _kind(types: set[type]):
-    import pyarrow
-
-    if types <= {int}:
-        return pyarrow.int64()
-    if types <= {int, float}:
-        return pyarrow.float64()
-    return pyarrow.bool_() if types <= {bool} else pyarrow.string()
 
 
 def _batches(lines: Iterator[dict]) -> Iterator[list[dict]]:

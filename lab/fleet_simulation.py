@@ -30,7 +30,7 @@ load_package("fleet")
 from fleet.job_list import JobList, read_job_list  # noqa: E402
 from fleet.ledger import WAITING, Ledger  # noqa: E402
 from fleet.plan import Plan, estimate  # noqa: E402
-from fleet.runner import IN_FLIGHT  # noqa: E402
+from fleet.runner import AT_A_TIME  # noqa: E402
 from fleet.work import Work  # noqa: E402
 
 GRAPH = CHECKOUT / "fleet" / "examples" / "one_scene_many_people.json"
@@ -95,7 +95,7 @@ class Simulation:
     def _ask(self, now: float, host: SimulatedHost) -> None:
         """A host takes what it has room for; where there is nothing it asks again."""
         self._work.join(host.name)
-        while len(host.given) < self._work.room(IN_FLIGHT):
+        while len(host.given) < self._work.room(AT_A_TIME):
             number = self._work.take(host.name)
             if number is None:
                 if not host.given:

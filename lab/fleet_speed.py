@@ -68,7 +68,7 @@ class Round:
         started = time.perf_counter()
         for _, _, pictures in prepared:
             for name, content in pictures:
-                if not host.has_input(name):
+                if not host.has_input(name, len(content)):
                     host.upload(name, content)
         for job_id, graph, _ in prepared:
             host.submit(job_id, graph)

@@ -25,7 +25,8 @@ def load_package(name: str) -> None:
 
 
 def load_devtools() -> None:
-    """Make the checkout's devtools importable, in the place of a package of that name."""
+    """Make the checkout's devtools importable, and what they use, in the place of packages of those names."""
+    load_package("fleet")
     load_package("devtools")
 
 

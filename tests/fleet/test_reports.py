@@ -8,6 +8,7 @@ import pytest
 from helpers.prompts import node
 from PIL import Image
 
+from fleet.command import main
 from fleet.host_api import COMPLETED, JobState
 from fleet.ledger import Output, Planned
 from fleet.report import ON_A_PAGE, write_report
@@ -107,6 +108,38 @@ def test_the_table_has_every_column_of_the_list_in_its_type(ended, tmp_path):
     assert [row["Mixed.value"] for row in rows] == [None, None, "3", "x"]
     assert rows[0]["files"] == ["pictures/000000/1.png"] and rows[0]["texts"] == ["Score: 0.5 & more"]
     assert rows[1]["reason"] == "Set (1): <wrong>"
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "read"),
+    [
+        ([-1, 2], "int64", [-1, 2]),
+        ([2**64 - 1, 7], "uint64", [2**64 - 1, 7]),  # ComfyUI's largest seed
+        ([2**64 - 1, -1], "string", [str(2**64 - 1), "-1"]),
+        ([2**64, 1], "string", [str(2**64), "1"]),
+        ([0.5, 3], "double", [0.5, 3.0]),
+        ([True, False], "bool", [True, False]),
+        ([True, 1], "string", ["true", "1"]),
+    ],
+)
+def test_a_column_has_the_narrowest_type_that_holds_it(ledger, tmp_path, values, kind, read):
+    ledger.plan([Planned(f"id-{i}", i, {"Seed.noise_seed": value}, "m", "", "") for i, value in enumerate(values)], "")
+    table = pyarrow.parquet.read_table(write_table(ledger, tmp_path))
+    assert str(table.schema.field("Seed.noise_seed").type) == kind
+    assert table["Seed.noise_seed"].to_pylist() == read
+
+
+@pytest.mark.parametrize(
+    ("broken", "kind", "kept"),
+    [("results.parquet", "table", "report.html"), ("report.html", "report", "results.parquet")],
+)
+def test_of_table_and_report_each_is_written_without_the_other(ended, tmp_path, capsys, broken, kind, kept):
+    folder = tmp_path / "results"
+    (folder / broken).mkdir()  # a file cannot take its place
+    ended.close()
+    assert main(["report", str(folder)]) == 1
+    assert f"fleet: the {kind} cannot be written" in capsys.readouterr().err
+    assert (folder / kept).is_file()
 
 
 def test_without_pyarrow_the_table_is_csv(ended, tmp_path, monkeypatch):

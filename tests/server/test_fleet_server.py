@@ -22,7 +22,7 @@ from devtools.processes import SetupError
 SCENES, PEOPLE, STEPS = 4, 6, 4
 JOBS = SCENES * PEOPLE
 PLANNED = SCENES * (STEPS + STEPS + 1) + JOBS * STEPS  # a scene, its inversion, and its people
-IN_FLIGHT = 2  # of a host
+AT_A_TIME = 2  # jobs of a host
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_ray_starts_hosts_and_survives_the_death_of_one(models, tmp_path):
     check_whole(results, SCENES * people)
     assert {host for (host,) in ask_ledger(results, "SELECT host FROM jobs")} <= {"ray host 1", "ray host 2"}
     (repeated,) = ask_ledger(results, "SELECT count(*) FROM attempts WHERE outcome != 'done'")[0]
-    assert repeated <= IN_FLIGHT
+    assert repeated <= AT_A_TIME
 
 
 def child_of(parent, name):
@@ -135,13 +135,13 @@ def test_kills_of_driver_and_host_lose_nothing_and_double_nothing(hosts, tmp_pat
         until(results, 5)
         driver.send_signal(signal.SIGKILL)
     (in_flight,) = ask_ledger(results, "SELECT count(*) FROM jobs WHERE state = 'in flight'")[0]
-    assert in_flight <= 2 * IN_FLIGHT
+    assert in_flight <= 2 * AT_A_TIME
     with subprocess.Popen(command(jobs, results, *both), stderr=subprocess.DEVNULL) as driver:
         until(results, 12)
-        assert counted(results, *hosts) <= calls_by_ledger(results) + 2 * IN_FLIGHT * 3 * (STEPS + 2)
+        assert counted(results, *hosts) <= calls_by_ledger(results) + 2 * AT_A_TIME * 3 * (STEPS + 2)
         hosts[1].process.kill()
         assert driver.wait(500) == 0
     check_whole(results, JOBS)
     (repeated,) = ask_ledger(results, "SELECT count(*) FROM attempts WHERE outcome != 'done' OR outcome IS NULL")[0]
-    assert repeated <= IN_FLIGHT  # of the host that was killed; the driver's were asked for
+    assert repeated <= AT_A_TIME  # of the host that was killed; the driver's were asked for
     measured("jobs repeated after kills of driver and host, of 24", repeated)
