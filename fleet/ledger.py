@@ -18,7 +18,8 @@ from .errors import FleetError
 # How attempts have ended, beside DONE and FAILED: the host went away, by no fault of the job; it did not take the job.
 # What was failed or refused before somebody asked to try again is forgiven.
 RETURNED, REFUSED, FORGIVEN = "returned", "refused", "forgiven"
-CACHE = 65_536  # KiB of the file in memory
+LONGEST_LOG = 16_384  # pages of 4 KiB that are appended before they are put in their places, each once
+CACHE = 262_144  # KiB of the file in memory, at most
 WAITING, IN_FLIGHT, DONE, FAILED = "waiting", "in flight", "done", "failed"
 
 SCHEMA = """
@@ -39,9 +40,9 @@ CREATE TABLE IF NOT EXISTS jobs (
     seconds REAL
 );
 CREATE INDEX IF NOT EXISTS in_order ON jobs (listed, models, stages, number);
-CREATE TABLE IF NOT EXISTS attempts (
+CREATE TABLE IF NOT EXISTS attempts (  -- that have ended; where one stands that has not is in `jobs`
     number INTEGER NOT NULL, attempt INTEGER NOT NULL, host TEXT NOT NULL, since REAL NOT NULL,
-    seconds REAL, outcome TEXT, reason TEXT,
+    seconds REAL, outcome TEXT NOT NULL, reason TEXT,
     PRIMARY KEY (number, attempt)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS outputs (
@@ -96,6 +97,7 @@ class Ledger:
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=FULL")
             self._connection.execute(f"PRAGMA cache_size=-{CACHE}")
+            self._connection.execute(f"PRAGMA wal_autocheckpoint={LONGEST_LOG}")
             self._connection.executescript(SCHEMA)
         except sqlite3.DatabaseError as error:
             self._hold.close()
@@ -199,16 +201,10 @@ class Ledger:
     def submit(self, number: int, host: str) -> None:
         """A job is about to be given to a host."""
         with self.transaction():
-            now = time.time()
             self._do(
                 "UPDATE jobs SET state = ?, host = ?, attempts = attempts + 1, since = ?, reason = NULL "
                 "WHERE number = ?",
-                IN_FLIGHT, host, now, number,
-            )  # fmt: skip
-            self._do(
-                "INSERT INTO attempts (number, attempt, host, since) "
-                "SELECT number, attempts, ?, ? FROM jobs WHERE number = ?",
-                host, now, number,
+                IN_FLIGHT, host, time.time(), number,
             )  # fmt: skip
 
     def finish(self, number: int, seconds: float, outputs: Iterable[Output]) -> bool:
@@ -252,17 +248,17 @@ class Ledger:
 
     def _end(self, number: int, state: str, outcome: str, reason: str | None, seconds: float | None) -> bool:
         """Write down how the last attempt of a job has ended, unless the job is done already. Whether it was not."""
-        now = time.time()
         changed = self._do(
             "UPDATE jobs SET state = ?, reason = ?, seconds = coalesce(?, ? - since) WHERE number = ? AND state != ?",
-            state, reason, seconds, now, number, DONE,
+            state, reason, seconds, time.time(), number, DONE,
         )  # fmt: skip
         if not changed:
             return False
+        # In the place of an earlier end: a host that was given up may be done with a job all the same.
         self._do(
-            "UPDATE attempts SET outcome = ?, reason = ?, seconds = coalesce(?, ? - since) "
-            "WHERE number = ? AND attempt = (SELECT attempts FROM jobs WHERE number = ?)",
-            outcome, reason, seconds, now, number, number,
+            "INSERT OR REPLACE INTO attempts SELECT number, attempts, host, since, seconds, ?, reason "
+            "FROM jobs WHERE number = ? AND host IS NOT NULL",
+            outcome, number,
         )  # fmt: skip
         return True
 

@@ -85,12 +85,11 @@ class Template:
         # Answers are kept by values and their types: 1, 1.0 and True are one key, and three inputs.
         remember = functools.lru_cache(REMEMBERED, typed=True)
         self._converted = remember(self._convert)
-        self._node_digest = remember(self._digest_node)
-        self._models_digest = remember(self._digest_models)
+        self._digests = remember(self._digest_node)
         self._calls = remember(self._count_calls)
-        self._whole = self._sum(self._node_digest, graph)
-        self._loaded = self._sum(self._models_digest, graph)
-        self._stages = [(node, self._sum(self._node_digest, ancestors[node])) for node in costly]
+        self._holes = [node for node in graph if self._own[node]]
+        self._whole, self._loaded = self._sum(graph, 0), self._sum(graph, 1)
+        self._stages = [(node, self._sum(ancestors[node], 0)) for node in costly]
 
     def _place(self, column: str) -> tuple[str, str] | None:
         if column.startswith(LABEL) or column == WORKFLOW:
@@ -146,14 +145,15 @@ class Template:
 
     def job(self, values: tuple) -> Job:
         """What a row makes. values: from `values`."""
-        calls = self._calls(*(values[position] for position in self._deciding))
+        calls = self._calls(*[values[position] for position in self._deciding])
+        digests = [self._digests(node, *[values[position] for position in self._own[node]]) for node in self._holes]
         stages = tuple(
-            Stage(_short(total.of(values)), number)
+            Stage(_short(total.of(digests)), number)
             for (_, total), number in zip(self._stages, calls, strict=True)
             if number
         )
-        name = f"{self._whole.of(values):032x}"
-        return Job(str(uuid.uuid5(NAMESPACE, name)), _short(self._loaded.of(values)), stages)
+        name = f"{self._whole.of(digests):032x}"
+        return Job(str(uuid.uuid5(NAMESPACE, name)), _short(self._loaded.of(digests)), stages)
 
     def resolved(self, values: Sequence) -> dict:
         """The graph with a row's values put in."""
@@ -163,23 +163,21 @@ class Template:
                 graph[place[0]]["inputs"][place[1]] = list(value) if isinstance(value, tuple) else value
         return graph
 
-    def _sum(self, digest, nodes: Iterable[str]) -> "_Sum":
-        """The sum of what `digest` has for some nodes: that of those without a hole is known at once."""
-        nodes = list(nodes)
-        fixed = sum(digest(node) for node in nodes if not self._own[node])
-        return _Sum(digest, fixed, [(node, self._own[node]) for node in nodes if self._own[node]])
+    def _sum(self, nodes: Iterable[str], which: int) -> "_Sum":
+        """The sum of some nodes' digests, the first or the second: that of those without a hole is known at once."""
+        nodes = set(nodes)
+        fixed = sum(self._digests(node)[which] for node in nodes if not self._own[node])
+        return _Sum(which, fixed, [place for place, node in enumerate(self._holes) if node in nodes])
 
-    def _digest_node(self, node: str, *own) -> int:
-        """Of a node's class and inputs, and of the files behind their names; not of its title."""
+    def _digest_node(self, node: str, *own) -> tuple[int, int]:
+        """Two digests: of a node's class, its inputs and the files behind their names, but not of its title; and of
+        the model files that it names, 0 where it names none.
+        """
         inputs = self._inputs(node, own)
         files = [self._models.fingerprint(value) for _, value in sorted(inputs.items())]
-        return _digest([node, self.graph[node]["class_type"], inputs, files])
-
-    def _digest_models(self, node: str, *own) -> int:
-        """Of the model files that a node names; 0 where it names none."""
-        inputs = self._inputs(node, own).values()
-        named = [value for value in inputs if isinstance(value, str) and value.lower().endswith(MODEL_FILES)]
-        return _digest(named) if named else 0
+        named = [value for value in inputs.values() if isinstance(value, str) and value.lower().endswith(MODEL_FILES)]
+        whole = _digest([node, self.graph[node]["class_type"], inputs, files])
+        return whole, _digest(named) if named else 0
 
     def _count_calls(self, *deciding) -> list[int]:
         values = [None] * len(self.columns)
@@ -200,16 +198,19 @@ class Template:
 
 @dataclass(frozen=True)
 class _Sum:
-    """A sum over nodes, so that it is the same whichever of them have holes. fixed: of those that have none."""
+    """A sum over nodes, so that it is the same whichever of them have holes.
 
-    digest: object
+    which: the first or the second of a node's digests. fixed: the sum of those that have no hole. places: of the
+    others, among the nodes that have one.
+    """
+
+    which: int
     fixed: int
-    nodes: list[tuple[str, tuple[int, ...]]]
+    places: list[int]
 
-    def of(self, values: tuple) -> int:
-        """The sum, 0 .. 2^128 - 1, for a row's values."""
-        parts = (self.digest(node, *[values[position] for position in own]) for node, own in self.nodes)
-        return (self.fixed + sum(parts)) % (1 << 128)
+    def of(self, digests: list[tuple[int, int]]) -> int:
+        """The sum, 0 .. 2^128 - 1, for the digests that the nodes with holes have in a row."""
+        return (self.fixed + sum([digests[place][self.which] for place in self.places])) % (1 << 128)
 
 
 def _digest(content) -> int:

@@ -19,6 +19,7 @@ def write_results(found: dict, name: str, folder: Path = RESULTS) -> Path:
         "machine": f"{processor()}, {os.cpu_count()} cores",
         "CustomEnhancer": commit(),
     }
+    folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{name}.json"
     file.write_text(json.dumps({"about": about, **found}, indent=1) + "\n", encoding="utf-8")
     return file
