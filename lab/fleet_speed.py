@@ -1,10 +1,11 @@
 """How fast the fleet is: what it adds to a host driven directly, and what a second host brings, in pairs of runs.
 
-python lab fleet_speed --models DIR [--rounds 5 --steps 8]
+python lab fleet_speed --models DIR [--rounds 5 --steps 20]
 
 Each run makes the same jobs with a seed of its own on hosts that have just made some, so nothing comes from a cache
 but what the jobs share. Directly means: all jobs are queued at once by HTTP, and the time runs until the last has ended
-and its picture is fetched. Each host has a core of its own, by `taskset`: PyTorch and ONNX Runtime would each take all.
+and its picture is fetched; with two hosts, half of the scenes on each, which is the most that a second host can bring
+on this machine. Each host has a core of its own, by `taskset`: PyTorch and ONNX Runtime would each take all.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import os
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -60,12 +62,20 @@ class Round:
         self._ledger.close()
         return seconds
 
-    def directly(self, url: str) -> float:
-        """Seconds from the first job's queueing to the last picture, in the fleet's own order."""
-        host = HttpHost(url)
+    def directly(self, urls: list[str]) -> float:
+        """Seconds from the first job's queueing to the last picture: the scenes dealt out, in the fleet's own order."""
         jobs = [self._ledger.job(number) for number, *_ in self._ledger.in_order("waiting")]
         prepared = [(job["id"], *self._plan.prepare(job["id"], job["row"])) for job in jobs]
+        self._ledger.close()
+        share = len(prepared) // len(urls)
         started = time.perf_counter()
+        with ThreadPoolExecutor(len(urls)) as pool:
+            shares = [prepared[first : first + share] for first in range(0, len(prepared), share)]
+            list(pool.map(self._drive, urls, shares))
+        return time.perf_counter() - started
+
+    def _drive(self, url: str, prepared: list[tuple]) -> None:
+        host = HttpHost(url)
         for _, _, pictures in prepared:
             for name, content in pictures:
                 if not host.has_input(name, len(content)):
@@ -75,23 +85,21 @@ class Round:
         for number, (job_id, graph, _) in enumerate(prepared):
             while (state := host.state(job_id)).status != COMPLETED:
                 time.sleep(ASKS)
-            fetch_outputs(host, state, graph, number, self._folder / "results")
-        seconds = time.perf_counter() - started
-        self._ledger.close()
-        return seconds
+            fetch_outputs(host, state, graph, number, self._folder / "results" / host.name.rpartition(":")[2])
 
 
 def measure(urls: list[str], rounds: int, steps: int, folder: Path) -> dict[str, list[float]]:
     """Seconds of each way, round by round, the ways in turns."""
     ways = {
-        "directly": lambda one: one.directly(urls[0]),
+        "one host, directly": lambda one: one.directly(urls[:1]),
         "one host": lambda one: one.by_fleet(urls[:1]),
+        "two hosts, directly": lambda one: one.directly(urls),
         "two hosts": lambda one: one.by_fleet(urls),
     }
     found = {way: [] for way in ways}
     seed = 0
     for turn in range(rounds + 1):  # the first warms the hosts up
-        names = list(ways)[turn % 3 :] + list(ways)[: turn % 3]
+        names = list(ways)[turn % len(ways) :] + list(ways)[: turn % len(ways)]
         for way in names:
             seed += 1
             place = folder / str(seed)
@@ -100,9 +108,8 @@ def measure(urls: list[str], rounds: int, steps: int, folder: Path) -> dict[str,
             if turn:
                 found[way].append(seconds)
         if turn:
-            print(
-                f"round {turn}: " + ", ".join(f"{way} {values[-1]:.1f} s" for way, values in found.items()), flush=True
-            )
+            told = ", ".join(f"{way} {values[-1]:.1f} s" for way, values in found.items())
+            print(f"round {turn}: {told}", flush=True)
     return found
 
 
@@ -111,7 +118,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", type=Path, required=True, help="the pocket world's models folder")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="for fleet-speed.json")
     options = parser.parse_args(arguments)
     end_well()
@@ -124,12 +131,16 @@ def main(arguments: list[str] | None = None) -> None:
                 host.command = ["taskset", "--cpu-list", str(core), *host.command]
                 urls.append(stack.enter_context(host).url)
             found = measure(urls, options.rounds, options.steps, folder)
-    pairs = list(zip(found["directly"], found["one host"], found["two hosts"], strict=True))
-    ratios = {
-        "one host by the fleet / directly": [fleet / direct for direct, fleet, _ in pairs],
-        "pictures per minute, two hosts / one": [one / two for _, one, two in pairs],
+    ratios = {  # of seconds
+        "one host, by the fleet / directly": ("one host", "one host, directly"),
+        "two hosts, by the fleet / directly": ("two hosts", "two hosts, directly"),
+        "by the fleet, one host / two": ("one host", "two hosts"),
+        "directly, one host / two": ("one host, directly", "two hosts, directly"),
     }
-    results = {what: interval(values) for what, values in ratios.items()}
+    results = {
+        what: interval([slow / fast for slow, fast in zip(found[above], found[below], strict=True)])
+        for what, (above, below) in ratios.items()
+    }
     for what, values in results.items():
         print(f"{what}: {json.dumps(values)}")
     settings = {"rounds": options.rounds, "steps": options.steps, "jobs": SCENES * PEOPLE}
