@@ -4,12 +4,13 @@
     python3 dev.py demo      run the pipeline in a real ComfyUI, pictures to output/demo/ (demo --help lists the flows)
     python3 dev.py test      run every check; what follows is for pytest, as in `test -k bimd -x`
     python3 dev.py serve     start ComfyUI with this pack and look around
-    python3 dev.py bench inversion, or bench pocket
-                             measure inversions, or the method on the pocket world (--quick); tables and plots
-                             go to lab/benchmarks/results/
+    python3 dev.py bench inversion
+                             measure inversions; tables and plots go to lab/benchmarks/results/
+    python3 dev.py bench paper
+                             the paper's tables on the pocket world (--sample 2x2); to lab/benchmarks/results/
     python3 dev.py bench paper --models DIR --faces DIR --weights DIR
-                             draw and measure the paper's tables, on a host of its own, on others (--hosts), on a
-                             cluster (--ray); without all that on the pocket world (--sample 2x2); to output/paper/
+                             the same on real ones, on a host of its own, on others (--hosts), on a cluster (--ray);
+                             to output/paper/
     python3 dev.py rehearse  run the flows at SDXL's real size on random weights (11 GB): one table; rehearse --help
     python3 dev.py fuzz      feed every node what it was not made for (--prompts 2000 --seed 3); see lab/fuzz/
     python3 dev.py reliability
@@ -52,7 +53,7 @@ from devtools.server import Server, accelerator
 PACKS = {"ComfyUI-CustomEnhancer": CHECKOUT, "customenhancer_test_support": SUPPORT_PACK}
 FLOWS = ("photomaker-v2", "photomaker-v1", "instantid", "lora")  # of the demo
 POCKET_FLOWS = ("photomaker-v2", "instantid")  # those for which the pocket world has models
-BENCHMARKS = ("inversion", "pocket", "paper")
+BENCHMARKS = ("inversion", "paper")
 FLEET = CHECKOUT / "fleet"
 PROOFS = ("fuzz", "reliability")  # packages of lab/ that run hosts of their own
 SIDE_BY_SIDE = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")  # `test -n 0` runs in one process
@@ -117,16 +118,15 @@ def test(models: Path | None, cpu: bool, size: int | None, steps: int | None, mo
 
 
 def bench(models: Path | None, name: str, more: Sequence[str]) -> int:
-    """Run the benchmark lab/benchmarks/<name>.py with the arguments `more`.
+    """Run the benchmark `name`, one of BENCHMARKS, with the arguments `more`."""
+    return (bench_paper if name == "paper" else bench_inversion)(models, more)
 
-    Without a models folder `inversion` measures the stand-ins, and the pocket world's model.
-    """
-    if name == "paper":
-        return bench_paper(models, more)
-    if name == "inversion" and models is None:
-        more = ["--pocket", *more]
-    parts = set_up(models, pocket_world if name == "pocket" else standins)
-    command = [parts["python"], LAB, f"benchmarks.{name}", "--models", parts["models"]]
+
+def bench_inversion(models: Path | None, more: Sequence[str]) -> int:
+    """Run lab/benchmarks/inversion.py; without a models folder on the stand-ins and the pocket world's model."""
+    parts = set_up(models)
+    command = [parts["python"], LAB, "benchmarks.inversion", "--models", parts["models"]]
+    command += [] if models else ["--pocket"]
     return run(*command, *more, COMFYUI_PATH=str(parts["comfyui"]))
 
 

@@ -33,8 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     given = [read_records(file) for file in (options.records, options.second) if file]
-    cache = open_cache(options)
-    for path in write_tables(options, given, *paper_measures(options, cache), cache):
+    cache, options.name = open_cache(options.results), options.name or "paper"
+    for path in write_tables(options, given, *paper_measures(options, cache), cache, options.results):
         print(path)
 
 

@@ -4,10 +4,12 @@ python3 dev.py bench paper --models DIR --faces DIR --weights DIR [--second-face
     DIR: a models folder, a folder with a folder of photographs for each person, and the metrics' weights
 python3 dev.py bench paper
     the same on the pocket world: its models, people, prompts and judges
-    --sample 2x8             so many people and prompts
-    --methods NAME ...       all that need no graph of your own, if not said; --starts: MSS of figure 10, none for none
+    --sample 2x8             so many people and prompts; 2x8x3: three pictures of each
+    --methods NAME ...       all of the paper's tables that need no graph of your own, if not said
+    --starts, --scales       MSS and forward scales of figure 10, none for no figure; --curve-sample: of whom
     --graph METHOD=FILE      draw a method by an API graph of your own, with titles as in docs/api.md. In its texts
                              {identity} stands for the person's folder's name, {prompt} for the prompt
+    --set "Pivot and forward flow.start_step=20"   in all graphs that have the input
     --hosts URLS, --ray ADDRESS   draw there, as `dev.py fleet` does; else on a ComfyUI of its own
     --dry-run                tell jobs and guider calls, and draw nothing
 
@@ -17,30 +19,29 @@ The same command goes on where it ended. PROTOCOL.md says what is drawn and meas
 import benchmarks.loading  # noqa: F401  isort: skip  first: it loads host and pack
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.pocket_flows import SIZE as POCKET_SIDE
-from host_server import CHECKOUT, end_well, load_devtools
+from host_server import end_well, load_devtools
+from paper.examples import write_examples
 from paper.fleet_run import collect, draw
-from paper.jobs import write_jobs
+from paper.jobs import calls_of, write_jobs
 from paper.measuring import add_options, open_cache, paper_measures, write_tables
-from paper.methods import DREAMBOOTH, IP_ADAPTER, TITLES
+from paper.methods import TITLES
 from paper.places import Sample, read_sample
 from paper.planning import FIRST, plan
-from paper.pocket_people import PROTOCOL, STEPS, judges_as_metrics, pocket_claims
-from paper.protocol import SIZE
-from paper.protocol import STEPS as PAPER_STEPS
+from paper.pocket_claims import pocket_claims
+from paper.pocket_models import missing
+from paper.pocket_people import PROTOCOL, pocket_measures
 from paper.records import write_records
+from paper.usual import PAPER, POCKET, settle
 from paper.weights import MissingError
-
-OUTPUT = CHECKOUT / "output" / "paper"
-SHIPPED = tuple(method for method in TITLES if method not in (DREAMBOOTH, IP_ADAPTER))
 
 
 def _run(options: argparse.Namespace) -> int:
-    work, fleet = options.results / options.name, options.results / options.name / "fleet"
+    work, fleet = options.work, options.work / "fleet"
     planned = plan(options, work)
     jobs = write_jobs(planned.work, work)
     status = draw(options, jobs, fleet) if any(of_place for _, of_place in planned.work) else 0
@@ -51,17 +52,18 @@ def _run(options: argparse.Namespace) -> int:
         raise ValueError(f"there is no prompt of which all methods have a picture; {fleet / 'report.html'} says why.")
     for dataset, records in given.items():
         write_records(records, work / f"records{dataset and '-'}{dataset}.jsonl")
-    cache = open_cache(options)
-    metrics, absent, about = (
-        (judges_as_metrics(options.models), {}, {}) if options.pocket else paper_measures(options, cache)
-    )
-    about = {"size": options.size, "steps": options.steps, **about}
+    cache = open_cache(work)
+    measures = pocket_measures(options.models) if options.pocket else paper_measures(options, cache)
+    metrics, absent, about = measures
+    about = {"size": options.size, "steps": options.steps, **options.set, **about}
     if left_out:
         told = f"{left_out} of {len(planned.work)}, a job of which has failed: {fleet / 'report.html'}"
-        about |= {"prompts of people left out": told}
+        about |= {"pictures of each method left out": told}
         print(f"Left out: {told}", file=sys.stderr)
     more = {"claims": pocket_claims(), "protocol": PROTOCOL} if options.pocket else {}
-    for path in write_tables(options, list(given.values()), metrics, absent, about, cache, **more):
+    more["guider_calls"] = calls_of(planned.work[0][1])
+    written = write_tables(options, list(given.values()), metrics, absent, about, cache, work, **more)
+    for path in [*written, *write_examples(given[FIRST], options.results, options.name)]:
         print(path)
     return status
 
@@ -74,8 +76,19 @@ def named_graph(text: str) -> tuple[str, Path]:
     return method, Path(file)
 
 
+def column(text: str) -> tuple[str, object]:
+    """Read a command line argument TITLE.INPUT=VALUE; a value that is no JSON is text."""
+    name, separator, value = text.partition("=")
+    if not (separator and "." in name):
+        raise argparse.ArgumentTypeError(f"{text} is not TITLE.INPUT=VALUE")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
 def sample(text: str) -> Sample:
-    """Read a command line argument PxQ."""
+    """Read a command line argument PxQ or PxQxR."""
     try:
         return read_sample(text)
     except ValueError as error:
@@ -94,25 +107,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--methods", nargs="+", metavar="NAME", help=f"of {', '.join(TITLES)}, or your own")
     parser.add_argument("--graph", type=named_graph, action="append", default=[], metavar="METHOD=FILE")
     parser.add_argument("--starts", type=int, nargs="*", metavar="N", help="MSS of figure 10; PROTOCOL.md's, scaled")
-    parser.add_argument("--sample", type=sample, default=Sample(), metavar="PxQ", help="people and prompts; all")
-    parser.add_argument("--steps", type=int, metavar="N", help=f"{PAPER_STEPS}; on the pocket world {STEPS}")
-    parser.add_argument("--size", type=int, metavar="N", help=f"{SIZE}; on the pocket world {POCKET_SIDE}")
+    parser.add_argument("--scales", type=float, nargs="+", metavar="F", help="and forward scales; PROTOCOL.md's")
+    parser.add_argument(
+        "--sample", type=sample, default=Sample(), metavar="PxQxR", help="people, prompts, pictures; all"
+    )
+    parser.add_argument("--curve-sample", type=sample, metavar="PxQxR", help="of which figure 10 is drawn; all of them")
+    parser.add_argument("--steps", type=int, metavar="N", help=f"{PAPER.steps}; on the pocket world {POCKET.steps}")
+    parser.add_argument("--size", type=int, metavar="N", help=f"{PAPER.size}; on the pocket world {POCKET.size}")
+    parser.add_argument(
+        "--set", type=column, action="append", default=[], metavar="TITLE.INPUT=VALUE", help="in all graphs"
+    )
     parser.add_argument("--hosts", metavar="URLS", help="addresses of hosts that run, or a file of them")
     parser.add_argument("--ray", metavar="ADDRESS", help="start hosts on a Ray cluster; auto: the one at hand, or here")
     parser.add_argument("--cpu", action="store_true", help="keep a ComfyUI of its own on the CPU")
     parser.add_argument("--retry-failed", action="store_true", help="try again what has failed")
     parser.add_argument("--dry-run", action="store_true", help="tell jobs and guider calls, and draw nothing")
-    add_options(parser, OUTPUT)
+    parser.add_argument("--work", type=Path, metavar="DIR", help="for jobs, pictures and measured values")
+    add_options(parser, None)
     options = parser.parse_args(arguments)
-    usual = (POCKET_SIDE, STEPS) if options.pocket else (SIZE, PAPER_STEPS)
-    options.size, options.steps = options.size or usual[0], options.steps or usual[1]
-    options.graph = dict(options.graph)
-    options.results = options.results.resolve()
-    options.methods = list(dict.fromkeys([*(options.methods or SHIPPED), *options.graph]))
+    settle(options)
     if options.pocket == bool(options.faces):
         parser.error("takes --faces DIR, or --pocket")
     if not options.models and (options.pocket or not (options.hosts or options.dry_run)):
         parser.error("needs --models DIR")
+    if options.pocket and (lacking := missing(options.models)):
+        parser.error(f"{options.models} lacks {', '.join(lacking)}: lab/pocket/README.md says how to train them")
     load_devtools()
     from devtools.processes import SetupError
 

@@ -62,10 +62,15 @@ def claims_over_starts(curve: Sequence[dict]) -> list[Claim]:
     curve: as from summary.curve_of. These claims have the methods' titles already.
     """
     return [
-        ("face_sim", title(point["method"], point["start_step"]), title(alone), "above it at every MSS", "figure 10")
+        ("face_sim", label_of(point), title(alone), "above it at every MSS", "figure 10")
         for point in curve
         if (alone := PAIRS.get(point["method"]))
     ]
+
+
+def label_of(point: dict) -> str:
+    """What a table calls the method at a point of the curve."""
+    return title(point["method"], point["start_step"], point["forward_scale"])
 
 
 def judge(people: Sequence[dict], claims: Sequence[Claim], seed: int = 0) -> list[dict]:

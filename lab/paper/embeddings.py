@@ -13,8 +13,10 @@ from paper.records import Record
 Embed = Callable[[Sequence[Path]], Sequence[Tensor | None]]  # each of length 1; None: there is no face
 
 
-def likeness(name: str, title: str, version: str, embed: Embed) -> Metric:
+def likeness(name: str, title: str, version: str, embed: Embed, compared: str = "others") -> Metric:
     """A metric: the cosine with each of the other pictures in which something is found, averaged. Not clipped.
+
+    compared: the field of a Record that holds those.
 
     A picture in which nothing is found has the value None. Measuring raises ValueError, naming the identity, where
     none of the other pictures shows anything.
@@ -22,13 +24,13 @@ def likeness(name: str, title: str, version: str, embed: Embed) -> Metric:
     known: dict[str, Tensor | None] = {}
 
     def others_of(record: Record) -> Tensor:
-        new = [path for path in record.others if digest(path) not in known]
+        new = [path for path in getattr(record, compared) if digest(path) not in known]
         known.update(zip(map(digest, new), embed(new) if new else (), strict=True))
-        found = [known[digest(path)] for path in record.others]
-        found = [direction for direction in found if direction is not None]
+        others = [known[digest(path)] for path in getattr(record, compared)]
+        found = [direction for direction in others if direction is not None]
         if not found:
             raise ValueError(
-                f"{title}: identity {record.identity}: none of its {len(record.others)} other pictures shows a face."
+                f"{title}: identity {record.identity}: none of its {len(others)} other pictures shows a face."
             )
         return torch.stack(found)
 
@@ -39,4 +41,4 @@ def likeness(name: str, title: str, version: str, embed: Embed) -> Metric:
             for record, direction in zip(records, directions, strict=True)
         ]
 
-    return Metric(name, title, HIGHER, version, measure, reads=("others",))
+    return Metric(name, title, HIGHER, version, measure, reads=(compared,))

@@ -3,12 +3,16 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
-from paper.api_graphs import PROMPT, SAVED, Graph, has, own_graph, pruned, read_graph, titled, with_inputs
+from paper.api_graphs import PROMPT, REFERENCE, SAVED, Graph, has, own_graph, pruned, read_graph, titled, with_inputs
 from paper.methods import (
+    DDIM,
+    DELAYED,
     FULL_INSTANTID,
     FULL_PHOTOMAKER,
+    FUSION,
     INSTANTID,
     NO_BACKWARD,
     NO_FORWARD,
@@ -16,7 +20,7 @@ from paper.methods import (
     SCENE,
     SWAPPED,
 )
-from paper.protocol import FIGURE_SCALE
+from paper.protocol import FIGURE_SCALES
 
 API = Path(__file__).resolve().parents[2] / "workflows" / "api"
 SHIPPED = {
@@ -28,24 +32,30 @@ SHIPPED = {
 STOCK, SAMPLE_SCENE, DECODED_SCENE = "Stock SDXL", "Sample the scene", "Scene"
 PIVOT_FLOW, FORWARD_FLOW = "Pivot flow: prompt without identity", "Forward flow: identity"
 BOTH_FLOWS, BACKWARD_FLOW, SAMPLE_FLOWS = "Pivot and forward flow", "Backward flow", "Sample the three flows"
-INSTANTID_FACE, SIZE = "Identity and key points", "Picture size"
+INSTANTID_FACE, SIZE, SWAP, SAMPLER = "Identity and key points", "Picture size", "Swap the face in", "Sampler"
+INVERSION = "ResInversion"
 # Previews of the shipped workflow that are saved here, by the method whose pictures they are.
 PREVIEWS = {SCENE: "Scene with an anonymous person", SWAPPED: "Scene with the reference's face"}
 # Titles of our own.
-PROMPT_WITHOUT_PERSON, PLACE_IN_BATCH = "Prompt without the person", "Place in the batch"
+PROMPT_WITHOUT_PERSON, PLACE_IN_BATCH, SWAPPED_IN = (
+    "Prompt without the person",
+    "Place in the batch",
+    "Person swapped in",
+)
 
 
 @dataclass(frozen=True)
 class Drawing:
     """What one job draws. name: of the graph's file. outputs: by the title of a node that saves, the method it is of.
 
-    start_step: MSS, where figure 10 varies it.
+    start_step, forward_scale: MSS and scale, where figures 10 and 11 vary them.
     """
 
     name: str
     graph: Graph
     outputs: Mapping[str, str]
     start_step: int | None = None
+    forward_scale: float | None = None
 
 
 def photomaker_graph() -> Graph:
@@ -95,9 +105,36 @@ def without_backward_flow(graph: Graph) -> Graph:
     return with_inputs(graph, {f"{BACKWARD_FLOW}.backward_scale": 0})
 
 
-def from_step(graph: Graph, start_step: int) -> Graph:
-    """Figure 10's: another MSS, and the forward scale that goes with it there."""
-    return with_inputs(graph, {f"{BOTH_FLOWS}.start_step": start_step, f"{BOTH_FLOWS}.forward_scale": FIGURE_SCALE})
+def from_step(graph: Graph, start_step: int, forward_scale: float) -> Graph:
+    """Figure 10's: another MSS and forward scale."""
+    return with_inputs(graph, {f"{BOTH_FLOWS}.start_step": start_step, f"{BOTH_FLOWS}.forward_scale": forward_scale})
+
+
+def delayed(graph: Graph) -> Graph:
+    """The personalised model by itself, its identity from MSS on, as PhotoMaker's own pipeline samples."""
+    graph = alone(graph)
+    graph[titled(graph, SAMPLE_SCENE)]["inputs"]["guider"] = [titled(graph, BOTH_FLOWS), 0]
+    return graph
+
+
+def by_ddim_inversion(graph: Graph) -> Graph:
+    """DDIM's inversion in ResInversion's place, and its sampler in BiMD's."""
+    graph = copy.deepcopy(graph)
+    inversion = graph[titled(graph, INVERSION)]
+    inversion["class_type"] = "CE_DDIMInversion"
+    inversion["inputs"] = {name: inversion["inputs"][name] for name in ("guider", "sigmas", "latent_image")}
+    graph[titled(graph, SAMPLE_FLOWS)]["inputs"]["sampler"] = [titled(graph, SAMPLER), 0]
+    return graph
+
+
+def with_another_swapped_in(graph: Graph) -> Graph:
+    """Figure 11 a: the face that is swapped in is another person's, whom jobs name by `Person swapped in.image`."""
+    graph = copy.deepcopy(graph)
+    person = str(1 + max(map(int, graph)))
+    graph[person] = copy.deepcopy(graph[titled(graph, REFERENCE)])
+    graph[person]["_meta"]["title"] = SWAPPED_IN
+    graph[titled(graph, SWAP)]["inputs"]["reference"] = [person, 0]
+    return graph
 
 
 def in_a_batch(graph: Graph) -> Graph:
@@ -128,30 +165,28 @@ def saving_previews(graph: Graph) -> Graph:
 
 def drawings(
     methods: Sequence[str],
-    starts: Sequence[int] = (),
     columns: Mapping[str, object] | None = None,
     own: Mapping[str, Path] | None = None,
     batches: bool = False,
 ) -> list[Drawing]:
     """The jobs that draw one person with one prompt by these methods, each method's picture in one of them.
 
-    starts: MSS of figure 10, for those of the full methods that are asked for. columns: what every graph has set,
-    "title.input": value, where it has that input. own: graphs of the user's own in place of these, by method. batches:
-    see `in_a_batch`. Raises ValueError for a method without a graph.
+    columns: what every graph has set, "title.input": value, where it has that input. own: graphs of the user's own in
+    place of these, by method. batches: see `in_a_batch`. Raises ValueError for a method without a graph.
     """
     own = own or {}
-    bases = {PHOTOMAKER: photomaker_graph(), INSTANTID: read_graph(SHIPPED[INSTANTID])}
-    if batches:
-        bases = {name: in_a_batch(graph) for name, graph in bases.items()}
-    bases = {name: with_inputs(graph, columns or {}) for name, graph in bases.items()}
+    bases = _bases(columns, batches)
     graphs = {
+        DELAYED: delayed(bases[PHOTOMAKER]),
+        DDIM: by_ddim_inversion(bases[PHOTOMAKER]),
         PHOTOMAKER: alone(bases[PHOTOMAKER]),
         NO_BACKWARD: without_backward_flow(bases[PHOTOMAKER]),
         NO_FORWARD: without_forward_flow(bases[PHOTOMAKER]),
         FULL_INSTANTID: bases[INSTANTID],
         INSTANTID: alone(bases[INSTANTID]),
     }
-    found, left = _with_previews(bases[PHOTOMAKER], [method for method in methods if method not in own])
+    drawn_once = [method for method in methods if method not in own and method != FUSION]
+    found, left = _with_previews(bases[PHOTOMAKER], drawn_once)
     for method in left:
         if method not in graphs:
             raise ValueError(f"{method}: there is no graph of it here; give one: --graph {method}=FILE")
@@ -159,11 +194,46 @@ def drawings(
     for method in methods:
         if method in own:
             found.append(Drawing(method, with_inputs(own_graph(own[method]), columns or {}), {SAVED: method}))
-    for method, base in ((FULL_PHOTOMAKER, PHOTOMAKER), (FULL_INSTANTID, INSTANTID)):
-        for start in starts if method in methods and method not in own else ():
-            graph = pruned(from_step(bases[base], start), [SAVED])
-            found.append(Drawing(f"{method}-from-{start}", graph, {SAVED: method}, start))
     return found
+
+
+def curve_drawings(
+    methods: Sequence[str],
+    starts: Sequence[int],
+    scales: Sequence[float] = FIGURE_SCALES,
+    columns: Mapping[str, object] | None = None,
+    batches: bool = False,
+) -> list[Drawing]:
+    """The jobs of figures 10 and 11 a, for those of the full methods and of the fusion that are asked for.
+
+    starts, scales: MSS and forward scales. The rest is as in `drawings`.
+    """
+    bases = _bases(columns, batches)
+    varied = {
+        FULL_PHOTOMAKER: bases[PHOTOMAKER],
+        FULL_INSTANTID: bases[INSTANTID],
+        FUSION: with_another_swapped_in(bases[PHOTOMAKER]),
+    }
+    return [
+        Drawing(
+            f"{method}-from-{start}-by-{scale:g}",
+            pruned(from_step(graph, start, scale), [SAVED]),
+            {SAVED: method},
+            start,
+            scale,
+        )
+        for method, graph in varied.items()
+        if method in methods
+        for scale, start in product(scales, starts)
+    ]
+
+
+def _bases(columns: Mapping[str, object] | None, batches: bool) -> dict[str, Graph]:
+    """The graphs that all others are made from, by PHOTOMAKER and INSTANTID."""
+    bases = {PHOTOMAKER: photomaker_graph(), INSTANTID: read_graph(SHIPPED[INSTANTID])}
+    if batches:
+        bases = {name: in_a_batch(graph) for name, graph in bases.items()}
+    return {name: with_inputs(graph, columns or {}) for name, graph in bases.items()}
 
 
 def _with_previews(graph: Graph, methods: Sequence[str]) -> tuple[list[Drawing], list[str]]:

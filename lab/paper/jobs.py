@@ -1,7 +1,7 @@
 """The job list of the paper's pictures, and the records that come of the fleet's ledger.
 
 A job draws one person with one prompt. Its labels say what: `label.method`, `label.identity`, `label.prompt`, where
-figure 10 varies MSS `label.start_step`, and with a second dataset `label.dataset`.
+figure 10 varies MSS `label.start_step` and `label.scale`, and with a second dataset `label.dataset`.
 """
 
 import json
@@ -9,15 +9,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from paper.api_graphs import IDENTITY_FIELD, PROMPT, PROMPT_FIELD, REFERENCE, SEED, Graph, has, titled
-from paper.graphs import PROMPT_WITHOUT_PERSON, Drawing
-from paper.methods import SCENE
+from host_server import load_package
+from paper.api_graphs import IDENTITY_FIELD, PROMPT, PROMPT_FIELD, REFERENCE, SEED, Graph, has, pruned, titled
+from paper.graphs import PROMPT_WITHOUT_PERSON, SWAPPED_IN, Drawing
+from paper.methods import FUSION, SCENE
 from paper.pictures import digest, digest_of
 from paper.prompts import Prompt
 from paper.records import Record
 
 GRAPHS = "graphs"  # the folder beside the list
-WORKFLOW, LABEL, IMAGE = "workflow", "label.", f"{REFERENCE}.image"
+WORKFLOW, LABEL = "workflow", "label."
+IMAGE, IMAGE_SWAPPED_IN = f"{REFERENCE}.image", f"{SWAPPED_IN}.image"
+IMAGES = {IMAGE, IMAGE_SWAPPED_IN}
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,8 @@ class Place:
     """One person with one prompt, which every method draws.
 
     word: the class word. seed: of the noise. reference: the photograph that the methods get. others: what likeness is
-    measured against. facts: as in a Record. columns: what the jobs set beside that, "title.input": value, in the graphs
+    measured against. swapped_in: of another person, whose face the fusion puts in: the photograph that the swap gets,
+    then others. facts: as in a Record. columns: what the jobs set beside that, "title.input": value, in the graphs
     that have it. dataset: empty for the first.
     """
 
@@ -38,6 +42,7 @@ class Place:
     facts: Mapping[str, str] = field(default_factory=dict)
     columns: Mapping[str, object] = field(default_factory=dict)
     dataset: str = ""
+    swapped_in: tuple[Path, ...] = ()
 
 
 def write_jobs(work: Sequence[tuple[Place, Sequence[Drawing]]], folder: Path) -> Path:
@@ -61,11 +66,12 @@ def row_of(place: Place, drawing: Drawing) -> dict:
         f"{PROMPT}.text": place.prompt.text(place.word, trigger),
         f"{PROMPT_WITHOUT_PERSON}.text": place.prompt.text(place.word),
         f"{SEED}.noise_seed": place.seed,
+        **({IMAGE_SWAPPED_IN: str(place.swapped_in[0].resolve())} if place.swapped_in else {}),
         **place.columns,
     }
     method = next(iter(drawing.outputs.values()))
     labels = {"method": method, "identity": place.identity, "prompt": place.prompt.number}
-    labels |= {} if drawing.start_step is None else {"start_step": drawing.start_step}
+    labels |= {} if drawing.start_step is None else {"start_step": drawing.start_step, "scale": drawing.forward_scale}
     labels |= {"dataset": place.dataset} if place.dataset else {}
     row = {WORKFLOW: _graph_file(drawing)} | {LABEL + name: value for name, value in labels.items()}
     row |= {column: value for column, value in columns.items() if has(graph, column)}
@@ -124,15 +130,28 @@ def records_of(
         for drawing in of_place:
             content = _content(row_of(place, drawing), graphs)
             for node, method in drawing.outputs.items():
-                pictures[method, drawing.start_step] = drawn.get((content, node))
+                pictures[method, drawing.start_step, drawing.forward_scale] = drawn.get((content, node))
         if None in pictures.values():
             left_out.append((place.dataset, place.identity, place.prompt.number))
             continue
-        scene = pictures.get((SCENE, None))
+        scene = pictures.get((SCENE, None, None))
         wanted = [one for one in pictures if one[0] in methods[place.dataset]]
         found = records.setdefault(place.dataset, [])
         found += [_record(place, one, pictures[one], scene) for one in wanted]
     return Collected(records, left_out)
+
+
+def calls_of(of_place: Sequence[Drawing]) -> dict[str, int]:
+    """Guider calls of one picture, from its prompt on, by method."""
+    load_package("fleet")
+    from fleet.cost import guider_calls
+
+    found = {}
+    for drawing in of_place:
+        for node, method in drawing.outputs.items() if drawing.start_step is None else ():
+            graph = pruned(drawing.graph, [node])
+            found[method] = sum(guider_calls(graph, node_id) for node_id in graph)
+    return found
 
 
 def _content(row: Mapping, graphs: Mapping[str, str]) -> str:
@@ -141,13 +160,13 @@ def _content(row: Mapping, graphs: Mapping[str, str]) -> str:
     graphs: by their files.
     """
     columns = {name: value for name, value in row.items() if name != WORKFLOW and not name.startswith(LABEL)}
-    if IMAGE in columns:
-        columns[IMAGE] = digest(Path(columns[IMAGE]))
+    for image in IMAGES & columns.keys():
+        columns[image] = digest(Path(columns[image]))
     return digest_of(graphs[row[WORKFLOW]], json.dumps(columns, sort_keys=True))
 
 
-def _record(place: Place, drawn: tuple[str, int | None], picture: Path, scene: Path | None) -> Record:
-    method, start_step = drawn
+def _record(place: Place, drawn: tuple[str, int | None, float | None], picture: Path, scene: Path | None) -> Record:
+    method, start_step, forward_scale = drawn
     return Record(
         method,
         place.identity,
@@ -159,5 +178,7 @@ def _record(place: Place, drawn: tuple[str, int | None], picture: Path, scene: P
         others=place.others,
         scene=scene,
         start_step=start_step,
+        forward_scale=forward_scale,
         facts=place.facts,
+        swapped_in=place.swapped_in[1:] if method == FUSION else (),
     )

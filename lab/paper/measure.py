@@ -1,7 +1,7 @@
 """From records and metrics to measured rows, with what was measured before taken from the cache.
 
-A row is {"method", "start_step", "identity", "prompt", "seed", "file", "values"}. One without a prompt is of all
-pictures that the method made of the identity; one without an identity is of all that it made.
+A row is {"method", "start_step", "forward_scale", "identity", "prompt", "seed", "file", "values"}. One without a prompt
+is of all pictures that the method made of the identity; one without an identity is of all that it made.
 """
 
 import json
@@ -58,8 +58,10 @@ def read_rows(file: Path) -> list[dict]:
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         try:
             row = json.loads(line)
-            rows.append({"start_step": None, **{name: row[name] for name in ("method", "identity", "prompt", "seed")}})
-            rows[-1] |= {"file": row["file"], "values": dict(row["values"]), "start_step": row.get("start_step")}
+            rows.append({name: row[name] for name in ("method", "identity", "prompt", "seed", "file")})
+            rows[-1] |= {"values": dict(row["values"])} | {
+                name: row.get(name) for name in ("start_step", "forward_scale")
+            }
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{file}, line {number}: is no measured row: {error!r}") from error
     return rows
@@ -74,8 +76,8 @@ def _check_single(records: Sequence[Record]) -> None:
         seen.add(place)
 
 
-def _group(record: Record) -> tuple[str, int | None, str]:
-    return record.method, record.start_step, record.identity
+def _group(record: Record) -> tuple[str, int | None, float | None, str]:
+    return record.method, record.start_step, record.forward_scale, record.identity
 
 
 def _measurable(metric: Metric, records: Sequence[Record]) -> list[int]:
@@ -124,7 +126,7 @@ def _pool(metric: Metric, records: Sequence[Record], values: list, identities: d
     """Put a metric's Score of every method into the identities' and the methods' values."""
     of_method: dict = {}
     for one, value in zip(records, values, strict=True):
-        by_identity = of_method.setdefault((one.method, one.start_step), {})
+        by_identity = of_method.setdefault(_group(one)[:-1], {})
         by_identity.setdefault(one.identity, []).append(value)
     for group, by_identity in of_method.items():
         score = metric.pool({identity: np.stack(found) for identity, found in by_identity.items()})
@@ -134,7 +136,6 @@ def _pool(metric: Metric, records: Sequence[Record], values: list, identities: d
 
 
 def _row(group: tuple, values: dict, one: Record | None = None) -> dict:
-    method, start_step, identity = group
-    about = {"method": method, "start_step": start_step, "identity": identity}
+    about = dict(zip(("method", "start_step", "forward_scale", "identity"), group, strict=True))
     place = {"prompt": one and one.prompt, "seed": one and one.seed, "file": one and str(one.picture)}
     return {**about, **place, "values": values}

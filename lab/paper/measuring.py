@@ -28,13 +28,13 @@ def add_options(parser: argparse.ArgumentParser, results: Path) -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="of the metrics")
     parser.add_argument("--batch", type=int, default=BATCH, help="pictures measured at a time")
     parser.add_argument("--seed", type=int, default=SEED, help="of the intervals")
-    parser.add_argument("--results", type=Path, default=results)
-    parser.add_argument("--name", default="paper", help="of the files")
+    parser.add_argument("--results", type=Path, default=results, metavar="DIR", help="for page, numbers and plots")
+    parser.add_argument("--name", help="of the files; paper, if not said")
 
 
-def open_cache(options: argparse.Namespace) -> Cache:
-    """The values that were measured before."""
-    return Cache(options.results / "measured.sqlite")
+def open_cache(folder: Path) -> Cache:
+    """The values that were measured before, kept in a folder."""
+    return Cache(folder / "measured.sqlite")
 
 
 def paper_measures(options: argparse.Namespace, cache: Cache) -> tuple[list[Metric], dict[str, str], dict[str, object]]:
@@ -54,15 +54,16 @@ def write_tables(
     absent: dict[str, str],
     about: dict[str, object],
     cache: Cache,
+    folder: Path,
     **more,
 ) -> list[Path]:
     """Measure the records of one dataset, or of two, and write everything. Returns page, numbers and plots.
 
-    more: claims and protocol, as paper.results takes them.
+    folder: for the rows. more: claims, protocol and guider calls, as paper.results takes them.
     """
     rows = [measure(records, metrics, cache, options.batch) for records in given]
     about = {**provenance(), "device": options.device, **about}
     results = results_of(rows[0], absent, about, *rows[1:], seed=options.seed, **more)
-    for file, measured in zip((options.name, f"{options.name}-second"), rows, strict=False):
-        write_rows(measured, options.results / f"{file}-rows.jsonl")
+    for dataset, measured in zip(("", "second-"), rows, strict=False):
+        write_rows(measured, folder / f"{options.name}-{dataset}rows.jsonl")
     return write(results, options.results, options.name)

@@ -14,6 +14,11 @@ SWAPPED = "after-face-swap"
 SCENE = "after-sdxl"
 INPUT = "input-image"
 
+# What the paper compares in words and figures alone; drawn where they are asked for, and on the pocket world.
+DELAYED = "photomaker-delayed"
+DDIM = "ddim-inversion"
+FUSION = "identity-fusion"
+
 TITLES = {
     FULL_PHOTOMAKER: "CustomEnhancer (P.M.)",
     PHOTOMAKER: "PhotoMaker",
@@ -26,12 +31,16 @@ TITLES = {
     SWAPPED: "After face swap",
     SCENE: "After SDXL",
     INPUT: "Input image",
+    DELAYED: "PhotoMaker, identity from MSS on",
+    DDIM: "DDIM inversion in ResInversion's place",
+    FUSION: "Identity fusion",
 }
 # What CustomEnhancer plugs into, and what it is then.
 PAIRS = {FULL_PHOTOMAKER: PHOTOMAKER, FULL_INSTANTID: INSTANTID}
 
 
-def title(method: str, start_step: int | None = None) -> str:
+def title(method: str, start_step: int | None = None, forward_scale: float | None = None) -> str:
     """What a table calls a method; one that the paper does not have, by its own name."""
     name = TITLES.get(method, method)
-    return name if start_step is None else f"{name}, MSS {start_step}"
+    name += "" if start_step is None else f", MSS {start_step}"
+    return name + ("" if forward_scale is None else f", f = {forward_scale:g}")

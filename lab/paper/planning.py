@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from paper.graphs import Drawing, drawings
+from paper.api_graphs import has
+from paper.graphs import Drawing, curve_drawings, drawings
 from paper.jobs import Place
 from paper.methods import INPUT
 from paper.mtcnn import Detector
 from paper.numbers import printed_tables
-from paper.places import places_of
+from paper.places import first_of, places_of
 from paper.pocket_people import COLUMNS, pocket_places
-from paper.protocol import figure_starts
 from paper.records import Record
 
 FIRST, SECOND = "", "second"  # datasets
@@ -37,19 +37,23 @@ def plan(options: argparse.Namespace, folder: Path) -> Planned:
     """What the command line asks for. folder: for the pocket world's pictures."""
     side, steps = options.size, options.steps
     columns = {"Picture size.width": side, "Picture size.height": side, "Schedule.steps": steps, **SETTINGS}
-    columns |= COLUMNS if options.pocket else {}
-    starts = figure_starts(steps) if options.starts is None else options.starts
-    if outside := [start for start in starts if not 0 <= start <= steps]:
+    columns |= (COLUMNS if options.pocket else {}) | options.set
+    if outside := [start for start in options.starts if not 0 <= start <= steps]:
         raise ValueError(f"--starts {outside[0]}: is not within 0 and the {steps} steps.")
-    of_first = drawings(methods_of(options.methods, FIRST), starts, columns, options.graph, batches=options.pocket)
+    of_first = drawings(methods_of(options.methods, FIRST), columns, options.graph, batches=options.pocket)
+    if unknown := [name for name in options.set if not any(has(drawing.graph, name) for drawing in of_first)]:
+        raise ValueError(f"--set {unknown[0]}: no graph has such an input; docs/api.md lists the titles.")
+    ours = [method for method in options.methods if method not in options.graph]
+    of_curve = curve_drawings(ours, options.starts, options.scales, columns, batches=options.pocket)
     if options.pocket:
         places, inputs = pocket_places(folder / "people", options.sample)
-        return Planned([(place, of_first) for place in places], inputs)
-    detector = Detector(options.device, metric="the choice of the reference")
-    places, inputs = places_of(options.faces, options.sample, detector)
-    work = [(place, of_first) for place in places]
+    else:
+        detector = Detector(options.device, metric="the choice of the reference")
+        places, inputs = places_of(options.faces, options.sample, detector)
+    in_curve = first_of(places, options.curve_sample)
+    work = [(place, of_first + of_curve * more) for place, more in zip(places, in_curve, strict=True)]
     if options.second_faces:
-        of_second = drawings(methods_of(options.methods, SECOND), (), columns, options.graph)
+        of_second = drawings(methods_of(options.methods, SECOND), columns, options.graph)
         places, _ = places_of(options.second_faces, options.sample, detector, SECOND)
         work += [(place, of_second) for place in places]
     return Planned(work, inputs)

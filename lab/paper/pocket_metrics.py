@@ -12,8 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.pocket_columns import COLUMNS
-from benchmarks.pocket_judges import (
+from paper.embeddings import likeness
+from paper.metric import HIGHER, LOWER, Metric
+from paper.pictures import as_tensor, digest, open_picture
+from paper.pocket_columns import COLUMNS, SWAPPED_IN
+from paper.pocket_judges import (
     Judges,
     Seen,
     background_distance,
@@ -21,9 +24,6 @@ from benchmarks.pocket_judges import (
     kind_probabilities,
     wears,
 )
-from paper.embeddings import likeness
-from paper.metric import HIGHER, LOWER, Metric
-from paper.pictures import as_tensor, digest, open_picture
 from paper.records import Record
 from pocket.world.scene import KINDS
 
@@ -81,8 +81,10 @@ def pocket_metrics(judges: Judges, version: str) -> list[Metric]:
     def metric(name: str, measure, better: str = HIGHER, **more) -> Metric:
         return Metric(name, COLUMNS[name], better, version, torch.inference_mode()(measure), **more)
 
+    embed = torch.inference_mode()(eyes.embed)
     return [
-        likeness("similarity", COLUMNS["similarity"], version, torch.inference_mode()(eyes.embed)),
+        likeness("similarity", COLUMNS["similarity"], version, embed),
+        likeness(SWAPPED_IN, COLUMNS["similarity"], version, embed, compared=SWAPPED_IN),
         metric("scene", scene, reads=("facts",)),
         metric("diversity", between, of_identity=True),
         metric("fidelity", fidelity, reads=("facts",)),

@@ -9,7 +9,7 @@ IDENTITIES, MORE_THAN = 30, 20  # people, and how many pictures each has more th
 PER_PROMPT = 1  # pictures of each prompt, method and identity
 SIZE, STEPS, CFG = 1024, 50, 5.0
 START_STEP = 10  # MSS, where it is not varied
-FIGURE_STARTS, FIGURE_SCALE = (0, 10, 20, 30, 40), 2.0  # figure 10: MSS of so many steps, and the forward scale
+FIGURE_STARTS, FIGURE_SCALES = (0, 10, 20, 30, 40), (2.0,)  # figure 10: MSS of so many steps, and the forward scale
 SEED = 0  # of references, noise and intervals
 
 
@@ -24,9 +24,10 @@ def figure_starts(steps: int) -> list[int]:
     return sorted({round(start * steps / STEPS) for start in FIGURE_STARTS})
 
 
-def noise_seed(identity_number: int, prompt: int) -> int:
+def noise_seed(identity_number: int, prompt: int, picture: int = 0) -> int:
     """The seed of the noise for one identity and prompt: the same for every method.
 
-    identity_number: its place among the identities, from 0. prompt: its number, from 1.
+    identity_number: its place among the identities, from 0. prompt: its number, from 1. picture: its place among those
+    of the prompt, from 0.
     """
-    return 10_000 * SEED + 100 * identity_number + prompt
+    return 1_000_000 * picture + 10_000 * SEED + 100 * identity_number + prompt

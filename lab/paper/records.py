@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+LISTS = "references", "others", "swapped_in"  # the fields that hold several files
+
 
 @dataclass(frozen=True)
 class Record:
@@ -13,8 +15,9 @@ class Record:
     method: a name of paper.methods. prompt, seed: the prompt's number and the noise's seed. picture: its file.
     text: the prompt without a trigger word. references: the photographs that the method got. others: those of the same
     person that it did not get, which likeness is measured against. scene: the base picture that the method started
-    from. start_step: MSS, where figure 10 varies it; None where it is the method's own. facts: by name, what the prompt
-    tells of, for metrics that read no text.
+    from. start_step, forward_scale: MSS and scale, where figures 10 and 11 vary them; None where they are the method's
+    own. facts: by name, what the prompt tells of, for metrics that read no text. swapped_in: pictures of the person
+    whose face the swap puts in, where that is another one.
     """
 
     method: str
@@ -27,7 +30,9 @@ class Record:
     others: tuple[Path, ...] = ()
     scene: Path | None = None
     start_step: int | None = None
+    forward_scale: float | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
+    swapped_in: tuple[Path, ...] = ()
 
 
 def write_records(records: Sequence[Record], file: Path) -> None:
@@ -58,11 +63,12 @@ def _record(said: dict, folder: Path) -> Record:
     """A Record of what a JSON line says. Raises TypeError for fields that there are not, or that are lacking."""
     if not isinstance(said, dict) or (unknown := said.keys() - {field.name for field in fields(Record)}):
         raise TypeError(f"unknown fields {sorted(unknown)}" if isinstance(said, dict) else "it is not an object")
-    paths = {name: tuple(folder / path for path in said.get(name, ())) for name in ("references", "others")}
+    paths = {name: tuple(folder / path for path in said.get(name, ())) for name in LISTS}
     paths |= {name: folder / said[name] for name in ("picture", "scene") if said.get(name)}
     return Record(**{**said, **paths})
 
 
 def _files(record: Record) -> list[Path]:
     """Every file that a record names."""
-    return [record.picture, *record.references, *record.others, *([record.scene] if record.scene else [])]
+    listed = [path for name in LISTS for path in getattr(record, name)]
+    return [record.picture, *listed, *([record.scene] if record.scene else [])]

@@ -1,7 +1,7 @@
 """All that is made of measured rows: the results, and the files that they are written to."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from paper.claims import Claim, claims_of, claims_over_starts, judge
@@ -20,11 +20,13 @@ def results_of(
     seed: int = 0,
     claims: Sequence[Claim] = (),
     protocol: str | None = None,
+    guider_calls: Mapping[str, int] | None = None,
 ) -> dict:
     """Everything, as the JSON file has it. absent: why a metric was not measured, by its name.
 
     second: rows of another dataset, for table II. seed: of the intervals. claims: further ones about the first dataset,
-    with the methods' titles. protocol: in short; None for PROTOCOL.md's.
+    with the methods' titles. protocol: in short; None for PROTOCOL.md's. guider_calls: of one picture, by method, as
+    far as they are known.
     """
     people = people_of(rows)
     methods = methods_of(rows, people, seed)
@@ -37,6 +39,7 @@ def results_of(
         "about": {**about, "pictures": _counts(rows), "people": len(people)},
         "protocol": protocol or in_short(),
         "methods": methods,
+        "guider_calls": {title(method): calls for method, calls in (guider_calls or {}).items()},
         "second": methods_of(second, of_second, seed),
         "claims": judged,
         "curve": curve,

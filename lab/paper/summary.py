@@ -2,17 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 
-from benchmarks.pocket_columns import COLUMNS
 from intervals import interval
 from paper.methods import title
 from paper.metrics import IN_PERCENT, TITLES
+from paper.pocket_columns import COLUMNS, SWAPPED_IN
 
 ABSENT = {
     "face_sim": "no face (MTCNN)",
     "arcface_sim": "no face (InsightFace)",
     "similarity": COLUMNS["no_face"],
 }
-CURVES = ("face_sim", "clip_iqa", "similarity", "background")  # of figure 10; the last two are the pocket world's
+# Of figures 10 and 11 a; the last three are the pocket world's.
+CURVES = ("face_sim", "clip_iqa", "similarity", SWAPPED_IN, "background")
 
 People = dict[str, dict[str, dict[str, float]]]  # by identity, method (as the tables call it) and column
 
@@ -25,7 +26,8 @@ def absent_column(column: str) -> str:
 def column_title(column: str) -> str:
     """What a table calls a column of the paper's or of the pocket world's; any other, by its own name."""
     of_absent = {absent_column(name): said for name, said in ABSENT.items()}
-    return (COLUMNS | TITLES | of_absent).get(column, column)
+    of_fusion = {SWAPPED_IN: "similarity to the person swapped in"}
+    return (COLUMNS | TITLES | of_absent | of_fusion).get(column, column)
 
 
 def people_of(rows: Sequence[dict]) -> People:
@@ -56,7 +58,7 @@ def methods_of(rows: Sequence[dict], people: People, seed: int = 0) -> dict[str,
 
     What stands in a row of all of a method's pictures is its mean, and the interval over people is laid around that.
     """
-    labels = dict.fromkeys(title(row["method"], row["start_step"]) for row in rows)
+    labels = dict.fromkeys(map(_label, rows))
     methods = {}
     for label in labels:
         values: dict[str, list[float]] = {}
@@ -81,19 +83,24 @@ def pictures_of(rows: Sequence[dict]) -> dict[str, int]:
 
 
 def curve_of(rows: Sequence[dict], methods: dict) -> list[dict]:
-    """Figure 10: {"method", "start_step", column: {"mean", "low", "high"}} for each method over its starting steps."""
-    places = dict.fromkeys((row["method"], row["start_step"]) for row in rows if row["start_step"] is not None)
+    """The points of figures 10 and 11 a: {"method", "forward_scale", "start_step", column: {"mean", "low", "high"}}."""
+    at = ("method", "forward_scale", "start_step")
+    places = dict.fromkeys(tuple(row[name] for name in at) for row in rows if row["start_step"] is not None)
     return [
-        {"method": method, "start_step": start}
-        | {column: methods[title(method, start)].get(column) for column in CURVES}
-        for method, start in sorted(places)
+        dict(zip(at, place, strict=True))
+        | {column: methods[title(place[0], place[2], place[1])].get(column) for column in CURVES}
+        for place in sorted(places)
     ]
 
 
 def _values(rows: Sequence[dict]) -> Iterator[tuple[dict, str, str, float | None]]:
     for row in rows:
         for column, value in row["values"].items():
-            yield row, title(row["method"], row["start_step"]), column, value
+            yield row, _label(row), column, value
+
+
+def _label(row: dict) -> str:
+    return title(row["method"], row["start_step"], row["forward_scale"])
 
 
 def _shown(column: str, value: float) -> float:

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 from benchmarks.tables import table
+from paper.claims import label_of
 from paper.methods import title
 from paper.metrics import LOWER_IS_BETTER
 from paper.numbers import Printed, printed_tables
 from paper.summary import CURVES, absent_column, column_title
 
 BESIDE = {"face_sim": (absent_column("face_sim"), "arcface_sim", absent_column("arcface_sim"))}  # columns of our own
-EMPTY = ""
+EMPTY, CALLS = "", "guider calls"
 
 
 def markdown(results: dict) -> str:
@@ -19,7 +20,7 @@ def markdown(results: dict) -> str:
     if results["claims"]:
         parts += ["## The paper's orderings", _claims(results["claims"])]
     if any(point[column] for point in results["curve"] for column in CURVES):
-        parts += ["## Over the starting step (figure 10)", _curve(results["curve"])]
+        parts += ["## Over the starting step (figures 10 and 11 a)", _curve(results["curve"])]
     if results["absent"]:
         parts += ["## Not measured", "\n".join(f"- {reason}" for reason in dict.fromkeys(results["absent"].values()))]
     return "\n\n".join(parts) + "\n"
@@ -33,14 +34,14 @@ def _tables(results: dict) -> list[str]:
         methods, columns = results["second"] if name == "II" else results["methods"], _columns(printed)
         of_table = [methods.get(title(method), {}) for method in printed.rows]
         if any(column in measured for measured in of_table for column in printed.columns):
-            parts += [f"## Table {name}: {printed.about}", _table(printed, methods)]
+            parts += [f"## Table {name}: {printed.about}", _table(printed, methods, results["guider_calls"])]
         for method in printed.rows if name != "II" else ():
             for column in columns:
                 left.get(title(method), {}).pop(column, None)
     for point in results["curve"]:
-        left.pop(title(point["method"], point["start_step"]), None)
+        left.pop(label_of(point), None)
     if left := {label: columns for label, columns in left.items() if columns}:
-        parts += ["## Other measurements", _others(left)]
+        parts += ["## Other measurements", _others(left, results["guider_calls"])]
     return parts
 
 
@@ -49,20 +50,27 @@ def _columns(printed: Printed) -> list[str]:
     return [name for column in printed.columns for name in (column, *BESIDE.get(column, ()))]
 
 
-def _table(printed: Printed, methods: dict) -> str:
-    """Two lines for each method: what was measured, and the paper's numbers."""
+def _table(printed: Printed, methods: dict, calls: dict[str, int]) -> str:
+    """Two lines for each method: what was measured, and the paper's numbers. calls: guider calls, by method."""
     columns, lines = _columns(printed), []
     for method, numbers in printed.rows.items():
-        measured = methods.get(title(method), {})
-        lines.append([title(method), *(_cell(measured.get(column)) for column in columns)])
-        lines.append(["*the paper*", *(_number(numbers.get(column)) for column in columns)])
-    return table(["method", *map(_head, columns)], lines)
+        lines.append(_line(title(method), methods.get(title(method), {}), columns, calls))
+        lines.append(["*the paper*", *(_number(numbers.get(column)) for column in columns)] + [EMPTY] * bool(calls))
+    return table(_header(columns, calls), lines)
 
 
-def _others(methods: dict) -> str:
+def _others(methods: dict, calls: dict[str, int]) -> str:
     columns = list(dict.fromkeys(column for columns in methods.values() for column in columns))
-    lines = [[label, *(_cell(measured.get(column)) for column in columns)] for label, measured in methods.items()]
-    return table(["method", *map(_head, columns)], lines)
+    return table(_header(columns, calls), [_line(label, *one, columns, calls) for label, *one in methods.items()])
+
+
+def _header(columns: Sequence[str], calls: dict[str, int]) -> list[str]:
+    return ["method", *map(_head, columns)] + [CALLS] * bool(calls)
+
+
+def _line(label: str, measured: dict, columns: Sequence[str], calls: dict[str, int]) -> list[str]:
+    told = [str(calls.get(label, EMPTY))] if calls else []
+    return [label, *(_cell(measured.get(column)) for column in columns), *told]
 
 
 def _claims(claims: Sequence[dict]) -> str:
@@ -81,10 +89,11 @@ def _claims(claims: Sequence[dict]) -> str:
 def _curve(points: Sequence[dict]) -> str:
     columns = [column for column in CURVES if any(point[column] for point in points)]
     lines = [
-        [title(point["method"]), str(point["start_step"]), *(_cell(point[column]) for column in columns)]
+        [title(point["method"]), f"{point['forward_scale']:g}", str(point["start_step"])]
+        + [_cell(point[column]) for column in columns]
         for point in points
     ]
-    return table(["method", "MSS", *map(_head, columns)], lines)
+    return table(["method", "f", "MSS", *map(_head, columns)], lines)
 
 
 def _head(column: str) -> str:

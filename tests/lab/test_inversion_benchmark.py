@@ -261,7 +261,7 @@ def test_missing_weights_of_the_pocket_world_are_named_before_anything_is_measur
 def test_without_a_models_folder_the_pocket_world_is_measured_too(monkeypatch, tmp_path):
     commands = []
     parts = {"python": "python", "comfyui": tmp_path, "models": tmp_path}
-    monkeypatch.setattr(dev, "set_up", lambda models, make_models: parts)
+    monkeypatch.setattr(dev, "set_up", lambda models: parts)
     monkeypatch.setattr(dev, "run", lambda *command, **more: commands.append(command) or 0)
     dev.bench(None, "inversion", [])
     dev.bench(tmp_path, "inversion", [])
@@ -277,7 +277,7 @@ def test_a_models_folder_without_a_checkpoint_is_refused_by_name(tmp_path, capsy
 def test_dev_passes_the_arguments_on_to_the_benchmark(monkeypatch, tmp_path):
     commands = []
     parts = {"python": "python", "comfyui": tmp_path, "models": tmp_path}
-    monkeypatch.setattr(dev, "set_up", lambda models, make: parts)
+    monkeypatch.setattr(dev, "set_up", lambda models: parts)
     monkeypatch.setattr(dev, "run", lambda *command, **more: commands.append((command, more)) or 0)
     assert dev.bench(tmp_path, "inversion", ["--quick"]) == 0
     ((command, more),) = commands

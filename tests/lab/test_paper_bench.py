@@ -7,34 +7,40 @@ import pytest
 from PIL import Image
 
 import dev  # loaded by conftest.py
-from benchmarks.pocket_cases import held_out_case
 from fleet.cost import guider_calls
 from fleet.job_list import read_job_list
 from fleet.ledger import Ledger, Output
 from fleet.plan import Plan
 from paper import bench, planning
-from paper.api_graphs import SAVED
-from paper.graphs import PROMPT_WITHOUT_PERSON, drawings
-from paper.jobs import records_of, row_of, write_jobs
+from paper.api_graphs import SAVED, titled
+from paper.graphs import PROMPT_WITHOUT_PERSON, curve_drawings, drawings
+from paper.jobs import calls_of, records_of, row_of, write_jobs
 from paper.methods import (
+    DDIM,
+    DELAYED,
     DREAMBOOTH,
     FULL_INSTANTID,
     FULL_PHOTOMAKER,
+    FUSION,
     INPUT,
     INSTANTID,
     NO_BACKWARD,
     NO_FORWARD,
     PHOTOMAKER,
     SCENE,
+    SWAPPED,
 )
 from paper.mtcnn import Face
-from paper.places import Sample, places_of, read_sample, spread
+from paper.pictures import digest
+from paper.places import Sample, first_of, places_of, read_sample, spread
+from paper.pocket_cases import held_out_case
 from paper.pocket_people import pocket_places
 from paper.prompts import read_prompts
 from paper.protocol import noise_seed
+from paper.usual import OUTPUT, PAPER, POCKET
 
 PROMPTS = read_prompts()
-ALL = [method for method in bench.SHIPPED if method != INPUT]
+ALL = [method for method in PAPER.methods if method != INPUT]
 
 
 def by_name(methods=ALL, *arguments, **more):
@@ -46,13 +52,13 @@ class TestJobs:
         return list(Plan(read_job_list(write_jobs(work, folder))).jobs())
 
     def test_the_fleet_takes_every_job_and_its_labels_say_what_it_is(self, place, tmp_path):
-        of_place = drawings(ALL, [0, 20])
+        of_place = drawings(ALL) + curve_drawings(ALL, [0, 20])
         jobs = self.planned(tmp_path, [(place(), of_place), (place("bob", 2, 6, dataset="second"), of_place)])
         assert len({job.id for job in jobs}) == len(jobs) == 2 * len(of_place)
         labels = [{name: value for name, value in job.row.items() if name.startswith("label.")} for job in jobs]
         said = {"label.method": FULL_INSTANTID, "label.identity": "ann", "label.prompt": 1}
         second = {"label.identity": "bob", "label.prompt": 2, "label.dataset": "second"}
-        for expected in (said, said | {"label.start_step": 20}, said | second):
+        for expected in (said, said | {"label.start_step": 20, "label.scale": 2}, said | second):
             assert labels.count(expected) == 1
 
     def test_a_scene_is_the_same_whoever_comes_in_and_by_which_method(self, place, tmp_path):
@@ -72,17 +78,23 @@ class TestJobs:
         assert inversions[0] == inversions[1] != inversions[2] == inversions[3]
 
     def test_calls_are_those_of_the_method(self):
-        found = by_name(ALL, [20], columns={"Schedule.steps": 50})
+        columns = {"Schedule.steps": 50}
+        found = drawings([*ALL, DELAYED, DDIM], columns) + curve_drawings([*ALL, FUSION], [20], columns=columns)
         calls = {
-            name: sum(guider_calls(drawing.graph, node_id) for node_id in drawing.graph)
-            for name, drawing in found.items()
+            drawing.name: sum(guider_calls(drawing.graph, node_id) for node_id in drawing.graph) for drawing in found
         }
         scene, inversion = 50, 51
         both = scene + inversion
         assert calls == {
-            **dict.fromkeys((PHOTOMAKER, INSTANTID), 50),
+            **dict.fromkeys((PHOTOMAKER, INSTANTID, DELAYED), 50),
+            DDIM: 50 + 50 + 50,
             **dict.fromkeys((FULL_PHOTOMAKER, FULL_INSTANTID, NO_FORWARD, NO_BACKWARD), both + 50),
-            **dict.fromkeys((f"{FULL_PHOTOMAKER}-from-20", f"{FULL_INSTANTID}-from-20"), both + 20 + 2 * 30),
+            **{f"{name}-from-20-by-2": both + 20 + 2 * 30 for name in (FULL_PHOTOMAKER, FULL_INSTANTID, FUSION)},
+        }
+        assert calls_of(found) == {
+            **dict.fromkeys((PHOTOMAKER, INSTANTID, DELAYED, SCENE, SWAPPED), 50),
+            **dict.fromkeys((FULL_PHOTOMAKER, FULL_INSTANTID, NO_FORWARD, NO_BACKWARD), 151),
+            DDIM: 150,
         }
 
     def test_the_trigger_goes_to_photomaker_alone(self, place):
@@ -97,7 +109,7 @@ class TestJobs:
 class TestRecords:
     @pytest.fixture
     def work(self, place):
-        of_place = drawings([FULL_PHOTOMAKER, SCENE, INSTANTID], [10])
+        of_place = drawings([FULL_PHOTOMAKER, SCENE, INSTANTID]) + curve_drawings([FULL_PHOTOMAKER], [10])
         facts = {"kind": "beach"}
         return [(place("ann", 1, facts=facts), of_place), (place("ann", 2), of_place), (place("bob", 1, 7), of_place)]
 
@@ -139,7 +151,7 @@ class TestRecords:
             row = by_number[int(number)]
             assert file == f"{titles[one.method]}.png" and one.picture.parent == tmp_path / "fleet" / "pictures"
             assert (row["label.identity"], row["label.prompt"]) == (one.identity, one.prompt)
-            assert row.get("label.start_step") == one.start_step
+            assert (row.get("label.start_step"), row.get("label.scale")) == (one.start_step, one.forward_scale)
             assert row["Seed of the scene.noise_seed"] == one.seed
             assert one.text == PROMPTS[one.prompt - 1].text("woman") and one.references[0].parent.name == one.identity
         assert {one.facts.get("kind") for one in records if (one.identity, one.prompt) == ("ann", 1)} == {"beach"}
@@ -182,7 +194,8 @@ class FrontalFaces:
 class TestSamples:
     def test_reading(self):
         assert read_sample("2x8") == Sample(2, 8)
-        for text in ("2", "x", "2x", "0x3", "2x0", "-1x2", "2x3x4"):
+        assert read_sample("2x8x3") == Sample(2, 8, 3)
+        for text in ("2", "x", "2x", "0x3", "2x0", "-1x2", "2x3x0", "2x3x4x5"):
             with pytest.raises(ValueError, match=text):
                 read_sample(text)
 
@@ -204,10 +217,21 @@ class TestSamples:
         with pytest.raises(ValueError, match=r"(?s)ann: none.*bob: none"):
             places_of(tmp_path, Sample(), SimpleNamespace(largest=lambda path: None))
 
-    def test_the_pocket_worlds_prompts_and_pictures_are_its_benchmarks(self, tmp_path):
-        places, inputs = pocket_places(tmp_path, Sample(2, 3))
+    def test_further_pictures_of_a_prompt_have_noise_of_their_own(self, photographs, tmp_path):
+        once, _ = places_of(tmp_path, Sample(2, 3), FrontalFaces())
+        twice, _ = places_of(tmp_path, Sample(2, 3, 2), FrontalFaces())
+        assert twice[::2] == once and len({one.seed for one in twice}) == 12
+
+    def test_the_first_of_some_places_are_those_of_the_first_people_prompts_and_pictures(self, photographs, tmp_path):
+        places, _ = places_of(tmp_path, Sample(2, 3, 2), FrontalFaces())
+        assert first_of(places, Sample(1, 2, 1)) == [True, False, True, False, False, False] + [False] * 6
+        assert first_of(places, Sample()) == [True] * 12
+        assert first_of(places, Sample(2, 3, 1)) == [True, False] * 6
+
+    def test_the_pocket_worlds_prompts_and_pictures_are_its_cases(self, tmp_path):
+        places, inputs = pocket_places(tmp_path, Sample(2, 3, 2))
         for number in range(2):
-            case = held_out_case(number, 3, seeds=1)
+            case = held_out_case(number, 3, seeds=2)
             mine = [one for one in places if one.identity == f"{number:03}"]
             assert [one.prompt.text(one.word, "img") for one in mine] == case.texts
             assert [one.facts["kind"] for one in mine] == [scene.kind for scene, _ in case.described]
@@ -216,8 +240,11 @@ class TestSamples:
                 [mine[0].reference, *mine[0].others], [case.person.reference[0], *case.person.views], strict=True
             ):
                 assert np.array_equal(np.asarray(Image.open(file), np.float32) / 255, expected.numpy())
+            assert [one.prompt.number for one in mine] == [1, 1, 2, 2, 3, 3]
+            assert {one.swapped_in for one in mine} == {mine[0].swapped_in} and len(mine[0].swapped_in) == 5
+            assert not {*map(digest, mine[0].swapped_in)} & {*map(digest, [mine[0].reference, *mine[0].others])}
         assert len(inputs) == 2 * 5
-        assert [one.columns["Place in the batch.batch_index"] for one in places] == [0, 1, 2] * 2
+        assert [one.columns["Place in the batch.batch_index"] for one in places] == [0, 1, 2, 3, 4, 5] * 2
 
 
 class TestCommand:
@@ -225,14 +252,22 @@ class TestCommand:
         """What the command line comes to, without running it."""
         found = []
         monkeypatch.setattr(bench, "_run", lambda options: found.append(options) or 0)
+        monkeypatch.setattr(bench, "missing", lambda models: [])
         assert bench.main([*map(str, arguments)]) == 0
         return found[0]
 
     def test_the_pocket_world_has_its_own_size_and_steps(self, monkeypatch, tmp_path):
         pocket = self.options(monkeypatch, "--pocket", "--models", tmp_path)
         real = self.options(monkeypatch, "--faces", tmp_path, "--models", tmp_path)
-        assert (pocket.size, pocket.steps, real.size, real.steps) == (128, 20, 1024, 50)
+        assert (pocket.size, pocket.steps, real.size, real.steps) == (128, 15, 1024, 50)
+        assert (pocket.starts, real.starts) == ([0, 2, 3, 6, 10, 15], [0, 10, 20, 30, 40])
+        assert (pocket.name, pocket.work, pocket.results) == ("pocket", OUTPUT / "pocket", POCKET.results)
+        assert (real.name, real.work, real.results) == ("paper", OUTPUT / "paper", OUTPUT)
         assert DREAMBOOTH not in real.methods and set(ALL) < set(real.methods)
+
+    def test_a_sample_does_not_write_over_the_whole(self, monkeypatch, tmp_path):
+        found = self.options(monkeypatch, "--pocket", "--models", tmp_path, "--sample", "2x2")
+        assert (found.name, found.work) == ("pocket-sample", OUTPUT / "pocket-sample")
 
     def test_a_graph_of_ones_own_joins_the_methods(self, monkeypatch, tmp_path):
         (tmp_path / "own.json").write_text("{}")
@@ -248,6 +283,7 @@ class TestCommand:
             (["--pocket"], "needs --models"),
             (["--faces", "DIR"], "needs --models"),
             (["--pocket", "--models", "DIR", "--sample", "2"], "PEOPLExPROMPTS"),
+            (["--pocket", "--models", "DIR", "--set", "start_step=6"], "TITLE.INPUT=VALUE"),
             (["--pocket", "--models", "DIR", "--graph", "a=no-such-file"], "no-such-file"),
         ],
     )
@@ -264,7 +300,21 @@ class TestCommand:
         for place, of_place in planned.work:
             names[place.dataset] |= {drawing.name for drawing in of_place}
         assert names["second"] == {PHOTOMAKER, INSTANTID, FULL_PHOTOMAKER, FULL_INSTANTID}
-        assert names[""] > names["second"] | {f"{FULL_PHOTOMAKER}-from-40", NO_FORWARD}
+        assert names[""] > names["second"] | {f"{FULL_PHOTOMAKER}-from-40-by-2", NO_FORWARD}
+
+    def test_settings_of_ones_own_go_into_the_graphs_that_have_them(self, monkeypatch, tmp_path):
+        start, sampler = ["--set", "Pivot and forward flow.start_step=6"], ["--set", "Sampler.sampler_name=heun"]
+        options = self.options(monkeypatch, "--pocket", "--models", tmp_path, "--sample", "1x1x1", *start, *sampler)
+        assert options.set == {"Pivot and forward flow.start_step": 6, "Sampler.sampler_name": "heun"}
+        graphs = {drawing.name: drawing.graph for drawing in planning.plan(options, tmp_path).work[0][1]}
+        full = graphs[FULL_PHOTOMAKER]
+        assert full[titled(full, "Pivot and forward flow")]["inputs"]["start_step"] == 6
+        assert all(graph[titled(graph, "Sampler")]["inputs"]["sampler_name"] == "heun" for graph in graphs.values())
+
+    def test_a_setting_that_no_graph_has_is_refused(self, monkeypatch, tmp_path):
+        options = self.options(monkeypatch, "--pocket", "--models", tmp_path, "--set", "No node.start_step=6")
+        with pytest.raises(ValueError, match=r"--set No node\.start_step"):
+            planning.plan(options, tmp_path)
 
     def test_a_start_beyond_the_steps_is_refused(self, monkeypatch, tmp_path):
         options = self.options(monkeypatch, "--pocket", "--models", tmp_path, "--steps", 10, "--starts", 11)

@@ -12,14 +12,16 @@ from helpers.photomaker_flow import run_photomaker
 from standins.photomaker import encoder_tensors, lora_tensors
 from standins.photomaker_host import sdxl_clip, sdxl_model
 
-from paper import bench
-from paper.api_graphs import SAVED, read_graph, titled, with_inputs
-from paper.graphs import PROMPT_WITHOUT_PERSON, SHIPPED, drawings
+from paper.api_graphs import REFERENCE, SAVED, read_graph, titled, with_inputs
+from paper.graphs import PROMPT_WITHOUT_PERSON, SHIPPED, SWAPPED_IN, curve_drawings, drawings
 from paper.jobs import row_of
 from paper.methods import (
+    DDIM,
+    DELAYED,
     DREAMBOOTH,
     FULL_INSTANTID,
     FULL_PHOTOMAKER,
+    FUSION,
     INPUT,
     INSTANTID,
     NO_BACKWARD,
@@ -28,9 +30,10 @@ from paper.methods import (
     SCENE,
     SWAPPED,
 )
-from paper.protocol import CFG, FIGURE_SCALE, START_STEP, STEPS, figure_starts
+from paper.protocol import CFG, START_STEP, STEPS, figure_starts
+from paper.usual import PAPER
 
-ALL = [method for method in bench.SHIPPED if method != INPUT]
+ALL = [method for method in PAPER.methods if method != INPUT]
 ABLATION = CHECKOUT / "workflows" / "api" / "customenhancer_ablation.json"
 
 
@@ -108,21 +111,47 @@ class TestGraphs:
         return unfolded(graph, titled(graph, title))
 
     def test_figure_10_changes_start_and_scale_alone(self):
-        found = by_name(ALL, [0, 30])
+        curve = {drawing.name: drawing for drawing in curve_drawings(ALL, [0, 30], [1.0, 2.0])}
+        assert len(curve) == 8
         for method in (FULL_PHOTOMAKER, FULL_INSTANTID):
-            drawing = found[f"{method}-from-30"]
-            assert drawing.start_step == 30 and drawing.outputs == {SAVED: method}
+            drawing = curve[f"{method}-from-30-by-2"]
+            assert (drawing.start_step, drawing.forward_scale, drawing.outputs) == (30, 2, {SAVED: method})
             inputs = drawing.graph[titled(drawing.graph, "Pivot and forward flow")]["inputs"]
-            assert (inputs["start_step"], inputs["forward_scale"]) == (30, FIGURE_SCALE)
-            full = found[method].graph
+            assert (inputs["start_step"], inputs["forward_scale"]) == (30, 2)
+            full = by_name()[method].graph
             inputs |= {
                 name: full[titled(full, "Pivot and forward flow")]["inputs"][name]
                 for name in ("start_step", "forward_scale")
             }
             assert picture(drawing.graph) == picture(full)
 
+    def test_the_fusion_changes_who_is_swapped_in_alone(self):
+        full, fusion = (curve_drawings([method], [30])[0].graph for method in (FULL_PHOTOMAKER, FUSION))
+        swap, other = titled(fusion, "Swap the face in"), titled(fusion, SWAPPED_IN)
+        assert fusion[swap]["inputs"]["reference"] == [other, 0]
+        fusion[swap]["inputs"]["reference"] = [titled(fusion, REFERENCE), 0]
+        assert picture(fusion) == picture(full)
+
+    def test_the_delayed_identity_is_the_full_methods_guider_on_the_scenes_noise(self):
+        found = by_name([FULL_PHOTOMAKER, PHOTOMAKER, DELAYED])
+        full, alone, delayed = (found[name].graph for name in (FULL_PHOTOMAKER, PHOTOMAKER, DELAYED))
+        (_, alone), (_, delayed) = (self.node(graph, "Sample the scene") for graph in (alone, delayed))
+        assert delayed.pop("guider") == (self.node(full, "Pivot and forward flow"), 0) != alone.pop("guider")
+        assert delayed == alone
+
+    def test_ddim_inversion_stands_between_swap_and_eulers_sampling(self):
+        full, ddim = (by_name([FULL_PHOTOMAKER, DDIM])[name].graph for name in (FULL_PHOTOMAKER, DDIM))
+        (_, expected), (_, sampled) = (self.node(graph, "Sample the three flows") for graph in (full, ddim))
+        assert sampled["sampler"] == (self.node(full, "Sampler"), 0)
+        (kind, inputs), output = sampled["latent_image"]
+        (_, exact), same_output = expected["latent_image"]
+        assert kind == "CE_DDIMInversion" and output == same_output == 1
+        assert inputs == {name: exact[name] for name in ("guider", "sigmas", "latent_image")}
+        assert all(sampled[name] == expected[name] for name in ("guider", "sigmas", "noise"))
+
     def test_every_link_leads_to_a_node_and_every_node_to_a_picture(self):
-        for drawing in drawings(ALL, [0], batches=True):
+        several = drawings([*ALL, DELAYED, DDIM], batches=True) + curve_drawings([*ALL, FUSION], [0], batches=True)
+        for drawing in several:
             graph = drawing.graph
             sources = {
                 value[0] for node in graph.values() for value in node["inputs"].values() if isinstance(value, list)
@@ -139,7 +168,7 @@ class TestGraphs:
         assert figure_starts(STEPS) == [0, 10, 20, 30, 40] and figure_starts(20) == [0, 4, 8, 12, 16]
 
     def test_what_is_asked_for_later_leaves_earlier_jobs_as_they_are(self):
-        few, many = by_name([FULL_PHOTOMAKER, INSTANTID]), by_name(ALL, [10])
+        few, many = by_name([FULL_PHOTOMAKER, INSTANTID]), by_name()
         assert few.items() <= many.items()
 
     def test_scene_and_swap_alone_do_without_the_rest(self):
@@ -195,7 +224,7 @@ class TestGraphsOfOnesOwn:
 
     def test_it_takes_a_methods_place(self, own, place):
         file = own(lambda graph: None)
-        found = by_name([FULL_PHOTOMAKER, "mine"], [10], own={FULL_PHOTOMAKER: file, "mine": file})
+        found = by_name([FULL_PHOTOMAKER, "mine"], own={FULL_PHOTOMAKER: file, "mine": file})
         assert found.keys() == {FULL_PHOTOMAKER, "mine"}
         row = row_of(place(), found["mine"])
         assert row["label.method"] == "mine" and row["Seed of the scene.noise_seed"] == 5

@@ -7,12 +7,12 @@ from customenhancer.faces.analysis import load_face_analysis
 from helpers.faces import insightface_folder
 from PIL import Image
 
-from benchmarks.pocket_cases import held_out_case
-from benchmarks.pocket_columns import COLUMNS
-from benchmarks.pocket_judges import Judges, views_of
 from paper.cache import Cache
 from paper.measure import measure
 from paper.metric import HIGHER, LOWER
+from paper.pocket_cases import held_out_case
+from paper.pocket_columns import COLUMNS
+from paper.pocket_judges import Judges, views_of
 from paper.pocket_metrics import pocket_metrics
 from paper.records import Record
 from paper.summary import absent_column, people_of

@@ -10,7 +10,7 @@ from standins.clip_folder import write_clip
 
 from paper import figure, protocol, results
 from paper.claims import NOT_MEASURED, claims_of, judge
-from paper.methods import FULL_INSTANTID, FULL_PHOTOMAKER, PHOTOMAKER, SCENE, SWAPPED, TITLES, title
+from paper.methods import FULL_INSTANTID, FULL_PHOTOMAKER, FUSION, PHOTOMAKER, SCENE, SWAPPED, TITLES, title
 from paper.metrics import TITLES as COLUMN_TITLES
 from paper.numbers import printed_tables
 from paper.records import Record, write_records
@@ -22,7 +22,8 @@ FULL, ALONE = TITLES[FULL_PHOTOMAKER], TITLES[PHOTOMAKER]
 
 
 def row(method, identity, prompt, start_step=None, **values):
-    place = {"prompt": prompt, "seed": prompt and 0, "file": prompt and f"{prompt}.png"}
+    forward_scale = None if start_step is None else 2.0
+    place = {"forward_scale": forward_scale, "prompt": prompt, "seed": prompt and 0, "file": prompt and f"{prompt}.png"}
     return {"method": method, "start_step": start_step, "identity": identity, **place, "values": values}
 
 
@@ -167,6 +168,14 @@ class TestPage:
             head == ["method", "face similarity ↑", "no face found, %", "background distance ↓"] and lines[0][0] == FULL
         )
 
+    def test_guider_calls_stand_in_the_last_column_where_they_are_known(self, rows):
+        page = markdown(results.results_of(rows, {}, {}, guider_calls={FULL_PHOTOMAKER: 151, "rival": 7}))
+        head, *lines = table_of(page, "## Table I:")
+        told = {line[0]: line[-1] for line in lines}
+        assert head[-1] == "guider calls" and {len(line) for line in lines} == {len(head)}
+        assert (told[FULL], told[ALONE], told["*the paper*"]) == ("151", "", "")
+        assert table_of(page, "## Other measurements")[1][-1] == "7"
+
     def test_table_ii_is_of_the_second_rows(self, rows):
         second = many(FULL_PHOTOMAKER, 0.3) + many(PHOTOMAKER, 0.2)
         found = results.results_of(rows, {}, {}, second)
@@ -185,7 +194,7 @@ class TestPage:
     def test_claims_are_judged_by_the_names_of_the_tables(self, found):
         verdicts = {(c["column"], c["higher"], c["lower"]): c["verdict"] for c in found["claims"]}
         assert verdicts["face_sim", FULL, ALONE] == "holds"
-        assert verdicts["face_sim", title(FULL_PHOTOMAKER, 30), ALONE] == "holds"
+        assert verdicts["face_sim", title(FULL_PHOTOMAKER, 30, 2), ALONE] == "holds"
         assert verdicts["face_sim", TITLES[SWAPPED], ALONE] == NOT_MEASURED
         assert not any(column == "clip_t" for column, *_ in verdicts)
 
@@ -198,10 +207,23 @@ class TestPage:
 class TestFigure:
     def test_it_has_the_method_over_its_steps_and_what_it_plugs_into_as_a_level(self, found):
         lines = figure.series(found, "face_sim")
-        steps, values = lines[FULL]
+        steps, values = lines[f"{FULL}, f = 2"]
         assert steps == [10, 30] and values[0] < values[1]
         assert lines[ALONE] == ([10, 30], [found["methods"][ALONE]["face_sim"]["mean"]] * 2)
         assert figure.series(found, "clip_iqa") == {}
+
+    def test_the_fusion_has_a_figure_of_its_own_with_both_people(self):
+        rows = [
+            row(FUSION, person, 1, start, similarity=0.01 * start, swapped_in=0.5 - 0.01 * start)
+            for person in "ab"
+            for start in (30, 0)
+        ]
+        found = results.results_of(rows, {}, {})
+        assert figure.series(found, "similarity") == figure.series(found, "swapped_in") == {}
+        assert figure.fusion_series(found) == {
+            "forward flow, f = 2": ([0, 30], pytest.approx([0, 30])),
+            "swapped in, f = 2": ([0, 30], pytest.approx([50, 20])),
+        }
 
     def test_all_files_are_written(self, found, tmp_path):
         written = results.write(found, tmp_path / "new", "paper")

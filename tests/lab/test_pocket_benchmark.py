@@ -1,30 +1,29 @@
-"""The pocket benchmark: judges see what is there, intervals are right, and a batch goes through the nodes as one."""
+"""The benchmark on the pocket world: judges see what is there, and the method's parts are what they are called."""
 
 import dataclasses
-import json
 from types import SimpleNamespace
 
-import comfy.utils
 import demo
 import numpy as np
 import pytest
 import torch
 from customenhancer.faces.scene_distance import distances_from_scene
+from helpers.pocket_method import Settings, draw_rows, load, stacked
 from insightface.app.common import Face
 from safetensors.torch import save_file
 from standins.photomaker import make_photomaker
 from support_pack.tiny_sdxl import register_tiny_sdxl
 
 import dev
-from benchmarks import pocket, pocket_claims
-from benchmarks import pocket_judges as judges
-from benchmarks.pocket_cases import SHOT, held_out_case
-from benchmarks.pocket_columns import COLUMNS
-from benchmarks.pocket_flows import Settings, stacked
-from benchmarks.pocket_judges import Seen
-from benchmarks.pocket_models import load, missing
-from benchmarks.pocket_rows import DDIM, DELAYED, FULL, NO_BACKWARD, NO_FORWARD, PERSONALISED, SCENE, SWAPPED, draw_rows
 from intervals import difference, interval, verdict
+from paper import bench, pocket_claims
+from paper import pocket_judges as judges
+from paper.methods import DDIM, DELAYED, FULL_PHOTOMAKER, NO_BACKWARD, NO_FORWARD, PHOTOMAKER, SCENE, SWAPPED
+from paper.pocket_cases import SHOT, held_out_case
+from paper.pocket_columns import COLUMNS
+from paper.pocket_judges import Seen
+from paper.pocket_models import missing
+from paper.usual import POCKET
 from pocket import kept, models_folder, text, unet
 from pocket.examples import example
 from pocket.train_scenes import load_classifier
@@ -193,10 +192,9 @@ class TestStatistics:
     def test_the_verdict_follows_from_where_the_interval_lies(self, low, high, said):
         assert verdict({"mean": 0, "low": low, "high": high}) == said
 
-    def test_every_claim_is_of_rows_and_columns_that_are_measured(self):
-        rows = (DDIM, DELAYED, FULL, NO_BACKWARD, NO_FORWARD, PERSONALISED, SCENE, SWAPPED)
+    def test_every_claim_is_of_methods_and_columns_that_are_measured(self):
         for column, higher, lower, _, _ in pocket_claims.CLAIMS:
-            assert column in COLUMNS and {higher, lower} <= set(rows)
+            assert column in COLUMNS and {higher, lower} <= set(POCKET.methods)
 
 
 class TestPipeline:
@@ -205,8 +203,8 @@ class TestPipeline:
     def test_each_row_takes_its_number_of_guider_calls(self, rows):
         calls = {row: drawn.guider_calls for row, drawn in rows.items()}
         whole = 3 * STEPS + 1
-        alone = dict.fromkeys((PERSONALISED, DELAYED, SCENE, SWAPPED), STEPS)
-        assert calls == {**alone, DDIM: 3 * STEPS, NO_BACKWARD: whole, NO_FORWARD: whole, FULL: whole}
+        alone = dict.fromkeys((PHOTOMAKER, DELAYED, SCENE, SWAPPED), STEPS)
+        assert calls == {**alone, DDIM: 3 * STEPS, NO_BACKWARD: whole, NO_FORWARD: whole, FULL_PHOTOMAKER: whole}
 
     def test_without_the_forward_flow_the_swapped_picture_comes_back_through_the_vae(self, models, rows):
         expected = models.vae.decode(models.vae.encode(rows[SWAPPED].pictures)).cpu().clamp(0, 1)
@@ -214,7 +212,7 @@ class TestPipeline:
 
     def test_without_the_backward_flow_the_pictures_are_those_of_ddim_inversion(self, rows):
         assert (rows[NO_BACKWARD].pictures - rows[DDIM].pictures).abs().max() <= 2 / 255
-        assert (rows[FULL].pictures - rows[DDIM].pictures).abs().max() > 2 / 255
+        assert (rows[FULL_PHOTOMAKER].pictures - rows[DDIM].pictures).abs().max() > 2 / 255
 
     def test_a_picture_of_a_batch_is_what_its_prompt_gives_alone(self, models, case, rows):
         first = dataclasses.replace(case, texts=case.texts[:1], described=case.described[:1])
@@ -249,29 +247,7 @@ def test_models_that_are_not_trained_yet_are_left_out_and_named(tmp_path, capsys
     assert len(missing(tmp_path / "models")) == 5
 
 
-def test_the_quick_run_writes_its_tables_plots_and_pictures(folder, weights, tmp_path, monkeypatch):
-    monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_ENABLED", False)  # the run switches it off; this switches it back
-    monkeypatch.setattr(pocket, "STARTS", (0.0, 1.0))
-    size = ["--identities", "1", "--prompts", "2", "--steps", "2", "--workers", "0"]
-    places = ["--models", str(folder), "--weights", str(weights), "--results", str(tmp_path)]
-    pocket.main([*places, "--quick", *size])
-    results = json.loads((tmp_path / "pocket-quick.json").read_text())
-    assert results["rows"][NO_FORWARD].keys() == COLUMNS.keys()
-    assert len(results["mss"]) == len(results["fusion"]) == 4
-    assert {"models", "machine", "date", "python", "torch", "ComfyUI", "steps", "cfg"} <= results["about"].keys()
-    page = (tmp_path / "pocket-quick.md").read_text()
-    assert all(f"| {row} |" in page for row in results["rows"]) and "67.3 > 55.7" in page
-    pictures = sorted(file.name for file in tmp_path.glob("*.png"))
-    assert pictures == [f"pocket-quick-{what}.png" for what in ("background", "examples", "fusion", "similarity")]
-
-
-def test_a_run_without_people_is_refused(tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        pocket.main(["--models", str(tmp_path), "--curve-identities", "0"])
-    assert "--curve-identities: 0 is less than 1" in capsys.readouterr().err
-
-
 def test_a_models_folder_that_lacks_something_is_refused(tmp_path, capsys):
     with pytest.raises(SystemExit):
-        pocket.main(["--models", str(tmp_path)])
+        bench.main(["--pocket", "--models", str(tmp_path)])
     assert f"{tmp_path} lacks checkpoints/{kept.CHECKPOINT}" in capsys.readouterr().err

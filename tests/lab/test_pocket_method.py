@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 import torch
 from helpers.paths import HOST
+from helpers.pocket_method import Settings, draw_method, load
 from support_pack.tiny_sdxl import register_tiny_sdxl
 
-from benchmarks.pocket_cases import held_out_case
-from benchmarks.pocket_flows import Settings
-from benchmarks.pocket_judges import Judges, views_of
-from benchmarks.pocket_models import load
-from benchmarks.pocket_rows import FULL, NO_FORWARD, PERSONALISED, SCENE, SWAPPED, draw_method
 from devtools.models import pocket_world
+from paper.methods import FULL_PHOTOMAKER, NO_FORWARD, PHOTOMAKER, SCENE, SWAPPED
+from paper.pocket_cases import held_out_case
+from paper.pocket_judges import Judges, views_of
 from pocket.kept import WEIGHTS
 from pocket.train_scenes import load_classifier
 
@@ -55,18 +54,18 @@ def test_the_scene_that_the_prompt_names_is_drawn(means, measured):
 
 def test_the_swap_and_the_method_bring_the_persons_face(means, measured):
     """Similarity to other pictures of the person, by a recogniser that no part was trained with."""
-    for row in (SCENE, SWAPPED, PERSONALISED, FULL):
+    for row in (SCENE, SWAPPED, PHOTOMAKER, FULL_PHOTOMAKER):
         measured(f"pocket world, face similarity ×100, {row}", means[row, "similarity"])
     assert means[SWAPPED, "similarity"] > means[SCENE, "similarity"] + 10
-    assert means[FULL, "similarity"] > means[SCENE, "similarity"] + 10
-    assert means[FULL, "similarity"] > means[PERSONALISED, "similarity"] + 5
+    assert means[FULL_PHOTOMAKER, "similarity"] > means[SCENE, "similarity"] + 10
+    assert means[FULL_PHOTOMAKER, "similarity"] > means[PHOTOMAKER, "similarity"] + 5
 
 
 def test_the_method_keeps_the_background_better_than_the_personalised_model_alone(means, measured):
-    for row in (NO_FORWARD, FULL, PERSONALISED):
+    for row in (NO_FORWARD, FULL_PHOTOMAKER, PHOTOMAKER):
         measured(f"pocket world, background distance ×100, {row}", means[row, "background"])
-    assert means[NO_FORWARD, "background"] < means[FULL, "background"] / 2
-    assert means[FULL, "background"] < means[PERSONALISED, "background"] - 1
+    assert means[NO_FORWARD, "background"] < means[FULL_PHOTOMAKER, "background"] / 2
+    assert means[FULL_PHOTOMAKER, "background"] < means[PHOTOMAKER, "background"] - 1
 
 
 def test_without_the_forward_flow_the_swapped_pictures_come_back(drawn):

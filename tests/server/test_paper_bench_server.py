@@ -4,6 +4,7 @@ import functools
 import json
 import math
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,20 +12,29 @@ import torch
 from helpers.fleet_jobs import ask_ledger  # also puts lab/ on sys.path
 from helpers.host_client import Host
 from helpers.paths import HOST
+from helpers.pocket_method import Settings, draw_rows, load
 from helpers.real_server import start_server
 from PIL import Image
 from support_pack.tiny_sdxl import register_tiny_sdxl
 
-from benchmarks.pocket_cases import held_out_case
-from benchmarks.pocket_flows import Settings
-from benchmarks.pocket_judges import Judges, views_of
-from benchmarks.pocket_models import load
-from benchmarks.pocket_rows import SCENE, draw_rows
 from devtools.models import pocket_world
 from paper import bench
-from paper.methods import FULL_PHOTOMAKER, INPUT, NO_BACKWARD, PHOTOMAKER, title
-from paper.methods import SCENE as SCENE_METHOD
-from paper.pocket_people import ROWS
+from paper.methods import (
+    DDIM,
+    DELAYED,
+    FULL_PHOTOMAKER,
+    FUSION,
+    INPUT,
+    NO_BACKWARD,
+    NO_FORWARD,
+    PHOTOMAKER,
+    SCENE,
+    SWAPPED,
+    title,
+)
+from paper.pocket_cases import held_out_case
+from paper.pocket_claims import CLAIMS
+from paper.pocket_judges import Judges, views_of
 from paper.protocol import CFG
 from paper.records import read_records
 from paper.summary import absent_column
@@ -33,8 +43,12 @@ from pocket.train_scenes import load_classifier
 
 PEOPLE, PROMPTS, STEPS, START = 2, 2, 5, 4
 PLACES = PEOPLE * PROMPTS
-# A scene, its inversion and four ways to sample on; the personalised model alone; and a start with a doubled scale.
-PLANNED = PLACES * (STEPS + STEPS + 1 + 3 * STEPS + STEPS + STEPS + (STEPS - START))
+METHODS = FULL_PHOTOMAKER, PHOTOMAKER, DELAYED, NO_BACKWARD, NO_FORWARD, DDIM, SWAPPED, SCENE
+# A scene, its inversions and four ways to sample on; the personalised model alone, and delayed.
+TABLE = STEPS + (STEPS + 1) + STEPS + 4 * STEPS + 2 * STEPS
+# A start with a doubled scale, and the same of the fusion, which has an inversion of its own.
+CURVE = 2 * (STEPS + STEPS - START) + (STEPS + 1)
+PLANNED = PLACES * TABLE + CURVE
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +66,14 @@ def server(models, tmp_path_factory):
 def run(server, models, tmp_path_factory):
     """Run the command; returns its folder and the guider calls that the server has counted for it so far."""
     folder = tmp_path_factory.mktemp("results")
-    methods = ["--methods", *ROWS, INPUT, "--starts", START, "--steps", STEPS]
-    command = ["--pocket", "--models", models, "--hosts", server.url, "--results", folder, *methods]
+    methods = ["--methods", *METHODS, FUSION, INPUT, "--starts", START, "--scales", 2, "--steps", STEPS]
+    places = ["--results", folder, "--work", folder / "work", "--name", "paper", "--curve-sample", "1x1x1"]
+    command = ["--pocket", "--models", models, "--hosts", server.url, *places, *methods]
     client = Host(server.url)
 
     def run():
-        assert bench.main([*map(str, command), "--sample", f"{PEOPLE}x{PROMPTS}"]) == 0
-        ids = [job_id for (job_id,) in ask_ledger(folder / "paper" / "fleet", "SELECT id FROM jobs")]
+        assert bench.main([*map(str, command), "--sample", f"{PEOPLE}x{PROMPTS}x1"]) == 0
+        ids = [job_id for (job_id,) in ask_ledger(folder / "work" / "fleet", "SELECT id FROM jobs")]
         counts = [client.get_json("/customenhancer_test/counts", prompt_id=job_id) for job_id in ids]
         return folder, sum(node["guider_calls"] for of_job in counts for node in of_job.values())
 
@@ -77,23 +92,34 @@ def results(done):
 
 def test_each_picture_is_drawn_once_and_what_jobs_share_is_computed_once(done):
     folder, calls = done
-    records = read_records(folder / "paper" / "records.jsonl")
-    assert len(records) == PLACES * (len(ROWS) + 1) + PEOPLE * 5
+    records = read_records(folder / "work" / "records.jsonl")
+    assert len(records) == PLACES * len(METHODS) + 2 + PEOPLE * 5
     assert len({record.picture for record in records}) == len(records)
     assert calls == PLANNED
 
 
 def test_the_tables_are_written_and_every_number_is_finite(done, results):
     folder, _ = done
-    labels = {title(method) for method in (*ROWS, INPUT)} | {title(FULL_PHOTOMAKER, START)}
-    assert results["methods"].keys() == labels
+    labels = {title(method) for method in (*METHODS, INPUT)}
+    of_curve = {title(method, START, 2) for method in (FULL_PHOTOMAKER, FUSION)}
+    assert results["methods"].keys() == labels | of_curve
     numbers = [
         value for columns in results["methods"].values() for interval in columns.values() for value in interval.values()
     ]
     assert len(numbers) > 100 and all(map(math.isfinite, numbers))
     page = (folder / "paper.md").read_text()
-    assert all(f"| {label} |" in page for label in labels - {title(FULL_PHOTOMAKER, START)})
-    assert results["claims"] and results["curve"]
+    assert all(f"| {label} |" in page for label in labels)
+    verdicts = {claim["verdict"] for claim in results["claims"]}
+    assert len(results["claims"]) == len(CLAIMS) and "not measured" not in verdicts
+    assert [point["method"] for point in results["curve"]] == [FULL_PHOTOMAKER, FUSION]
+    assert results["curve"][1]["swapped_in"] and not results["curve"][0]["swapped_in"]
+    pictures = {file.name for file in folder.glob("*.png")}
+    assert pictures == {f"paper-{what}.png" for what in ("similarity", "background", "fusion", "examples")}
+
+
+def test_the_page_tells_the_guider_calls_that_nodes_in_process_count(results, in_process):
+    calls = in_process(1).guider_calls
+    assert results["guider_calls"] == {title(method): count for method, count in calls.items()}
 
 
 def test_the_same_command_again_draws_nothing_and_writes_the_same(run, done, results):
@@ -105,7 +131,7 @@ def test_the_same_command_again_draws_nothing_and_writes_the_same(run, done, res
 
 @pytest.fixture(scope="module")
 def in_process(models):
-    """The first person with so many prompts, as the pocket benchmark has them: pictures and numbers, by row."""
+    """The first person with so many prompts: pictures, numbers and guider calls, by method."""
     register_tiny_sdxl()
     with torch.inference_mode():
         loaded = load(models)
@@ -118,19 +144,22 @@ def in_process(models):
             rows = draw_rows(loaded, case, Settings(STEPS, CFG, STEPS // 5))
             views, scene = views_of(judges, case.person), judges.look(rows[SCENE].pictures)
             told = {row: judges.measure(judges.look(one.pictures), case, views, scene) for row, one in rows.items()}
-        return {row: one.pictures for row, one in rows.items()}, told
+        pictures = {method: one.pictures for method, one in rows.items()}
+        return SimpleNamespace(
+            pictures=pictures, told=told, guider_calls={method: one.guider_calls for method, one in rows.items()}
+        )
 
     return drawn
 
 
 def differences(folder, pictures):
-    """By method, how far the first person's pictures are from those of the same prompts by the pocket benchmark's rows.
+    """By method, how far the first person's pictures are from those of the same prompts that nodes draw in process.
 
     In steps of 8 bits, to which the host cuts values off when it saves them.
     """
     found = {}
-    for record in read_records(folder / "paper" / "records.jsonl"):
-        of_row = pictures.get(ROWS.get(record.method), ())
+    for record in read_records(folder / "work" / "records.jsonl"):
+        of_row = pictures.get(record.method, ())
         if record.identity == "000" and record.start_step is None and record.prompt <= len(of_row):
             expected = (255 * of_row[record.prompt - 1].numpy()).clip(0, 255).astype(np.uint8)
             saved = np.asarray(Image.open(record.picture), int)
@@ -140,9 +169,9 @@ def differences(folder, pictures):
 
 def test_a_batch_of_one_gives_the_same_pictures_in_process(done, in_process, measured):
     """Without the backward flow nothing holds the walk, so that attention's rounding, another in the server, grows."""
-    found = differences(done[0], in_process(1)[0])
-    without = found.pop(NO_BACKWARD)
-    assert len(found) == len(ROWS) - 1
+    found = differences(done[0], in_process(1).pictures)
+    without = np.concatenate([found.pop(NO_BACKWARD), found.pop(DDIM)])
+    assert found.keys() == set(METHODS) - {NO_BACKWARD, DDIM}
     measured("fleet against nodes in process, farthest pixel, of 255", max(steps.max() for steps in found.values()))
     measured("the same without the backward flow", without.max())
     measured("the same without the backward flow, mean", without.mean())
@@ -152,20 +181,19 @@ def test_a_batch_of_one_gives_the_same_pictures_in_process(done, in_process, mea
 
 def test_in_a_larger_batch_rounding_moves_few_pixels(done, in_process, measured):
     """The swapped face goes through 8 bits, and one step there is amplified by the inversion."""
-    found = differences(done[0], in_process(PROMPTS)[0])
+    found = differences(done[0], in_process(PROMPTS).pictures)
     mean = max(steps.mean() for steps in found.values())
-    measured("fleet against the pocket benchmark's batches, mean of the picture farthest off, of 255", mean)
+    measured("fleet against batches in process, mean of the picture farthest off, of 255", mean)
     assert mean <= 1
-    assert all(found[method].max() <= 1 for method in (SCENE_METHOD, PHOTOMAKER))
+    assert all(found[method].max() <= 1 for method in (SCENE, PHOTOMAKER))
 
 
-def test_numbers_are_those_of_the_pocket_benchmark(results, in_process, measured):
-    _, told = in_process(PROMPTS)
+def test_numbers_are_those_of_a_batch_in_process(results, in_process, measured):
     farthest = 0
-    for method, row in ROWS.items():
+    for method, told in in_process(PROMPTS).told.items():
         found = dict(results["people"]["000"][title(method)])
         found["no_face"] = found.pop(absent_column("similarity"))
-        assert found.keys() == told[row].keys()
-        farthest = max([farthest, *(abs(found[column] - value) for column, value in told[row].items())])
-    measured("the fleet's numbers and the pocket benchmark's, farthest apart, in percent", farthest)
+        assert found.keys() == told.keys()
+        farthest = max([farthest, *(abs(found[column] - value) for column, value in told.items())])
+    measured("numbers by the fleet and by a batch in process, farthest apart, in percent", farthest)
     assert farthest <= 1

@@ -1,4 +1,4 @@
-"""Whom and what the pocket benchmark draws: people, prompts and scenes that no training shows."""
+"""Whom and what the bench draws on the pocket world: people, prompts and scenes that no training shows."""
 
 from dataclasses import dataclass
 
@@ -67,3 +67,8 @@ def held_out_case(number: int, prompts: int, seeds: int, seed: int = 0, shot: st
     described = [pair for pair in described for _ in range(seeds)]
     texts = [caption(scene, pose, f"{word} {TRIGGER}") for scene, pose in described]
     return Case(person, texts, described, seed=1000 * seed + number)
+
+
+def partner(case: Case, seed: int = 0) -> Person:
+    """Someone to fuse with, whom the prompts name by the same word."""
+    return held_out_person(np.random.default_rng([seed, case.seed, 1]), case.person.identity.word)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from customenhancer.faces.analysis import find_face
 from torch import Tensor
 
-from benchmarks.pocket_cases import Case, Person
+from paper.pocket_cases import Case, Person
 from pocket.train_scenes import SceneClassifier
 from pocket.world.colours import CLOTHES
 from pocket.world.pose import Pose

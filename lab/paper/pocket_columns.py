@@ -8,3 +8,4 @@ COLUMNS = {
     "fidelity": "prompt fidelity",
     "background": "background distance",
 }
+SWAPPED_IN = "swapped_in"  # the fusion's similarity to the person whose face was swapped in

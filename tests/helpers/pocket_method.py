@@ -1,10 +1,13 @@
-"""The method on one case, through the nodes: guiders, inversion, and sampling with the flows mixed at will.
+"""The method on one case of the pocket world, in this process, through the nodes, with the flows mixed at will.
+
+What the benchmark draws by the fleet is held against it. lab/ must be on sys.path.
 
 A whole batch of prompts goes through every node at once: conditionings are stacked as latents are.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import nodes
 import torch
@@ -20,11 +23,42 @@ from torch import Tensor
 
 from benchmarks.counting import counted
 from benchmarks.nodes import node
-from benchmarks.pocket_cases import TRIGGER, Case
-from benchmarks.pocket_models import Models
+from paper.methods import DDIM, DELAYED, FULL_PHOTOMAKER, NO_BACKWARD, NO_FORWARD, PHOTOMAKER, SCENE, SWAPPED
+from paper.pocket_cases import TRIGGER, Case
+from paper.pocket_models import load_judge, only_folder
+from paper.usual import POCKET_SIDE as SIDE
+from pocket.kept import CHECKPOINT
+from pocket.kept import PHOTOMAKER as PHOTOMAKER_FILE
 
 SCHEDULER = "ddim_uniform"  # with euler: DDIM, as in the shipped workflows
-SIZE = 128
+
+
+@dataclass(frozen=True)
+class Models:
+    """What the nodes put out: MODEL, CLIP, VAE, CE_PHOTOMAKER, FACEANALYSIS of buffalo_l and CE_FACE_SWAPPER.
+
+    judge: FACEANALYSIS of antelopev2, whose recogniser neither swapper nor identity encoder was trained with.
+    """
+
+    model: object
+    clip: object
+    vae: object
+    photomaker: object
+    face_analysis: object
+    face_swapper: object
+    judge: object
+
+
+def load(models: Path) -> Models:
+    """Load from a models folder that lacks nothing."""
+    with only_folder(models):
+        return Models(
+            *nodes.CheckpointLoaderSimple().load_checkpoint(CHECKPOINT),
+            *node("CE_PhotoMakerLoader").execute(PHOTOMAKER_FILE).result,
+            *node("CE_FaceAnalysisLoader").execute("buffalo_l", "CPU").result,
+            *node("CE_FaceSwapperLoader").execute("inswapper_128.onnx", "CPU").result,
+            load_judge(models),
+        )
 
 
 @dataclass(frozen=True)
@@ -121,7 +155,7 @@ def joined(flows: Flows, start_step: int, forward_scale: float = 1.0):
 def from_noise(models: Models, case: Case, guider, sigmas: Tensor) -> Drawn:
     """Sample the case's own noise with a guider: scenes, and the personalised model alone."""
     noise = RandomNoise.execute(case.seed).result[0]
-    latent = nodes.EmptyLatentImage().generate(SIZE, SIZE, len(case.texts))[0]
+    latent = nodes.EmptyLatentImage().generate(SIDE, SIDE, len(case.texts))[0]
     return _sample(models, noise, guider, euler(), sigmas, latent, calls_before=0)
 
 
@@ -170,3 +204,31 @@ def mixed(
     sampler = node("CE_BiMDSampler").execute(inverted.residual_noise, backward_scale).result[0]
     guider = joined(inverted.flows, start_step, forward_scale)
     return from_latent(models, inverted.flows, guider, sampler, inverted.latent, inverted.guider_calls)
+
+
+def draw_method(models: Models, case: Case, settings: Settings, inverted: Inverted | None = None) -> dict[str, Drawn]:
+    """The pictures of the rows of the method and its parts, by method. inverted: as `invert` gives it."""
+    inverted = inverted or invert(models, case, settings)
+    return {
+        PHOTOMAKER: from_noise(models, case, inverted.flows.forward, inverted.flows.sigmas),
+        SCENE: inverted.scene,
+        SWAPPED: inverted.swapped,
+        NO_FORWARD: mixed(models, inverted, settings.start_step, forward_scale=0.0),
+        FULL_PHOTOMAKER: mixed(models, inverted, settings.start_step),
+    }
+
+
+def draw_rows(models: Models, case: Case, settings: Settings) -> dict[str, Drawn]:
+    """The pictures of every method of PhotoMaker's, by its name."""
+    start_step = settings.start_step
+    inverted = invert(models, case, settings)
+    flows = inverted.flows
+    with counted(models.model) as counts:
+        ddim_latent = node("CE_DDIMInversion").execute(flows.pivot, flows.sigmas, inverted.encoded).result[1]
+    calls = inverted.scene.guider_calls + counts.guider_calls
+    delayed = joined(flows, start_step)
+    return draw_method(models, case, settings, inverted) | {
+        DELAYED: from_noise(models, case, delayed, flows.sigmas),
+        NO_BACKWARD: mixed(models, inverted, start_step, backward_scale=0.0),
+        DDIM: from_latent(models, flows, delayed, euler(), ddim_latent, calls),
+    }
