@@ -113,6 +113,8 @@ class Runner(threading.Thread):
             self._forsaken.discard(job_id)
         for given in list(self._given.values()):
             self._ask(given)
+            if given.number in self._given:
+                break  # those after it wait for it, and each question takes the host's time
         self._look_for_silence()
         self._stuck = {job_id for job_id in self._stuck if self._runs_still(job_id)}
         if self._stuck:

@@ -1,6 +1,6 @@
 """Means over people with their confidence intervals: a cluster bootstrap, a person with all its pictures at a time.
 
-Shared by the pocket benchmark and the paper's tables.
+What the paper's tables are judged by.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The columns of the pocket benchmark's table, by what they hold. All are in percent."""
+"""The columns of the pocket world's table, by what they hold. All are in percent."""
 
 COLUMNS = {
     "similarity": "face similarity",

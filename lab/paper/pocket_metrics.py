@@ -52,7 +52,7 @@ class _Eyes:
 
 
 def pocket_metrics(judges: Judges, version: str) -> list[Metric]:
-    """What the pocket benchmark's table holds. version: a digest of the judges' weights."""
+    """What the pocket world's table holds. version: a digest of the judges' weights."""
     eyes, classifier = _Eyes(judges), judges.classifier
 
     def seen(records: Sequence[Record]) -> Seen:

@@ -63,7 +63,7 @@ def test_each_picture_has_a_row_with_its_value_and_none_where_there_is_nothing(r
     assert values(rows)[0] is None
     assert values(rows)[1:] == pytest.approx([40 * n / 255 for n in range(1, 6)], rel=1e-6)
     assert rows[4] == {
-        **{"method": "m", "start_step": None, "identity": "b", "prompt": 2, "seed": 0},
+        **{"method": "m", "start_step": None, "forward_scale": None, "identity": "b", "prompt": 2, "seed": 0},
         **{"file": str(records[4].picture), "values": rows[4]["values"]},
     }
 

@@ -1,4 +1,4 @@
-"""The pocket world's judges as metrics: the numbers of the pocket benchmark, from pictures on disk."""
+"""The pocket world's judges as metrics: the numbers of a batch in process, from pictures on disk."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from paper.cache import Cache
 from paper.measure import measure
 from paper.metric import HIGHER, LOWER
 from paper.pocket_cases import held_out_case
-from paper.pocket_columns import COLUMNS
+from paper.pocket_columns import COLUMNS, SWAPPED_IN
 from paper.pocket_judges import Judges, views_of
 from paper.pocket_metrics import pocket_metrics
 from paper.records import Record
@@ -78,6 +78,7 @@ def test_the_columns_are_the_pocket_benchmarks(judges, drawn, tmp_path):
 
 def test_titles_and_directions(judges):
     metrics = {metric.name: metric for metric in pocket_metrics(judges, "1")}
+    assert metrics.pop(SWAPPED_IN).title == COLUMNS["similarity"]
     assert all(metric.title == COLUMNS[name] for name, metric in metrics.items())
     assert {name for name, metric in metrics.items() if metric.better == LOWER} == {"background"}
     assert metrics["similarity"].better == HIGHER
