@@ -240,7 +240,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for_serve = commands.add_parser("serve", parents=[models, device], allow_abbrev=False)
     for_serve.add_argument("--port", type=int, default=8188)
     commands.add_parser("test", parents=[models, device, extent], allow_abbrev=False)
-    for_bench = commands.add_parser("bench", parents=[models], allow_abbrev=False)
+    for_bench = commands.add_parser("bench", parents=[models], add_help=False, allow_abbrev=False)
     for_bench.add_argument("name", choices=BENCHMARKS)
     commands.add_parser("fleet", parents=[models, device], add_help=False, allow_abbrev=False)  # --help is its own
     for name in ("rehearse", "cards", *PROOFS):

@@ -1,4 +1,4 @@
-"""Hosts of the fleet's own, for the length of a `with` block."""
+"""A host that is started for the fleet, for the length of a `with` block."""
 
 import contextlib
 import shlex
@@ -11,7 +11,7 @@ from devtools.server import Server
 
 @contextlib.contextmanager
 def own_hosts(ray: bool, **parts) -> Iterator[list]:
-    """What tells the fleet's command line of a ComfyUI that was started for it; with ray, how its hosts start theirs.
+    """The fleet's options that name a ComfyUI started for it; with ray, those by which its hosts start theirs.
 
     parts: Server's arguments but base and log. Raises SetupError as Server does.
     """

@@ -18,7 +18,11 @@ from .table import write_table
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line. Returns the exit status: 0 when every job is done, 1 when some failed, 2 for an error."""
+    """Run the command line. Returns the exit status.
+
+    0: every job is done, but for those beyond a --limit; 1: some have failed, or report or table could not be written;
+    2: an error.
+    """
     options = _parser().parse_args(arguments)
     for name in {"SIGTERM", "SIGHUP"} & vars(signal).keys():
         signal.signal(getattr(signal, name), _interrupt)
@@ -81,7 +85,7 @@ def _run(options: argparse.Namespace) -> int:
             raise FleetError(f"{options.jobs}: has no jobs")
         if options.retry_failed and not options.dry_run:
             ledger.retry_failed()
-        print(describe(ledger, lines), flush=True)
+        print(describe(ledger, lines, options.retry_failed), flush=True)
         if options.dry_run:
             return 0
         settings = {name: getattr(options, name) for name in ("attempts", "silence", "patience", "limit")}

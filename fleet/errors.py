@@ -13,7 +13,7 @@ class JobRefused(Exception):
     """A host does not take a job: the graph or a value in it is wrong.
 
     elsewhere: whether another host may take it, since what is wrong is a name that this host does not know, as a model
-    file that it lacks.
+    file that it lacks, or a picture too large for it.
     """
 
     def __init__(self, message: str, elsewhere: bool = False):

@@ -89,6 +89,8 @@ class HttpHost:
         status, body = self._ask(f"/api/jobs/{job_id}")
         if status == 404:
             return None
+        if status != 200:
+            raise HostGone(f"{self.name}: answers HTTP {status}")
         found = _parsed(self.url, body)
         start, end = found.get("execution_start_time"), found.get("execution_end_time")
         return JobState(
@@ -125,7 +127,8 @@ class HttpHost:
         data += f"\r\n--{boundary}--\r\n".encode()
         status, body = self._ask("/upload/image", data, {"Content-Type": f"multipart/form-data; boundary={boundary}"})
         if status in (400, 413):
-            raise JobRefused(f"{self.name} does not take the picture {name}: HTTP {status} {body[:200]!r}")
+            told = f"{self.name} does not take the picture {name}: HTTP {status} {body[:200]!r}"
+            raise JobRefused(told, elsewhere=True)
         if status != 200:
             raise HostGone(f"{self.name}: answers HTTP {status}")
 
@@ -133,6 +136,8 @@ class HttpHost:
         """See Host."""
         place = {name: file.get(name, "") for name in ("filename", "subfolder", "type")}
         status, body = self._ask(f"/view?{urllib.parse.urlencode(place)}")
+        if status not in (200, 404):
+            raise HostGone(f"{self.name}: answers HTTP {status}")
         return body if status == 200 else None
 
     def _ask(self, path: str, data: bytes | None = None, headers: dict | None = None) -> tuple[int, bytes]:

@@ -80,7 +80,8 @@ def _read_yaml(file: Path, common: dict) -> JobList:
     if "workflow" in content:
         common[WORKFLOW] = content["workflow"]
     for name, values in _mapping(file, content, "matrix").items():
-        _check_values(file, {name: values if not isinstance(values, dict) else ""})
+        for value in values if isinstance(values, list) else [] if isinstance(values, dict) else [values]:
+            _check_values(file, {name: value})
     matrix = {name: _values(file, name, values) for name, values in _mapping(file, content, "matrix").items()}
     rows = content.get("rows", [{}])
     if "table" in content:

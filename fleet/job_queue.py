@@ -99,7 +99,7 @@ class JobQueue:
         self._speeds[host] = jobs_per_second
 
     def _speed(self, host: str) -> float:
-        """What a host has shown; of one that has shown nothing, what the others do in the mean."""
+        """What a host has shown; of one that has shown nothing, what the others do on average."""
         known = self._speeds.values()
         return self._speeds.get(host) or (sum(known) / len(known) if known else 1.0)
 

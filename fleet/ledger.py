@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     seconds REAL
 );
 CREATE INDEX IF NOT EXISTS in_order ON jobs (listed, models, stages, number);
-CREATE TABLE IF NOT EXISTS attempts (  -- that have ended; where one stands that has not is in `jobs`
+CREATE TABLE IF NOT EXISTS attempts (  -- that have ended; one still under way is in `jobs`
     number INTEGER NOT NULL, attempt INTEGER NOT NULL, host TEXT NOT NULL, since REAL NOT NULL,
     seconds REAL, outcome TEXT NOT NULL, reason TEXT,
     PRIMARY KEY (number, attempt)
@@ -190,8 +190,8 @@ class Ledger:
         return {"id": found[0], "row": json.loads(found[1]), "attempts": found[2], "state": found[3]}
 
     def in_flight(self) -> list[tuple[int, str]]:
-        """(number, host) of the jobs that hosts have or may have."""
-        return self._all("SELECT number, host FROM jobs WHERE state = ?", IN_FLIGHT)
+        """(number, host) of the jobs that hosts have or may have, in the order in which they were given."""
+        return self._all("SELECT number, host FROM jobs WHERE state = ? ORDER BY since", IN_FLIGHT)
 
     def refused_by(self, number: int) -> list[str]:
         """The hosts that did not take a job."""
@@ -248,19 +248,21 @@ class Ledger:
 
     def _end(self, number: int, state: str, outcome: str, reason: str | None, seconds: float | None) -> bool:
         """Write down how the last attempt of a job has ended, unless the job is done already. Whether it was not."""
-        changed = self._do(
-            "UPDATE jobs SET state = ?, reason = ?, seconds = coalesce(?, ? - since) WHERE number = ? AND state != ?",
-            state, reason, seconds, time.time(), number, DONE,
-        )  # fmt: skip
-        if not changed:
-            return False
-        # In the place of an earlier end: a host that was given up may be done with a job all the same.
+        now = time.time()
+        # In the place of an earlier end where a host that was given up is done with a job all the same. What was never
+        # given to a host this time is no attempt.
         self._do(
-            "INSERT OR REPLACE INTO attempts SELECT number, attempts, host, since, seconds, ?, reason "
-            "FROM jobs WHERE number = ? AND host IS NOT NULL",
-            outcome, number,
+            "INSERT OR REPLACE INTO attempts SELECT number, attempts, host, since, coalesce(?, ? - since), ?, ? "
+            "FROM jobs WHERE number = ? AND (state = ? OR (? = ? AND state != ? AND host IS NOT NULL))",
+            seconds, now, outcome, reason, number, IN_FLIGHT, outcome, DONE, DONE,
         )  # fmt: skip
-        return True
+        return bool(
+            self._do(
+                "UPDATE jobs SET state = ?, reason = ?, seconds = coalesce(?, ? - since) "
+                "WHERE number = ? AND state != ?",
+                state, reason, seconds, now, number, DONE,
+            )
+        )  # fmt: skip
 
     def speed(self) -> tuple[int, float]:
         """(jobs, seconds) of the last list's that are done: what one host took for them, one after the other."""

@@ -50,6 +50,8 @@ class Plan:
         ]
 
     def _template(self, row: dict) -> Template:
+        if not isinstance(row.get(WORKFLOW, ""), str):
+            raise FleetError(f"workflow: {row[WORKFLOW]!r} is no name of a file")
         key = row.get(WORKFLOW), *row
         if key not in self._templates:
             folder = self._list.file.parent
@@ -100,13 +102,13 @@ def estimate(ledger: Ledger, *states: str) -> Estimate:
     return found
 
 
-def describe(ledger: Ledger, lines: int) -> str:
-    """A plan in words, for --dry-run and the head of a run."""
+def describe(ledger: Ledger, lines: int, retry_failed: bool = False) -> str:
+    """A plan in words, for --dry-run and the head of a run. retry_failed: with what has failed."""
     counts = ledger.counts()
     jobs = sum(counts.values())
     told = [f"{jobs} jobs" + (f" ({lines - jobs} of {lines} lines repeat others)" if lines > jobs else "")]
     told[0] += "".join(f", {counts[state]} {state}" for state in (DONE, FAILED) if counts[state])
-    whole = estimate(ledger, WAITING, IN_FLIGHT)
+    whole = estimate(ledger, WAITING, IN_FLIGHT, *([FAILED] if retry_failed else []))
     for place, share in enumerate(whole.shares, 1):
         shared = "" if share.made == share.jobs else f", shared by {share.jobs} jobs"
         told.append(f"  sampling or inversion {place}: {share.made} times{shared}, {share.calls} guider calls")

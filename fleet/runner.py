@@ -55,7 +55,7 @@ class Runner(threading.Thread):
         self._leaving = threading.Event()
         self._given: dict[int, Given] = {}
         self._forsaken: set[str] = set()  # ids that others have by now, and this host may have still
-        self._stuck: set[str] = set()  # ids that were cancelled and run still
+        self._stuck: set[str] = set()  # ids that were cancelled, and may run still
         self._sign = time.monotonic()  # of life, the last
         self._there = False  # whether the host answers
         self._rest = 0.0
@@ -107,19 +107,19 @@ class Runner(threading.Thread):
         if not self._there:  # one that does not answer shall not take what others could make
             self.host.state(NOBODYS)
             self._there = True
-        self.work.join(self.host.name)
         for job_id in list(self._forsaken):
             self.host.cancel(job_id)
             self._forsaken.discard(job_id)
+            self._stuck.add(job_id)
+        self._stuck = {job_id for job_id in self._stuck if self._runs_still(job_id)}
+        (self.work.leave if self._stuck else self.work.join)(self.host.name)  # others shall have what it has not begun
         for given in list(self._given.values()):
             self._ask(given)
             if given.number in self._given:
                 break  # those after it wait for it, and each question takes the host's time
         self._look_for_silence()
-        self._stuck = {job_id for job_id in self._stuck if self._runs_still(job_id)}
         if self._stuck:
-            self.work.leave(self.host.name)  # others shall have what it has not begun
-            self.shown.state = "stuck in a job that does not end"
+            self.shown.state = "waits for the end of a job that was cancelled"
             return
         while not self._leaving.is_set() and len(self._given) < self.work.room(AT_A_TIME):
             if not self._take():
@@ -133,21 +133,18 @@ class Runner(threading.Thread):
             return False
         try:
             job_id, graph, pictures = self.work.prepare(number)
-            for name, content in pictures:
-                if not self.host.has_input(name, len(content)):
-                    self.host.upload(name, content)
-        except (FleetError, JobRefused) as error:
+        except FleetError as error:
             self.work.fail(number, str(error))
-            self.shown.failed += 1
+            self._count(failed=True)
             return True
-        except HostGone:
-            self.work.untake(number)
-            raise
         self.work.submit(number, self.host.name)  # written before it is done: see the ledger
         self._given[number] = Given(number, job_id, graph)
         self._forsaken.discard(job_id)
         self._sign = time.monotonic()
         try:
+            for name, content in pictures:
+                if not self.host.has_input(name, len(content)):
+                    self.host.upload(name, content)
             self._submit(job_id, graph)
         except JobRefused as error:
             del self._given[number]
@@ -185,6 +182,8 @@ class Runner(threading.Thread):
         """Give up what the host has if there has been no sign of life for too long."""
         if not self._given or time.monotonic() - self._sign <= self._silence:
             return
+        for given in list(self._given.values()):
+            self._ask(given)  # only the first of them was asked for so far
         for given in list(self._given.values()):
             self.host.cancel(given.id)
             if given.status == RUNNING:

@@ -11,11 +11,12 @@ from .ledger import Ledger
 
 KEPT = "number", "id", "line", "state", "reason", "attempts", "host", "seconds"
 BATCH = 10_000  # rows in memory at a time
+EXACT = 1 << 53  # a double holds each integer up to this
 FITTING = (  # Arrow's types, each with the kinds of values that it holds; ComfyUI's seeds go up to 2**64 - 1
-    ("int64", {"negative", "int64"}),
-    ("uint64", {"int64", "uint64"}),
-    ("float64", {"negative", "int64", "float64"}),
-    ("bool_", {"bool_"}),
+    ("int64", {"large negative", "negative", "small", "large"}),
+    ("uint64", {"small", "large", "huge"}),
+    ("float64", {"negative", "small", "float"}),
+    ("bool_", {"bool"}),
 )
 
 
@@ -29,15 +30,17 @@ def _columns(ledger: Ledger) -> dict[str, str]:
     found: dict[str, set[str]] = {}
     for job in ledger.rows():
         for name, value in job["row"].items():
-            found.setdefault(name, set()).add(_type(value))
+            found.setdefault(name, set()).update([] if value is None else [_type(value)])
     return {name: next((fit for fit, types in FITTING if found[name] <= types), "string") for name in found}
 
 
 def _type(value) -> str:
-    if type(value) is int:
-        fitting = "negative" if value < 0 else "int64" if value < 1 << 63 else "uint64"
-        return fitting if -(1 << 63) <= value < 1 << 64 else "string"
-    return {bool: "bool_", float: "float64"}.get(type(value), "string")
+    """What has to be told apart for FITTING."""
+    if type(value) is not int:
+        return {bool: "bool", float: "float"}.get(type(value), "text")
+    if value < 0:
+        return "negative" if value >= -EXACT else "large negative" if value >= -(1 << 63) else "text"
+    return "small" if value <= EXACT else "large" if value < 1 << 63 else "huge" if value < 1 << 64 else "text"
 
 
 def _line(job: dict, columns: dict[str, str]) -> dict:

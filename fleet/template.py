@@ -78,9 +78,9 @@ class Template:
         self._places = [self._place(column) for column in columns]  # (node id, input), or None for a label
         self._own = {node: self._positions({node}) for node in graph}
         order = _sorted_nodes(graph)
-        ancestors = {node: _ancestors(graph, node) for node in order if graph[node]["class_type"] in COSTLY}
+        upstream = {node: ancestors(graph, node) for node in order if graph[node]["class_type"] in COSTLY}
         # What fewest columns decide is what most jobs have in common.
-        costly = sorted(ancestors, key=lambda node: (len(self._positions(ancestors[node])), order.index(node)))
+        costly = sorted(upstream, key=lambda node: (len(self._positions(upstream[node])), order.index(node)))
         self._deciding = [p for p, place in enumerate(self._places) if place and place[1] in DECIDING]
         # Answers are kept by values and their types: 1, 1.0 and True are one key, and three inputs.
         remember = functools.lru_cache(REMEMBERED, typed=True)
@@ -89,7 +89,7 @@ class Template:
         self._calls = remember(self._count_calls)
         self._holes = [node for node in graph if self._own[node]]
         self._whole, self._loaded = self._sum(graph, 0), self._sum(graph, 1)
-        self._stages = [(node, self._sum(ancestors[node], 0)) for node in costly]
+        self._stages = [(node, self._sum(upstream[node], 0)) for node in costly]
 
     def _place(self, column: str) -> tuple[str, str] | None:
         if column.startswith(LABEL) or column == WORKFLOW:
@@ -236,7 +236,7 @@ def _sorted_nodes(graph: dict) -> list[str]:
         raise FleetError(f"the workflow's links run in a circle: {' - '.join(error.args[1])}") from error
 
 
-def _ancestors(graph: dict, node_id: str) -> set[str]:
+def ancestors(graph: dict, node_id: str) -> set[str]:
     """A node and all that it depends on."""
     found, waiting = set(), [node_id]
     while waiting:

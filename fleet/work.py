@@ -96,11 +96,6 @@ class Work:
             self._takeable -= number is not None
             return number
 
-    def untake(self, number: int) -> None:
-        """A job that was taken has not been given to its host."""
-        with self._lock:
-            self._wait_again(number)
-
     def prepare(self, number: int) -> tuple[str, dict, list]:
         """(id, graph, pictures) of a job. Raises FleetError where it cannot be made any more."""
         job = self.ledger.job(number)

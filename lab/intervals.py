@@ -1,6 +1,6 @@
 """Means over people with their confidence intervals: a cluster bootstrap, a person with all its pictures at a time.
 
-What the paper's tables are judged by.
+What measurements of the lab are judged by.
 """
 
 from collections.abc import Sequence
@@ -19,14 +19,6 @@ def interval(values: Sequence[float], seed: int = 0) -> dict[str, float]:
     return {"mean": float(values.mean()), "low": float(low), "high": float(high)}
 
 
-def summary(people: Sequence[dict[str, dict[str, float]]], seed: int = 0) -> dict[str, dict[str, dict[str, float]]]:
-    """`interval` of each column of each row. people: for each person the columns of each row, by their names."""
-    return {
-        row: {column: interval([person[row][column] for person in people], seed) for column in columns}
-        for row, columns in people[0].items()
-    }
-
-
 def difference(people: Sequence[dict], column: str, higher: str, lower: str, seed: int = 0) -> dict[str, float]:
     """`interval` of how much higher one row is than another, within each person."""
     return interval([person[higher][column] - person[lower][column] for person in people], seed)
@@ -40,7 +32,8 @@ def verdict(difference: dict[str, float]) -> str:
 
 
 def judged(people: Sequence[dict], claims: Sequence[tuple[str, str, str, str, str]], seed: int = 0) -> list[dict]:
-    """Each claim with the measured difference and whether it holds. people: as in `summary`.
+    """Each claim with the measured difference and whether it holds. people: for each person the columns of each row, by
+    their names.
 
     claims: column, the row that is to be higher and the one below it, the paper's numbers, where they stand.
     """

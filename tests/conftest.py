@@ -35,6 +35,7 @@ args.cpu = True
 torch.set_num_threads(1)
 
 load("customenhancer", CHECKOUT / "__init__.py")
+load("fleet", CHECKOUT / "fleet" / "__init__.py")
 load("devtools", CHECKOUT / "devtools" / "__init__.py")
 load("dev", CHECKOUT / "dev.py")
 
@@ -64,6 +65,8 @@ SLOW = (
     "test_pocket_method.py",
     "test_inversion_benchmark.py",
     "test_rehearsal_run.py",
+    "test_fleet_server.py",
+    "test_paper_bench_server.py",
 )
 BROWSER = "browser"
 SIDE_BY_SIDE = "PYTEST_XDIST_WORKER" in os.environ

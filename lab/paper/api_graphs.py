@@ -5,6 +5,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from fleet.template import ancestors
+
 Graph = dict[str, dict]
 
 # Titles that docs/api.md promises, as far as every method has them.
@@ -50,12 +52,7 @@ def with_inputs(graph: Graph, columns: Mapping[str, object]) -> Graph:
 
 def pruned(graph: Graph, titles: Sequence[str]) -> Graph:
     """Only what the nodes with these titles depend on."""
-    kept, waiting = set(), [titled(graph, title) for title in titles]
-    while waiting:
-        node_id = waiting.pop()
-        if node_id not in kept:
-            kept.add(node_id)
-            waiting += [value[0] for value in graph[node_id]["inputs"].values() if isinstance(value, list)]
+    kept = set().union(*(ancestors(graph, titled(graph, title)) for title in titles))
     return {node_id: node for node_id, node in graph.items() if node_id in kept}
 
 

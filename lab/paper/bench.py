@@ -1,12 +1,12 @@
-"""The paper's tables I, II and IV and its figure 10, from people's photographs to the page: plan, draw, measure, write.
+"""The paper's tables and its figures 10 and 11 a, from people's photographs to the page: plan, draw, measure, write.
 
 python3 dev.py bench paper --models DIR --faces DIR --weights DIR [--second-faces DIR] [--human-art DIR]
     DIR: a models folder, a folder with a folder of photographs for each person, and the metrics' weights
 python3 dev.py bench paper
     the same on the pocket world: its models, people, prompts and judges
     --sample 2x8             so many people and prompts; 2x8x3: three pictures of each
-    --methods NAME ...       all of the paper's tables that need no graph of your own, if not said
-    --starts, --scales       MSS and forward scales of figure 10, none for no figure; --curve-sample: of whom
+    --methods NAME ...       default: all of the tables' that need no graph of your own
+    --starts, --scales       MSS and forward scales of figures 10 and 11 a, none for no figure; --curve-sample: of whom
     --graph METHOD=FILE      draw a method by an API graph of your own, with titles as in docs/api.md. In its texts
                              {identity} stands for the person's folder's name, {prompt} for the prompt
     --set "Pivot and forward flow.start_step=20"   in all graphs that have the input
@@ -39,27 +39,29 @@ from paper.records import write_records
 from paper.usual import PAPER, POCKET, settle
 from paper.weights import MissingError
 
+NOT_POCKET = "second_faces", "human_art", "weights", "download"
+
 
 def _run(options: argparse.Namespace) -> int:
     work, fleet = options.work, options.work / "fleet"
     planned = plan(options, work)
     jobs = write_jobs(planned.work, work)
-    status = draw(options, jobs, fleet) if any(of_place for _, of_place in planned.work) else 0
-    if status > 1 or options.dry_run:
+    status = draw(options, jobs, fleet) if planned.draws else 0
+    if status not in (0, 1) or options.dry_run:  # 1: some jobs have failed
         return status
     given, left_out = collect(options, planned, fleet)
-    if FIRST not in given:
-        raise ValueError(f"there is no prompt of which all methods have a picture; {fleet / 'report.html'} says why.")
     for dataset, records in given.items():
         write_records(records, work / f"records{dataset and '-'}{dataset}.jsonl")
     cache = open_cache(work)
     measures = pocket_measures(options.models) if options.pocket else paper_measures(options, cache)
     metrics, absent, about = measures
-    about = {"size": options.size, "steps": options.steps, **options.set, **about}
+    said = {"size": options.size, "steps": options.steps, **options.set}
+    if options.starts:
+        said["of which figures 10 and 11 a"] = str(options.curve_sample)
+    about = said | about
     if left_out:
-        told = f"{left_out} of {len(planned.work)}, a job of which has failed: {fleet / 'report.html'}"
-        about |= {"pictures of each method left out": told}
-        print(f"Left out: {told}", file=sys.stderr)
+        about["pictures of each method left out"] = f"{left_out} of {len(planned.work)}, where a job has failed"
+        print(f"{left_out} of {len(planned.work)} are left out, where a job has failed: {fleet / 'report.html'}")
     more = {"claims": pocket_claims(), "protocol": PROTOCOL} if options.pocket else {}
     more["guider_calls"] = calls_of(planned.work[0][1])
     written = write_tables(options, list(given.values()), metrics, absent, about, cache, work, **more)
@@ -128,6 +130,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settle(options)
     if options.pocket == bool(options.faces):
         parser.error("takes --faces DIR, or --pocket")
+    if options.pocket and (refused := [name for name in NOT_POCKET if getattr(options, name)]):
+        parser.error(f"--{refused[0].replace('_', '-')}: is not for the pocket world")
     if not options.models and (options.pocket or not (options.hosts or options.dry_run)):
         parser.error("needs --models DIR")
     if options.pocket and (lacking := missing(options.models)):

@@ -34,7 +34,8 @@ def _by_scale(points: Sequence[dict], column: str, label: str) -> dict[str, tupl
     """A line for each forward scale."""
     found = {}
     for point in points:
-        starts, values = found.setdefault(f"{label}, f = {point['forward_scale']:g}", ([], []))
+        scale = "" if point["forward_scale"] is None else f", f = {point['forward_scale']:g}"
+        starts, values = found.setdefault(label + scale, ([], []))
         starts.append(point["start_step"])
         values.append(point[column]["mean"])
     return found

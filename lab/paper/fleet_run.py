@@ -6,7 +6,9 @@ import os
 import sys
 from pathlib import Path
 
-from host_server import CHECKOUT, PACKS, load_devtools, load_package
+from fleet.errors import FleetError
+from fleet.ledger import IN_FLIGHT, WAITING, Ledger
+from host_server import CHECKOUT, PACKS, load_devtools
 from paper.jobs import records_of
 from paper.methods import INPUT
 from paper.planning import FIRST, SECOND, Planned, methods_of
@@ -34,19 +36,27 @@ def draw(options: argparse.Namespace, jobs: Path, folder: Path) -> int:
 
 
 def collect(options: argparse.Namespace, planned: Planned, folder: Path) -> tuple[dict[str, list[Record]], int]:
-    """The records of each dataset that there is one of, and how many prompts of people are left out.
+    """The records of each dataset that there is one of, and how many pictures of each method are left out.
 
-    That is where a job has failed. folder: of the fleet.
+    That is where a job has failed. folder: of the fleet. Raises ValueError where jobs wait still, where all have
+    failed, and for a ledger that cannot be read.
     """
-    load_package("fleet")
-    from fleet.ledger import Ledger
-
+    inputs = planned.inputs if INPUT in options.methods else []
+    if not planned.draws:
+        return {FIRST: inputs}, 0
     methods = {dataset: methods_of(options.methods, dataset) for dataset in (FIRST, SECOND)}
-    ledger = Ledger(folder)
     try:
+        ledger = Ledger(folder)
+    except FleetError as error:
+        raise ValueError(str(error)) from error
+    try:
+        counts = ledger.counts()
+        if left := counts[WAITING] + counts[IN_FLIGHT]:
+            raise ValueError(f"{left} pictures are not drawn yet; the same command goes on with them.")
         found = records_of(ledger.rows(), folder, planned.work, methods)
     finally:
         ledger.close()
-    inputs = planned.inputs if INPUT in options.methods else []
-    given = found.records | {FIRST: found.records.get(FIRST, []) + inputs}
+    if FIRST not in found.records:
+        raise ValueError(f"there is no prompt of which all methods have a picture; {folder / 'report.html'} says why.")
+    given = found.records | {FIRST: found.records[FIRST] + inputs}
     return {dataset: given[dataset] for dataset in (FIRST, SECOND) if given.get(dataset)}, len(found.left_out)

@@ -32,7 +32,7 @@ SHIPPED = {
 STOCK, SAMPLE_SCENE, DECODED_SCENE = "Stock SDXL", "Sample the scene", "Scene"
 PIVOT_FLOW, FORWARD_FLOW = "Pivot flow: prompt without identity", "Forward flow: identity"
 BOTH_FLOWS, BACKWARD_FLOW, SAMPLE_FLOWS = "Pivot and forward flow", "Backward flow", "Sample the three flows"
-INSTANTID_FACE, SIZE, SWAP, SAMPLER = "Identity and key points", "Picture size", "Swap the face in", "Sampler"
+INSTANTID_FACE, PICTURE_SIZE, SWAP, SAMPLER = "Identity and key points", "Picture size", "Swap the face in", "Sampler"
 INVERSION = "ResInversion"
 # Previews of the shipped workflow that are saved here, by the method whose pictures they are.
 PREVIEWS = {SCENE: "Scene with an anonymous person", SWAPPED: "Scene with the reference's face"}
@@ -59,7 +59,7 @@ class Drawing:
 
 
 def photomaker_graph() -> Graph:
-    """The shipped PhotoMaker workflow, whose scene no more depends on the person.
+    """The shipped PhotoMaker workflow, whose scene no longer depends on the person.
 
     There the scene's text is an output of the node that has the person. Here a CLIPTextEncode of the same text without
     the trigger takes its place, and its id, as in InstantID's workflow: scenes are then the same to fleet and host,
@@ -143,7 +143,7 @@ def in_a_batch(graph: Graph) -> Graph:
     Jobs set `Picture size.batch_size` and `Place in the batch.batch_index`.
     """
     graph = copy.deepcopy(graph)
-    size, place = titled(graph, SIZE), str(1 + max(map(int, graph)))
+    size, place = titled(graph, PICTURE_SIZE), str(1 + max(map(int, graph)))
     graph[titled(graph, SAMPLE_SCENE)]["inputs"]["latent_image"] = [place, 0]
     graph[place] = {
         "class_type": "LatentFromBatch",

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from host_server import load_package
+from fleet.cost import guider_calls
+from fleet.job_list import LABEL, WORKFLOW
 from paper.api_graphs import IDENTITY_FIELD, PROMPT, PROMPT_FIELD, REFERENCE, SEED, Graph, has, pruned, titled
 from paper.graphs import PROMPT_WITHOUT_PERSON, SWAPPED_IN, Drawing
 from paper.methods import FUSION, SCENE
@@ -18,7 +19,6 @@ from paper.prompts import Prompt
 from paper.records import Record
 
 GRAPHS = "graphs"  # the folder beside the list
-WORKFLOW, LABEL = "workflow", "label."
 IMAGE, IMAGE_SWAPPED_IN = f"{REFERENCE}.image", f"{SWAPPED_IN}.image"
 IMAGES = {IMAGE, IMAGE_SWAPPED_IN}
 
@@ -143,9 +143,6 @@ def records_of(
 
 def calls_of(of_place: Sequence[Drawing]) -> dict[str, int]:
     """Guider calls of one picture, from its prompt on, by method."""
-    load_package("fleet")
-    from fleet.cost import guider_calls
-
     found = {}
     for drawing in of_place:
         for node, method in drawing.outputs.items() if drawing.start_step is None else ():

@@ -52,21 +52,6 @@ def write_rows(rows: Sequence[dict], file: Path) -> None:
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
-def read_rows(file: Path) -> list[dict]:
-    """Read what `write_rows` wrote. Raises ValueError that names the line, for what is no row."""
-    rows = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            row = json.loads(line)
-            rows.append({name: row[name] for name in ("method", "identity", "prompt", "seed", "file")})
-            rows[-1] |= {"values": dict(row["values"])} | {
-                name: row.get(name) for name in ("start_step", "forward_scale")
-            }
-        except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"{file}, line {number}: is no measured row: {error!r}") from error
-    return rows
-
-
 def _check_single(records: Sequence[Record]) -> None:
     seen = set()
     for one in records:

@@ -29,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser, results: Path) -> None:
     parser.add_argument("--batch", type=int, default=BATCH, help="pictures measured at a time")
     parser.add_argument("--seed", type=int, default=SEED, help="of the intervals")
     parser.add_argument("--results", type=Path, default=results, metavar="DIR", help="for page, numbers and plots")
-    parser.add_argument("--name", help="of the files; paper, if not said")
+    parser.add_argument("--name", help="of the files")
 
 
 def open_cache(folder: Path) -> Cache:
@@ -62,7 +62,7 @@ def write_tables(
     folder: for the rows. more: claims, protocol and guider calls, as paper.results takes them.
     """
     rows = [measure(records, metrics, cache, options.batch) for records in given]
-    about = {**provenance(), "device": options.device, **about}
+    about = {**provenance(), "device of the metrics": options.device, **about}
     results = results_of(rows[0], absent, about, *rows[1:], seed=options.seed, **more)
     for dataset, measured in zip(("", "second-"), rows, strict=False):
         write_rows(measured, folder / f"{options.name}-{dataset}rows.jsonl")

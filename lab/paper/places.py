@@ -21,6 +21,10 @@ class Sample:
     prompts: int | None = None
     pictures: int | None = None
 
+    def __str__(self) -> str:
+        counts = {"people": self.people, "prompts": self.prompts, "pictures of each": self.pictures}
+        return ", ".join(f"{count or 'all'} {of}" for of, count in counts.items())
+
 
 def read_sample(text: str) -> Sample:
     """Read a command line argument such as 2x8 or 2x8x2. Raises ValueError."""

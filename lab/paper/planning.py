@@ -32,6 +32,11 @@ class Planned:
     work: list[tuple[Place, list[Drawing]]]
     inputs: list[Record]
 
+    @property
+    def draws(self) -> bool:
+        """Whether there is anything to draw."""
+        return any(of_place for _, of_place in self.work)
+
 
 def plan(options: argparse.Namespace, folder: Path) -> Planned:
     """What the command line asks for. folder: for the pocket world's pictures."""

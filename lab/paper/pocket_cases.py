@@ -12,7 +12,7 @@ from pocket.world.pose import Pose, sample_pose
 from pocket.world.render import render
 from pocket.world.scene import KINDS, Scene, sample_scene
 
-SHOT = "close-up"  # unless another is asked for: the detector finds no face in the model's half figures
+SHOT = "close-up"  # that prompts ask for: the detector finds no face in the model's half figures
 TRIGGER = "img"
 VIEWS = 4  # other pictures of a person, which likeness is measured against
 
@@ -53,18 +53,18 @@ def held_out_person(rng: np.random.Generator, word: str | None = None) -> Person
     return Person(identity, closeups[:1], closeups[1:])
 
 
-def held_out_case(number: int, prompts: int, seeds: int, seed: int = 0, shot: str = SHOT) -> Case:
-    """Case `number` (0, 1, ...): a person, and `prompts` prompts of its own, each `seeds` times in a row.
+def held_out_case(number: int, prompts: int, pictures: int, seed: int = 0) -> Case:
+    """Case `number` (0, 1, ...): a person, and `prompts` prompts of its own, each `pictures` times in a row.
 
-    shot: that the prompts ask for, one of pose.SHOTS. They take the kinds of scene in turn. Neither the person nor a
-    scene is of the training's split.
+    They ask for close-ups and take the kinds of scene in turn. Neither the person nor a scene is of the training's
+    split.
     """
     rng = np.random.default_rng([seed, number])
     person = held_out_person(rng)
     word = person.identity.word
     kinds = [tuple(KINDS)[prompt % len(KINDS)] for prompt in range(prompts)]
-    described = [(sample_scene(rng, "heldout", kind), sample_pose(rng, shot, word)) for kind in kinds]
-    described = [pair for pair in described for _ in range(seeds)]
+    described = [(sample_scene(rng, "heldout", kind), sample_pose(rng, SHOT, word)) for kind in kinds]
+    described = [pair for pair in described for _ in range(pictures)]
     texts = [caption(scene, pose, f"{word} {TRIGGER}") for scene, pose in described]
     return Case(person, texts, described, seed=1000 * seed + number)
 

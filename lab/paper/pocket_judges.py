@@ -12,11 +12,9 @@ import torch.nn.functional as F
 from customenhancer.faces.analysis import find_face
 from torch import Tensor
 
-from paper.pocket_cases import Case, Person
 from pocket.train_scenes import SceneClassifier
 from pocket.world.colours import CLOTHES
 from pocket.world.pose import Pose
-from pocket.world.scene import KINDS
 
 HEAD = 0.3  # hair is within so many widths and heights of a face's box around it
 # Where the clothes are, in a face's widths from its middle, and in its heights below the chin.
@@ -38,12 +36,6 @@ def look(judge, pictures: Tensor) -> Seen:
     nowhere = np.zeros(512, np.float32)
     directions = np.stack([nowhere if face is None else face.normed_embedding for face in faces])
     return Seen(pictures, [None if face is None else face.bbox for face in faces], torch.from_numpy(directions))
-
-
-def likeness(seen: Seen, person: Seen) -> Tensor:
-    """The mean cosine with the pictures of a person in which a face is found, (B,); 0 where there is no face."""
-    found = person.directions[person.directions.any(dim=1)]
-    return (seen.directions @ found.T).mean(dim=1)
 
 
 def kind_probabilities(classifier: SceneClassifier, pictures: Tensor) -> Tensor:
@@ -124,27 +116,3 @@ class Judges:
     def look(self, pictures: Tensor) -> Seen:
         """See the function."""
         return look(self.face_analysis, pictures)
-
-    def measure(self, seen: Seen, case: Case, views: Seen, scene: Seen) -> dict[str, float]:
-        """The means over a case's pictures, in percent, by COLUMNS of pocket_columns.
-
-        views: the person's. scene: the base pictures.
-        """
-        named = torch.tensor([list(KINDS).index(described.kind) for described, _ in case.described])
-        probabilities = kind_probabilities(self.classifier, seen.pictures)
-        of_named = probabilities.gather(1, named[:, None])[:, 0]
-        clothes = wears(seen, [pose for _, pose in case.described])
-        values = {
-            "similarity": likeness(seen, views),
-            "no_face": torch.tensor([box is None for box in seen.boxes]).float(),
-            "scene": (probabilities.argmax(dim=1) == named).float(),
-            "fidelity": (of_named + clothes) / 2,
-            "background": background_distance(seen.pictures, scene),
-        }
-        means = {name: 100 * value.mean().item() for name, value in values.items()}
-        return means | {"diversity": 100 * diversity(self.classifier, seen)}
-
-
-def views_of(judges: Judges, person: Person) -> Seen:
-    """The pictures of a person that likeness is measured against."""
-    return judges.look(person.views)

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.provenance import named
-from paper.graphs import PLACE_IN_BATCH, SIZE
+from paper.graphs import PICTURE_SIZE, PLACE_IN_BATCH
 from paper.jobs import Place
 from paper.metric import Metric
 from paper.people import Person, input_records
@@ -37,8 +37,8 @@ COLUMNS = {
 }
 PROTOCOL = """\
 - People, scenes and their combinations are held out of every training. Each person has prompts of its own, in the
-  eight kinds of scene in turn; the same prompts, and the scene's own noise, go into every method. Pictures of
-  128 × 128 pixels, cfg 5; MSS is a fifth of the steps where it is not varied.
+  eight kinds of scene in turn; the same prompts, and the scene's own noise, go into every method. cfg is 5 and
+  MSS a fifth of the steps, unless another is said above or varied.
 - Face similarity: the mean cosine, × 100, of antelopev2's embedding with those of four other close-ups of the person,
   as the paper averages over a person's other pictures. Neither swapper nor PhotoMaker's encoder was trained with that
   recogniser. A picture in which no face is found counts as 0; the next column says how many do.
@@ -77,7 +77,7 @@ def pocket_places(folder: Path, sample: Sample) -> tuple[list[Place], list[Recor
         for place, (scene, pose) in enumerate(case.described):
             prompt = Prompt(place // pictures + 1, scene.kind, caption(scene, pose, CLASS))
             facts = {"kind": scene.kind, "garment_colour": pose.garment_colour}
-            columns = {f"{SIZE}.batch_size": place + 1, f"{PLACE_IN_BATCH}.batch_index": place}
+            columns = {f"{PICTURE_SIZE}.batch_size": place + 1, f"{PLACE_IN_BATCH}.batch_index": place}
             about = identity, prompt, word, case.seed, reference, tuple(views), facts, columns
             places.append(Place(*about, swapped_in=tuple(swapped_in)))
     return places, inputs
@@ -94,4 +94,4 @@ def pocket_measures(models: Path) -> tuple[list[Metric], dict[str, str], dict[st
     """The judges as metrics, what is absent, nothing, and what a reader has to know. models: the models folder."""
     version = digest_of(digest(models / "insightface" / "models" / "antelopev2"), digest(CLASSIFIER))
     metrics = pocket_metrics(Judges(load_judge(models), load_classifier(WEIGHTS)), version)
-    return metrics, {}, {"models": named(pocket_files(models))}
+    return metrics, {}, {"device of the metrics": "cpu", "models": named(pocket_files(models))}

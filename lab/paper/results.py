@@ -6,7 +6,7 @@ from pathlib import Path
 
 from paper.claims import Claim, claims_of, claims_over_starts, judge
 from paper.figure import write_figure
-from paper.methods import title
+from paper.methods import INPUT, title
 from paper.protocol import in_short
 from paper.summary import People, curve_of, methods_of, people_of, pictures_of
 from paper.tables import markdown
@@ -69,8 +69,9 @@ def _titled(claims: Sequence[Claim]) -> list[Claim]:
 
 def _counts(rows: Sequence[dict]) -> str:
     """How many pictures each method has: one number, if it is the same for all."""
-    counts = pictures_of(rows)
+    counts = pictures_of([row for row in rows if row["method"] != INPUT])
     if len(set(counts.values())) == 1:
         return f"{next(iter(counts.values()))} of each method"
     unequal = ", ".join(f"{label} {count}" for label, count in counts.items())
-    return f"{unequal} (FIDs of unequal numbers of pictures do not compare)"
+    measured = {column for row in rows for column in row["values"]}
+    return unequal + (" (FIDs of unequal numbers of pictures do not compare)" if "fid" in measured else "")

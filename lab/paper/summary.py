@@ -89,7 +89,7 @@ def curve_of(rows: Sequence[dict], methods: dict) -> list[dict]:
     return [
         dict(zip(at, place, strict=True))
         | {column: methods[title(place[0], place[2], place[1])].get(column) for column in CURVES}
-        for place in sorted(places)
+        for place in sorted(places, key=lambda place: (place[0], place[1] or 0.0, place[2]))
     ]
 
 

@@ -1,4 +1,4 @@
-"""The paper's tables I, II and IV and its figure 10 as Markdown, the paper's numbers below those that were measured."""
+"""The paper's tables and its figures 10 and 11 a as Markdown, the paper's numbers below those that were measured."""
 
 from collections.abc import Sequence
 
@@ -89,11 +89,15 @@ def _claims(claims: Sequence[dict]) -> str:
 def _curve(points: Sequence[dict]) -> str:
     columns = [column for column in CURVES if any(point[column] for point in points)]
     lines = [
-        [title(point["method"]), f"{point['forward_scale']:g}", str(point["start_step"])]
+        [title(point["method"]), _scale(point["forward_scale"]), str(point["start_step"])]
         + [_cell(point[column]) for column in columns]
         for point in points
     ]
     return table(["method", "f", "MSS", *map(_head, columns)], lines)
+
+
+def _scale(value: float | None) -> str:
+    return EMPTY if value is None else f"{value:g}"
 
 
 def _head(column: str) -> str:

@@ -41,7 +41,7 @@ PAPER = Usual(
     scales=FIGURE_SCALES,
     curve_sample=Sample(),
 )
-# InstantID is left to ask for: its jobs fail where a scene has no face, and then no method's picture counts.
+# InstantID has to be asked for: its jobs fail where a scene has no face, and then no method's picture counts.
 POCKET = Usual(
     name="pocket",
     results=RESULTS,

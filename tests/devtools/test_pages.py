@@ -217,18 +217,19 @@ def test_the_page_of_settings_tells_the_balances():
 
 def test_the_page_of_settings_tells_the_pocket_worlds_curves():
     found = {}
-    for point in json.loads(read(RESULTS / "pocket.json"))["mss"]:
-        numbers = found.setdefault(str(int(point["start_step"])), {})
-        numbers[point["scale"]] = [f"{point['similarity']:.1f}", f"{point['background']:.1f}"]
+    for point in json.loads(read(RESULTS / "pocket.json"))["curve"]:
+        if point["method"] == "customenhancer-photomaker":
+            numbers = found.setdefault(str(point["start_step"]), {})
+            numbers[point["forward_scale"]] = [f"{point[name]['mean']:.1f}" for name in ("similarity", "background")]
     rows = table(CHECKOUT / "docs" / "settings.md", "The starting step")
     assert {step: told for step, *told in rows} == {step: two[1.0] + two[2.0] for step, two in found.items()}
 
 
 def test_the_readme_tells_the_pocket_worlds_similarities():
-    rows = json.loads(read(RESULTS / "pocket.json"))["rows"]
+    methods = json.loads(read(RESULTS / "pocket.json"))["methods"]
     told = re.findall(r"\((\d+) to (\d+), cosine × 100\).*?\((\d+)\)", read(README), re.DOTALL)
-    names = ("Full method", "Personalised model alone", "After face swap")
-    assert told == [tuple(f"{rows[name]['similarity']['mean']:.0f}" for name in names)]
+    names = ("CustomEnhancer (P.M.)", "PhotoMaker", "After face swap")
+    assert told == [tuple(f"{methods[name]['similarity']['mean']:.0f}" for name in names)]
 
 
 def test_the_page_of_performance_tells_the_benchmark():
@@ -246,6 +247,20 @@ def test_the_page_of_performance_tells_what_stands_beside_the_benchmarks_table()
     assert f"takes {inversion:.3g} times as long as DDIM inversion" in text
     assert f"as long as the stock euler: {found['bimd_over_euler']['ratio']:.3g} times" in text
     assert f"10 a call were {found['batched_recording']['speed_up']['10']:.2g} times as fast" in text
+
+
+def test_the_page_of_performance_tells_the_fleet():
+    text, speed = read(CHECKOUT / "docs" / "performance.md"), json.loads(read(RESULTS / "fleet-speed.json"))
+    ratios = {what: found for what, found in speed.items() if isinstance(found, dict) and "mean" in found}
+    rows = table(CHECKOUT / "docs" / "performance.md", "Many hosts")
+    told = [f"{found['mean']:.2f} ({found['low']:.2f} … {found['high']:.2f})" for found in ratios.values()]
+    assert [ratio for _, ratio in rows] == told and len(told) == 4
+    assert f"{speed['jobs']} jobs of {speed['steps']} steps" in text and f"{speed['rounds']} rounds" in text
+    simulated = json.loads(read(RESULTS / "fleet-simulation.json"))
+    assert simulated["jobs done"] == simulated["ends of jobs"] == simulated["jobs"] == 1_000_000
+    assert f"{100 * simulated['utilisation']:.1f} % of their time" in text
+    assert f"planned and run in {simulated['seconds to plan and run']:.0f} seconds" in text
+    assert f"{simulated['memory at most, MiB']:.0f} MiB" in text
 
 
 def test_the_pages_tell_the_rehearsal():

@@ -71,6 +71,13 @@ def test_the_fleet_needs_python_alone_and_nothing_of_the_pack():
         assert not names & USED_BY_THE_FLEET, file
 
 
+def test_the_command_line_needs_python_alone_and_of_the_checkout_the_fleet():
+    for file in [CHECKOUT / "dev.py", *files("devtools")]:
+        found = list(imports(file))
+        assert not [module for module, ours in found if ours], file
+        assert {module for module, _ in found} <= STANDARD | {"devtools", "fleet"}, file
+
+
 @pytest.mark.parametrize("room", ROOMS)
 def test_no_optional_package_is_imported_at_the_top_of_a_file(room):
     for file in files(room):

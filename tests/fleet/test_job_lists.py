@@ -90,3 +90,14 @@ def test_what_cannot_be_read_is_told_with_its_place(tmp_path, name, text, says):
 def test_a_list_that_is_not_there(tmp_path):
     with pytest.raises(FleetError, match="there is no such job list"):
         read_job_list(tmp_path / "none.yaml")
+
+
+def test_values_of_a_matrix_may_be_links(tmp_path):
+    text = '{workflow: graph.json, matrix: {Sample.guider: [["4", 0], ["5", 0]]}}'
+    assert [job["Sample.guider"] for job in listed(tmp_path, "a.yaml", text)] == [["4", 0], ["5", 0]]
+
+
+@pytest.mark.parametrize("values", ["[{a: 1}]", "[[{a: 1}]]", "[2026-01-01]"])
+def test_values_that_no_input_can_have_are_refused_with_their_column(tmp_path, values):
+    with pytest.raises(FleetError, match=r"column 'Set\.value'.* cannot stand there"):
+        listed(tmp_path, "a.yaml", f"{{workflow: graph.json, matrix: {{Set.value: {values}}}}}")

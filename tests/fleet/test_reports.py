@@ -118,6 +118,8 @@ def test_the_table_has_every_column_of_the_list_in_its_type(ended, tmp_path):
         ([2**64 - 1, -1], "string", [str(2**64 - 1), "-1"]),
         ([2**64, 1], "string", [str(2**64), "1"]),
         ([0.5, 3], "double", [0.5, 3.0]),
+        ([0.5, 2**53 + 1], "string", ["0.5", str(2**53 + 1)]),  # which no double is
+        ([None, 1], "int64", [None, 1]),
         ([True, False], "bool", [True, False]),
         ([True, 1], "string", ["true", "1"]),
     ],

@@ -322,11 +322,84 @@ def test_a_list_that_drops_jobs_in_flight_ends_all_of_its_own(run):
     assert states(jobs) == [DONE] * 2 and len(host.received) == 2
 
 
-def test_an_answer_that_is_not_comfyuis_fails_no_job(run):
-    host = SimulatedComfyUI(answers=[413, 403])
+@pytest.mark.parametrize("route", ["/prompt", "/api/jobs", "/view"])
+@pytest.mark.parametrize("status", [401, 403, 413])
+def test_an_answer_that_is_not_comfyuis_fails_no_job(run, monkeypatch, route, status):
+    monkeypatch.setattr("fleet.runner.SHORTEST_REST", 0.05)
+    host = SimulatedComfyUI(answers=[(route, status)] * 2)
     with host.serve() as url:
-        jobs = run(rows(2), url)
-    assert states(jobs) == [DONE] * 2
+        jobs = run(rows(2), url, patience=30.0)
+    assert states(jobs) == [DONE] * 2 and len(host.received) == 2 and not host.answers
+
+
+def test_a_picture_that_one_host_does_not_take_is_made_on_another(run):
+    (run.folder / "bob.png").write_bytes(b"bob")
+    small, large = SimulatedComfyUI(wrong_upload=413), SimulatedComfyUI()
+    row = {"LoadImage.image": "bob.png"}
+    with small.serve() as one, large.serve() as two:
+        jobs = run([row | {"Set.value": number} for number in range(6)], one, two)
+    assert states(jobs) == [DONE] * 6 and not small.received and len(large.received) == 6
+    with small.serve() as url:
+        (job,) = run([row | {"Set.value": 100}], url)
+    assert job["state"] == FAILED and "does not take the picture" in job["reason"] and job["attempts"] == 1
+
+
+def test_a_picture_that_lies_there_in_part_is_brought_again(run):
+    (run.folder / "bob.png").write_bytes(b"bob")
+    host, row = SimulatedComfyUI(), {"LoadImage.image": "bob.png"}
+    with host.serve() as url:
+        run([row], url)
+        (name,) = host.uploaded
+        host.uploaded[name] = b"bo"
+        run([row | {"Set.value": 2}], url)
+    assert host.uploaded == {name: b"bob"}
+
+
+def test_a_job_that_failed_is_made_again_when_it_is_asked_for(run):
+    host = SimulatedComfyUI(fail=lambda graph: {"node_type": "Set", "exception_message": "no"})
+    with host.serve() as url:
+        assert states(run(rows(1), url)) == [FAILED]
+        host.fail = lambda graph: None
+        ledger = Ledger(run.folder / "results")
+        ledger.retry_failed()
+        ledger.close()
+        (job,) = run(rows(1), url)
+    assert job["state"] == DONE and len(host.received) == 2  # the host's memory of the failure was struck out
+
+
+def test_a_job_that_its_host_has_made_already_is_not_made_again(run):
+    host = SimulatedComfyUI()
+    with host.serve() as url:
+        run(rows(1), url)
+        for file in run.folder.glob("results/ledger.sqlite*"):
+            file.unlink()
+        (job,) = run(rows(1), url)
+    assert job["state"] == DONE and len(host.received) == 1
+
+
+def test_a_host_takes_nothing_until_a_cancelled_job_has_ended_and_that_is_no_second_failure(run, monkeypatch):
+    """As after an outage: others may have what it had, and an interrupt takes a while."""
+    monkeypatch.setattr("fleet.runner.SHORTEST_REST", 0.05)
+    host = SimulatedComfyUI(automatic=False, hang=True)
+
+    def come_back():
+        while len(host.received) < 2:
+            time.sleep(0.01)
+        host.answers = [500] * 3
+        while not host.cancelled:
+            time.sleep(0.01)
+        time.sleep(0.3)
+        host.taken_meanwhile = len(host.received)
+        with host.lock:  # now the interrupt lands
+            running = next(iter(host.queue))
+            del host.queue[running]
+            host.history[running] = {"status": "cancelled"}
+        host.hang, host.automatic = False, True
+
+    with host.serve() as url:
+        threading.Thread(target=come_back, daemon=True).start()
+        jobs = run(rows(4), url, patience=0.01, attempts=2)
+    assert host.taken_meanwhile == 2 and states(jobs) == [DONE] * 4
 
 
 def test_a_fault_of_the_fleet_itself_ends_the_run(run, monkeypatch):

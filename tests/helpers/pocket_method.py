@@ -24,11 +24,13 @@ from torch import Tensor
 from benchmarks.counting import counted
 from benchmarks.nodes import node
 from paper.methods import DDIM, DELAYED, FULL_PHOTOMAKER, NO_BACKWARD, NO_FORWARD, PHOTOMAKER, SCENE, SWAPPED
-from paper.pocket_cases import TRIGGER, Case
+from paper.pocket_cases import TRIGGER, Case, Person
+from paper.pocket_judges import Judges, Seen, background_distance, diversity, kind_probabilities, wears
 from paper.pocket_models import load_judge, only_folder
 from paper.usual import POCKET_SIDE as SIDE
 from pocket.kept import CHECKPOINT
 from pocket.kept import PHOTOMAKER as PHOTOMAKER_FILE
+from pocket.world.scene import KINDS
 
 SCHEDULER = "ddim_uniform"  # with euler: DDIM, as in the shipped workflows
 
@@ -232,3 +234,34 @@ def draw_rows(models: Models, case: Case, settings: Settings) -> dict[str, Drawn
         NO_BACKWARD: mixed(models, inverted, start_step, backward_scale=0.0),
         DDIM: from_latent(models, flows, delayed, euler(), ddim_latent, calls),
     }
+
+
+def likeness(seen: Seen, person: Seen) -> Tensor:
+    """The mean cosine with the pictures of a person in which a face is found, (B,); 0 where there is no face."""
+    found = person.directions[person.directions.any(dim=1)]
+    return (seen.directions @ found.T).mean(dim=1)
+
+
+def views_of(judges: Judges, person: Person) -> Seen:
+    """The pictures of a person that likeness is measured against."""
+    return judges.look(person.views)
+
+
+def measure_case(judges: Judges, seen: Seen, case: Case, views: Seen, scene: Seen) -> dict[str, float]:
+    """The means over a case's pictures, in percent, by COLUMNS of pocket_columns.
+
+    views: the person's. scene: the base pictures.
+    """
+    named = torch.tensor([list(KINDS).index(described.kind) for described, _ in case.described])
+    probabilities = kind_probabilities(judges.classifier, seen.pictures)
+    of_named = probabilities.gather(1, named[:, None])[:, 0]
+    clothes = wears(seen, [pose for _, pose in case.described])
+    values = {
+        "similarity": likeness(seen, views),
+        "no_face": torch.tensor([box is None for box in seen.boxes]).float(),
+        "scene": (probabilities.argmax(dim=1) == named).float(),
+        "fidelity": (of_named + clothes) / 2,
+        "background": background_distance(seen.pictures, scene),
+    }
+    means = {name: 100 * value.mean().item() for name, value in values.items()}
+    return means | {"diversity": 100 * diversity(judges.classifier, seen)}

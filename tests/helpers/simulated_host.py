@@ -13,8 +13,8 @@ class SimulatedComfyUI:
     """Executes jobs one after the other, each when `step` is called or, if `automatic`, when it is asked about.
 
     received: (job id, graph) of each job taken. uploaded: names in its input folder. answers: HTTP status for the next
-    answers, in place of the right ones. silent: seconds until each answer. refuse, fail: (graph) -> what is wrong with
-    it, or None. hang: jobs stay in progress, cancelled or not.
+    answers, in place of the right ones; (route's beginning, status) for the next of a route. silent: seconds until each
+    answer. refuse, fail: (graph) -> what is wrong with it, or None. hang: jobs stay in progress, cancelled or not.
     """
 
     automatic: bool = True
@@ -26,6 +26,7 @@ class SimulatedComfyUI:
     refuse: object = lambda graph: None
     fail: object = lambda graph: None
     hang: bool = False
+    wrong_upload: int | None = None  # HTTP status
     most: int = 0  # jobs that it had at a time
 
     def __post_init__(self):
@@ -50,6 +51,16 @@ class SimulatedComfyUI:
         with self.lock:
             self.queue.clear()
             self.history.clear()
+
+    def wrong_status(self, path):
+        """The HTTP status to answer with in place of the right one, None for the right one."""
+        if not self.answers:
+            return None
+        route, status = self.answers[0] if isinstance(self.answers[0], tuple) else ("", self.answers[0])
+        if not path.startswith(route):
+            return None
+        del self.answers[0]
+        return status
 
     def step(self):
         """Execute the first job of the queue."""
@@ -99,8 +110,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _answer(self, status, content=b""):
         if self.host.silent:
             threading.Event().wait(self.host.silent)
-        if self.host.answers:
-            status, content = self.host.answers.pop(0), b"{}"
+        if (wrong := self.host.wrong_status(self.path)) is not None:
+            status, content = wrong, b"{}"
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
@@ -127,6 +138,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"] or 0))
         if self.path == "/prompt":
             self._answer(*self.host.submit(json.loads(body)))
+        elif self.path == "/upload/image" and self.host.wrong_upload:
+            self._answer(self.host.wrong_upload, b"too large")
         elif self.path == "/upload/image":
             name = body.split(b'filename="')[1].split(b'"')[0].decode()
             self.host.uploaded[f"fleet/{name}"] = body.split(b"octet-stream\r\n\r\n")[1].rsplit(b"\r\n--", 1)[0]

@@ -1,5 +1,6 @@
 """The fleet's plan, ledger and queue on simulated hosts: the same code as with a thousand of them, on a few."""
 
+import json
 import sys
 
 import pytest
@@ -7,6 +8,7 @@ from helpers.paths import CHECKOUT
 
 sys.path.append(str(CHECKOUT / "lab"))
 
+import fleet_results
 import fleet_simulation
 
 
@@ -28,3 +30,13 @@ def test_without_failures_and_with_one_host_the_plan_is_exact(tmp_path, monkeypa
     scenes = 1000 / fleet_simulation.PEOPLE
     assert found["guider calls planned"] == scenes * (50 + 51) + 1000 * 50
     assert found["guider calls more than planned, share"] == pytest.approx(0, abs=1e-9)
+
+
+def test_results_name_no_folder_of_this_machine(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        sys, "argv", ["/a/lab/fleet_speed.py", "--models", "/b/models", "--results=/c", "--rounds", "5"]
+    )
+    file = fleet_results.write_results({"ratio": 1.0}, "speed", tmp_path / "new")
+    found = json.loads(file.read_text())
+    assert found["about"]["command"] == "python lab fleet_speed --models DIR --results=DIR --rounds 5"
+    assert found["ratio"] == 1.0

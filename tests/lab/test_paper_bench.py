@@ -231,7 +231,7 @@ class TestSamples:
     def test_the_pocket_worlds_prompts_and_pictures_are_its_cases(self, tmp_path):
         places, inputs = pocket_places(tmp_path, Sample(2, 3, 2))
         for number in range(2):
-            case = held_out_case(number, 3, seeds=2)
+            case = held_out_case(number, 3, pictures=2)
             mine = [one for one in places if one.identity == f"{number:03}"]
             assert [one.prompt.text(one.word, "img") for one in mine] == case.texts
             assert [one.facts["kind"] for one in mine] == [scene.kind for scene, _ in case.described]
@@ -283,6 +283,8 @@ class TestCommand:
             (["--pocket"], "needs --models"),
             (["--faces", "DIR"], "needs --models"),
             (["--pocket", "--models", "DIR", "--sample", "2"], "PEOPLExPROMPTS"),
+            (["--pocket", "--models", "DIR", "--second-faces", "DIR"], "--second-faces: is not for the pocket world"),
+            (["--pocket", "--models", "DIR", "--weights", "DIR"], "--weights: is not for the pocket world"),
             (["--pocket", "--models", "DIR", "--set", "start_step=6"], "TITLE.INPUT=VALUE"),
             (["--pocket", "--models", "DIR", "--graph", "a=no-such-file"], "no-such-file"),
         ],
@@ -315,6 +317,43 @@ class TestCommand:
         options = self.options(monkeypatch, "--pocket", "--models", tmp_path, "--set", "No node.start_step=6")
         with pytest.raises(ValueError, match=r"--set No node\.start_step"):
             planning.plan(options, tmp_path)
+
+    @pytest.fixture
+    def whole_run(self, monkeypatch, tmp_path):
+        """Runs the command on the pocket world. `fleet`, in the fleet's place: from the ledger to an exit status."""
+
+        def run(fleet, *more):
+            def draw(options, jobs, folder):
+                ledger = Ledger(folder)
+                ledger.plan(Plan(read_job_list(jobs)).jobs(), "list")
+                status = fleet(ledger)
+                ledger.close()
+                return status
+
+            monkeypatch.setattr(bench, "draw", draw)
+            monkeypatch.setattr(bench, "missing", lambda models: [])
+            places = ["--models", tmp_path, "--results", tmp_path / "results", "--work", tmp_path / "work"]
+            arguments = ["--pocket", *places, "--sample", "1x1x1", "--starts", *more]
+            return bench.main([*map(str, arguments)])
+
+        yield run
+        assert not (tmp_path / "results").exists()  # nothing stands in for results
+
+    def test_a_fleet_that_was_killed_is_no_result(self, whole_run):
+        assert whole_run(lambda ledger: -9) == -9
+
+    def test_pictures_that_are_not_drawn_yet_are_told(self, whole_run):
+        with pytest.raises(SystemExit, match="4 pictures are not drawn yet"):
+            whole_run(lambda ledger: 1, "--methods", FULL_PHOTOMAKER, PHOTOMAKER, NO_FORWARD, NO_BACKWARD, INPUT)
+
+    def test_where_every_job_has_failed_there_is_no_result(self, whole_run):
+        def fail(ledger):
+            for number, *_ in list(ledger.in_order("waiting")):
+                ledger.fail(number, "no")
+            return 1
+
+        with pytest.raises(SystemExit, match="no prompt of which all methods have a picture"):
+            whole_run(fail)
 
     def test_a_start_beyond_the_steps_is_refused(self, monkeypatch, tmp_path):
         options = self.options(monkeypatch, "--pocket", "--models", tmp_path, "--steps", 10, "--starts", 11)

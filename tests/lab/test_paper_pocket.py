@@ -5,6 +5,7 @@ import pytest
 import torch
 from customenhancer.faces.analysis import load_face_analysis
 from helpers.faces import insightface_folder
+from helpers.pocket_method import measure_case, views_of
 from PIL import Image
 
 from paper.cache import Cache
@@ -12,7 +13,7 @@ from paper.measure import measure
 from paper.metric import HIGHER, LOWER
 from paper.pocket_cases import held_out_case
 from paper.pocket_columns import COLUMNS, SWAPPED_IN
-from paper.pocket_judges import Judges, views_of
+from paper.pocket_judges import Judges
 from paper.pocket_metrics import pocket_metrics
 from paper.records import Record
 from paper.summary import absent_column, people_of
@@ -40,7 +41,7 @@ def save(pixels, path):
 @pytest.fixture
 def drawn(tmp_path):
     """A held-out person in four scenes, one of them without anybody, with base scenes: case, pictures, records."""
-    case = held_out_case(0, prompts=4, seeds=1)
+    case = held_out_case(0, prompts=4, pictures=1)
     rendered = [render(scene, pose, case.person.identity).pixels for scene, pose in case.described]
     pictures = torch.from_numpy(np.stack(rendered)).float() / 255
     pictures[3] = 0.5
@@ -66,7 +67,7 @@ def drawn(tmp_path):
 def test_the_columns_are_the_pocket_benchmarks(judges, drawn, tmp_path):
     """Equal to its own code on the tensors, whose values are whole steps of 8 bits."""
     case, pictures, scenes, records = drawn
-    expected = judges.measure(judges.look(pictures), case, views_of(judges, case.person), judges.look(scenes))
+    expected = measure_case(judges, judges.look(pictures), case, views_of(judges, case.person), judges.look(scenes))
     metrics = pocket_metrics(judges, "1")
     rows = measure(records, metrics, Cache(tmp_path / "kept.sqlite"), batch=3, quiet=True)
     found = people_of(rows)["p"]["m"]

@@ -10,7 +10,7 @@ from standins.clip_folder import write_clip
 
 from paper import figure, protocol, results
 from paper.claims import NOT_MEASURED, claims_of, judge
-from paper.methods import FULL_INSTANTID, FULL_PHOTOMAKER, FUSION, PHOTOMAKER, SCENE, SWAPPED, TITLES, title
+from paper.methods import FULL_INSTANTID, FULL_PHOTOMAKER, FUSION, INPUT, PHOTOMAKER, SCENE, SWAPPED, TITLES, title
 from paper.metrics import TITLES as COLUMN_TITLES
 from paper.numbers import printed_tables
 from paper.records import Record, write_records
@@ -202,6 +202,12 @@ class TestPage:
         assert found["about"]["pictures"].startswith("36 of each")
         fewer = results.results_of(rows[1:], {}, {})
         assert f"{FULL} 35" in fewer["about"]["pictures"] and "FIDs of unequal" in fewer["about"]["pictures"]
+        without_fid = results.results_of([one for one in rows[1:] if "fid" not in one["values"]], {}, {})
+        assert f"{FULL} 35" in without_fid["about"]["pictures"] and "FID" not in without_fid["about"]["pictures"]
+
+    def test_photographs_do_not_count_as_pictures_of_a_method(self, rows):
+        photographs = [row(INPUT, "p0", number, face_sim=0.5) for number in range(1, 6)]
+        assert results.results_of(rows + photographs, {}, {})["about"]["pictures"] == "36 of each method"
 
 
 class TestFigure:
@@ -211,6 +217,17 @@ class TestFigure:
         assert steps == [10, 30] and values[0] < values[1]
         assert lines[ALONE] == ([10, 30], [found["methods"][ALONE]["face_sim"]["mean"]] * 2)
         assert figure.series(found, "clip_iqa") == {}
+
+    def test_starting_steps_without_a_scale_have_a_line_and_a_page_too(self):
+        rows = [
+            row(method, person, 1, start, face_sim=0.5) | {"forward_scale": None}
+            for method, start in ((FULL_PHOTOMAKER, 20), (FULL_PHOTOMAKER, 0), (PHOTOMAKER, None))
+            for person in "ab"
+        ]
+        found = results.results_of(rows, {}, {})
+        assert figure.series(found, "face_sim")[FULL][0] == [0, 20]
+        _, *lines = table_of(markdown(found), "## Over the starting step")
+        assert [line[:3] for line in lines] == [[FULL, "", "0"], [FULL, "", "20"]]
 
     def test_the_fusion_has_a_figure_of_its_own_with_both_people(self):
         rows = [

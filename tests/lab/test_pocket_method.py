@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 from helpers.paths import HOST
-from helpers.pocket_method import Settings, draw_method, load
+from helpers.pocket_method import Settings, draw_method, load, measure_case, views_of
 from support_pack.tiny_sdxl import register_tiny_sdxl
 
 from devtools.models import pocket_world
 from paper.methods import FULL_PHOTOMAKER, NO_FORWARD, PHOTOMAKER, SCENE, SWAPPED
 from paper.pocket_cases import held_out_case
-from paper.pocket_judges import Judges, views_of
+from paper.pocket_judges import Judges
 from pocket.kept import WEIGHTS
 from pocket.train_scenes import load_classifier
 
@@ -28,7 +28,7 @@ def drawn(no_progress_bar):
     register_tiny_sdxl()
     with torch.inference_mode():
         models = load(pocket_world(Path(sys.executable), HOST))
-        cases = [held_out_case(number, PROMPTS, seeds=1, seed=1) for number in range(PEOPLE)]
+        cases = [held_out_case(number, PROMPTS, pictures=1, seed=1) for number in range(PEOPLE)]
         return models, [(case, draw_method(models, case, Settings(STEPS, 5.0, STEPS // 5))) for case in cases]
 
 
@@ -41,7 +41,7 @@ def means(drawn):
         for case, rows in people:
             views, scene = views_of(judges, case.person), judges.look(rows[SCENE].pictures)
             for row, one in rows.items():
-                columns = judges.measure(judges.look(one.pictures), case, views, scene)
+                columns = measure_case(judges, judges.look(one.pictures), case, views, scene)
                 for column, value in columns.items():
                     found.setdefault((row, column), []).append(value)
     return {place: np.mean(values) for place, values in found.items()}

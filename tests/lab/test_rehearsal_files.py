@@ -2,6 +2,8 @@
 
 import logging
 import os
+import subprocess
+import sys
 from functools import partial
 
 import comfy.controlnet
@@ -11,6 +13,7 @@ import pytest
 import torch
 from comfy.ldm.models.autoencoder import AutoencoderKL
 from helpers.lab import NARROW
+from helpers.paths import CHECKOUT
 from rehearsal import models, writing
 from safetensors.torch import load_file
 from standins.identity_net import draw_identity_net
@@ -185,3 +188,9 @@ def test_a_whole_folder_is_kept_and_another_seeds_is_not(folder, tmp_path, monke
     (tmp_path / "models" / "one.bin").unlink()
     models.ensure_models(tmp_path / "models", 1, NARROW)
     assert written == [0, 1, 1]
+
+
+def test_the_rehearsal_finds_what_it_uses_from_any_folder(tmp_path):
+    """A process of its own, as here much is loaded already."""
+    code = f"import sys; sys.path.insert(0, {str(CHECKOUT / 'lab')!r}); import rehearsal.host"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)

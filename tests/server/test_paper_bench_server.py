@@ -12,7 +12,7 @@ import torch
 from helpers.fleet_jobs import ask_ledger  # also puts lab/ on sys.path
 from helpers.host_client import Host
 from helpers.paths import HOST
-from helpers.pocket_method import Settings, draw_rows, load
+from helpers.pocket_method import Settings, draw_rows, load, measure_case, views_of
 from helpers.real_server import start_server
 from PIL import Image
 from support_pack.tiny_sdxl import register_tiny_sdxl
@@ -34,7 +34,7 @@ from paper.methods import (
 )
 from paper.pocket_cases import held_out_case
 from paper.pocket_claims import CLAIMS
-from paper.pocket_judges import Judges, views_of
+from paper.pocket_judges import Judges
 from paper.protocol import CFG
 from paper.records import read_records
 from paper.summary import absent_column
@@ -139,11 +139,13 @@ def in_process(models):
 
     @functools.cache
     def drawn(prompts):
-        case = held_out_case(0, prompts, seeds=1)
+        case = held_out_case(0, prompts, pictures=1)
         with torch.inference_mode():
             rows = draw_rows(loaded, case, Settings(STEPS, CFG, STEPS // 5))
             views, scene = views_of(judges, case.person), judges.look(rows[SCENE].pictures)
-            told = {row: judges.measure(judges.look(one.pictures), case, views, scene) for row, one in rows.items()}
+            told = {
+                row: measure_case(judges, judges.look(one.pictures), case, views, scene) for row, one in rows.items()
+            }
         pictures = {method: one.pictures for method, one in rows.items()}
         return SimpleNamespace(
             pictures=pictures, told=told, guider_calls={method: one.guider_calls for method, one in rows.items()}
