@@ -269,6 +269,19 @@ class Ledger:
         statement = "SELECT count(*), coalesce(sum(seconds), 0) FROM jobs WHERE listed = ? AND state = ?"
         return self._all(statement, self.run, DONE)[0]
 
+    def common(self) -> dict:
+        """What every job of the last list sets to the same value, {column: value}; nothing where there is one job."""
+        statement = "SELECT row FROM jobs WHERE listed = ?"
+        with self._lock:
+            rows = (json.loads(row) for (row,) in self._connection.execute(statement, (self.run,)))
+            common, several = next(rows, {}), False
+            for row in rows:
+                several = True
+                common = {name: value for name, value in common.items() if name in row and row[name] == value}
+                if not common:
+                    break
+        return common if several else {}
+
     def rows(self) -> Iterator[dict]:
         """Every job of the last list, in its lines' order, with its outputs: what the reports are made of."""
         names = "number", "id", "line", "state", "reason", "attempts", "host", "seconds", "row"

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
-from .job_list import WORKFLOW
 from .ledger import DONE, FAILED, IN_FLIGHT, WAITING, Ledger
 from .results import write_whole
 
@@ -34,9 +33,10 @@ def write_report(ledger: Ledger, folder: Path) -> Path:
     counts = ledger.counts()
     pages = max(-(-sum(counts.values()) // ON_A_PAGE), 1)
     jobs, failed = ledger.rows(), (job for job in ledger.rows() if job["state"] == FAILED)
-    head = _summary(counts, ledger.speed()) + _failures(islice(failed, ON_A_PAGE), counts[FAILED])
+    common = ledger.common()
+    head = _summary(counts, ledger.speed()) + _failures(islice(failed, ON_A_PAGE), counts[FAILED]) + _common(common)
     for page in range(1, pages + 1):
-        rows = "".join(_row(job, folder) for job in islice(jobs, ON_A_PAGE))
+        rows = "".join(_row(job, common, folder) for job in islice(jobs, ON_A_PAGE))
         table = f"<table><tr><th>job<th>settings<th>state<th>pictures</tr>{rows}</table>"
         links = _links(page, pages)
         write_whole(folder / _page_name(page), _page((head if page == 1 else "") + links + table + links).encode())
@@ -78,10 +78,16 @@ def _failures(jobs: Iterable[dict], count: int) -> str:
     return f"<h2>{count} failed</h2><table><tr><th>job<th>attempts<th>reason</tr>{rows}</table>"
 
 
-def _row(job: dict, folder: Path) -> str:
-    settings = "<br>".join(
-        f"{_escaped(name)}: {_escaped(value)}" for name, value in job["row"].items() if name != WORKFLOW
-    )
+def _common(common: dict) -> str:
+    return f"<details><summary>The same in all jobs</summary><p>{_settings(common)}</p></details>" if common else ""
+
+
+def _settings(row: dict) -> str:
+    return "<br>".join(f"{_escaped(name)}: {_escaped(value)}" for name, value in row.items())
+
+
+def _row(job: dict, common: dict, folder: Path) -> str:
+    settings = _settings({name: value for name, value in job["row"].items() if name not in common})
     state = f'<span class="{job["state"]}">{job["state"]}</span>'
     state += f"<br>{job['seconds']:.1f} s on {_escaped(job['host'])}" if job["state"] == DONE else ""
     state += f'<pre class="failed">{_escaped(job["reason"])}</pre>' if job["reason"] else ""

@@ -152,6 +152,20 @@ def test_without_pyarrow_the_table_is_csv(ended, tmp_path, monkeypatch):
     assert file.name == "results.csv" and rows[0]["files"] == "pictures/000000/1.png" and rows[3]["Mixed.value"] == "x"
 
 
+def test_what_all_jobs_have_in_common_is_told_once(ledger, tmp_path):
+    rows = [{"workflow": "graph.json", "Schedule.steps": 8, "Seed.noise_seed": seed} for seed in (41, 42)]
+    ledger.plan([Planned(f"id-{i}", i, row, "m", "", "") for i, row in enumerate(rows)], "")
+    assert ledger.common() == {"workflow": "graph.json", "Schedule.steps": 8}
+    page = write_report(ledger, tmp_path).read_text()
+    assert page.count("Schedule.steps: 8") == page.count("graph.json") == 1
+    assert page.count("noise_seed: 41") == page.count("noise_seed: 42") == 1
+
+
+def test_of_a_single_job_all_is_its_own(ledger):
+    ledger.plan([Planned("id", 1, {"Schedule.steps": 8}, "m", "", "")], "")
+    assert ledger.common() == {}
+
+
 class Page(html.parser.HTMLParser):
     """The texts, pictures and links of a page."""
 
