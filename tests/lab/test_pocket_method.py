@@ -19,7 +19,7 @@ from pocket.train_scenes import load_classifier
 
 pytestmark = pytest.mark.usefixtures("inference_mode")
 
-PEOPLE, PROMPTS, STEPS = 3, 4, 15
+PEOPLE, PROMPTS, STEPS = 2, 4, 15
 
 
 @pytest.fixture(scope="module")
