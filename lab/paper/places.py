@@ -22,8 +22,8 @@ class Sample:
     pictures: int | None = None
 
     def __str__(self) -> str:
-        counts = {"people": self.people, "prompts": self.prompts, "pictures of each": self.pictures}
-        return ", ".join(f"{count or 'all'} {of}" for of, count in counts.items())
+        counts = {"people": self.people, "prompts of each": self.prompts, "pictures of a prompt": self.pictures}
+        return ", ".join(f"{of}: {count or 'all'}" for of, count in counts.items())
 
 
 def read_sample(text: str) -> Sample:
