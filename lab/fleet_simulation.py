@@ -39,7 +39,7 @@ FAILURES = 0.002  # of attempts
 OUTAGES, AWAY = 0.0002, 600.0  # share of jobs after which a host goes away, and for how many seconds
 PEOPLE, SEEDS = 25, 10  # of a prompt
 ASKS_AGAIN = 5.0  # seconds, where there was nothing to take
-AT_ONCE = 2000  # events in one transaction of the ledger, in which a real fleet has one
+AT_ONCE = 20_000  # events in one transaction of the ledger, in which a real fleet has one
 
 
 @dataclass

@@ -24,11 +24,11 @@ SHOWN = {
 
 def write_examples(records: Sequence[Record], folder: Path, name: str) -> list[Path]:
     """Write <name>-examples.png: each row is of one person, of different prompts from person to person."""
-    prompts: dict[str, dict[tuple, dict[str, Record]]] = {}
+    prompts: dict[str, dict[int, dict[str, Record]]] = {}
     for one in records:
         if one.method in SHOWN and one.start_step is None:
             of_person = prompts.setdefault(one.identity, {})
-            of_person.setdefault((one.prompt, one.seed, one.scene), {})[one.method] = one
+            of_person.setdefault(one.prompt, {}).setdefault(one.method, one)
     rows = [list(of_person.values())[number % len(of_person)] for number, of_person in enumerate(prompts.values())]
     if not rows:
         return []
