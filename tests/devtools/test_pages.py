@@ -76,6 +76,9 @@ def test_every_command_is_one_that_there_is(command, parse_dev):
             source = read(FLEET / "command.py")
             assert all(f'"{word}"' in source for word in arguments if word.startswith("--")), command
             assert jobs == "jobs.yaml" or (CHECKOUT / jobs).is_file()
+        case ["python", "lab", module, *arguments]:
+            source = read(CHECKOUT / "lab" / f"{module.replace('.', '/')}.py")
+            assert all(f'"{word}"' in source for word in arguments if word.startswith("--")), command
         case ["python3" | "python", script, *arguments]:
             source = read(CHECKOUT / script)
             assert all(f'"{word}"' in source for word in arguments if word.startswith("--"))
