@@ -61,7 +61,8 @@ class Fleet:
             self._work.stop()
             bars.close()
             for runner in self._runners.values():
-                runner.join(timeout=60)
+                # One without jobs has nothing to write down; it may wait for a host that is still starting.
+                runner.join(timeout=60 if runner.has_jobs else 1)
             self._source.close()
         if self._work.error:
             raise self._work.error

@@ -75,6 +75,11 @@ class Runner(threading.Thread):
             self._sign = time.monotonic()
         self.shown.progress = told
 
+    @property
+    def has_jobs(self) -> bool:
+        """Whether the host has jobs that are not ended."""
+        return bool(self._given)
+
     def run(self) -> None:
         """Until there is nothing left to do or the host leaves."""
         socket = None

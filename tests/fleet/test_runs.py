@@ -11,6 +11,7 @@ from helpers.simulated_host import SimulatedComfyUI
 
 from fleet.errors import FleetError
 from fleet.fleet import Fleet
+from fleet.host_api import HttpHost
 from fleet.hosts import Addresses
 from fleet.ledger import DONE, FAILED, IN_FLIGHT, Ledger
 from fleet.plan import Plan
@@ -400,6 +401,29 @@ def test_a_host_takes_nothing_until_a_cancelled_job_has_ended_and_that_is_no_sec
         threading.Thread(target=come_back, daemon=True).start()
         jobs = run(rows(4), url, patience=0.01, attempts=2)
     assert host.taken_meanwhile == 2 and states(jobs) == [DONE] * 4
+
+
+def test_the_end_of_a_run_does_not_wait_for_a_host_that_is_still_starting(run):
+    may_answer, host = threading.Event(), SimulatedComfyUI()
+
+    class Starting(HttpHost):
+        def state(self, job_id):
+            may_answer.wait(60)
+            return super().state(job_id)
+
+    with host.serve() as url:
+        source = Addresses(url)
+        source._known["http://starting"] = Starting("http://starting")
+        source.current = lambda: source._known
+        ledger = Ledger(run.folder / "results")
+        plan = Plan(run._job_list(rows(3), workflow="graph.json"))
+        ledger.plan(plan.jobs(), "list")
+        before = time.monotonic()
+        Fleet(ledger, plan, run.folder / "results", source, **QUICK).run()
+        seconds = time.monotonic() - before
+        may_answer.set()
+        assert states(ledger.rows()) == [DONE] * 3 and seconds < 30  # it would be 60
+        ledger.close()
 
 
 def test_a_fault_of_the_fleet_itself_ends_the_run(run, monkeypatch):

@@ -5,9 +5,8 @@ import sys
 from pathlib import Path
 
 from .host_client import Host, find, find_title
-from .paths import CHECKOUT
 
-sys.path.append(str(CHECKOUT / "lab"))
+sys.path.append(str(Path(__file__).resolve().parents[2] / "lab"))
 
 from host_server import load_package
 

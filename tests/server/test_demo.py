@@ -20,6 +20,13 @@ sys.exit(dev.main(sys.argv[2:]))
 """
 
 
+def test_the_client_needs_no_name_of_a_host_nor_a_folder():
+    """dev.py gives it an address alone."""
+    environment = {name: value for name, value in os.environ.items() if name != "COMFYUI_PATH"}
+    client = [sys.executable, str(CHECKOUT / "tests" / "demo.py"), "--help"]
+    subprocess.run(client, env=environment, cwd="/", check=True, stdout=subprocess.DEVNULL)
+
+
 @pytest.fixture
 def command(tmp_path):
     """Start `dev.py` with the given arguments, in this Python and with this host; gives the process."""
