@@ -1,5 +1,6 @@
 """Where the hosts come from: a list of addresses, a file of them that may change, or a Ray cluster."""
 
+import contextlib
 from pathlib import Path
 from typing import Protocol
 
@@ -29,16 +30,14 @@ class Addresses:
         self._file = None if "://" in text else Path(text)
         self._text = text.replace(",", "\n")
         self._known: dict[str, Host] = {}
-        if not self.current():
+        self._known = self._read()
+        if not self._known:
             raise FleetError(f"--hosts {text}: names no host")
 
     def current(self) -> dict[str, Host]:
         """See HostSource. During a run a file that cannot be read, or has a half-written line, changes nothing."""
-        try:
+        with contextlib.suppress(FleetError):
             self._known = self._read()
-        except FleetError:
-            if not self._known:
-                raise
         return self._known
 
     def _read(self) -> dict[str, Host]:

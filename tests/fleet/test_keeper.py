@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from helpers.paths import CHECKOUT
@@ -16,6 +17,7 @@ SERVER = """
 import http.server, os, sys
 port = int(sys.argv[sys.argv.index("--port") + 1])
 open(sys.argv[-1], "w").write(str(os.getpid()))
+open("temporary", "w").write(sys.argv[sys.argv.index("--temp-directory") + 1])
 class Stats(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
@@ -66,6 +68,12 @@ def test_it_ends_when_its_starter_is_killed(folder):
         assert starter.stdout.readline() == b"answers\n"
         starter.send_signal(signal.SIGKILL)
     assert gone(int((folder / "id").read_text()))
+    temporary = Path((folder / "temporary").read_text())
+    for _ in range(100):
+        if not temporary.exists():
+            break
+        time.sleep(0.1)
+    assert temporary.name.startswith("fleet-") and not temporary.exists()
 
 
 def test_one_that_dies_tells_the_end_of_its_log(tmp_path):

@@ -233,6 +233,24 @@ def test_hosts_join_and_leave_by_a_line_of_their_file(run, monkeypatch):
     assert len(first.received) == 2 and len(second.received) == 28  # what it had, it has finished
 
 
+def test_a_hosts_file_that_is_being_written_changes_nothing(tmp_path):
+    file = tmp_path / "hosts.txt"
+    file.write_text("http://a:1\nhttp://b:1\n")
+    source = Addresses(str(file))
+    before = source.current()
+    for content in (b"http://a:1\nhtt", b"\xff"):
+        file.write_bytes(content)
+        assert source.current() == before
+    file.unlink()
+    assert source.current() == before
+    file.write_text("")  # nobody, for now
+    assert source.current() == {}
+    file.write_text("htt")
+    assert source.current() == {}
+    file.write_text("http://c:1\n")
+    assert list(source.current()) == ["http://c:1"]
+
+
 def test_what_an_earlier_run_left_with_a_host_is_asked_for_and_not_made_again(run):
     host = SimulatedComfyUI(automatic=False)
     with host.serve() as url:

@@ -163,3 +163,8 @@ def test_a_circle_is_told(folder):
     graph = {"a": titled("A", "A", x=["b", 0]), "b": titled("B", "B", x=["a", 0])}
     with pytest.raises(FleetError, match="run in a circle"):
         job(folder, {}, graph)
+
+
+def test_a_models_folder_that_is_none_is_refused(folder):
+    with pytest.raises(FleetError, match="--models .*none: is no folder"):
+        ModelFiles(folder / "none", Hashes())
