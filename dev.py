@@ -7,7 +7,8 @@
     python3 dev.py bench inversion
                              measure inversions; tables and plots go to lab/benchmarks/results/
     python3 dev.py bench paper
-                             the paper's tables on the pocket world (--sample 2x2); to lab/benchmarks/results/
+                             the paper's tables on the pocket world, to lab/benchmarks/results/; a part of them
+                             (--sample 2x2) to output/paper/
     python3 dev.py bench paper --models DIR --faces DIR --weights DIR
                              the same on real ones, on a host of its own, on others (--hosts), on a cluster (--ray);
                              to output/paper/

@@ -185,10 +185,12 @@ class Runner(threading.Thread):
 
     def _look_for_silence(self) -> None:
         """Give up what the host has if there has been no sign of life for too long."""
-        if not self._given or time.monotonic() - self._sign <= self._silence:
+        if not self._silent():
             return
         for given in list(self._given.values()):
             self._ask(given)  # only the first of them was asked for so far
+        if not self._silent():  # another of them shows a sign
+            return
         for given in list(self._given.values()):
             self.host.cancel(given.id)
             if given.status == RUNNING:
@@ -197,6 +199,9 @@ class Runner(threading.Thread):
             else:
                 self._return(given, "its host does nothing")
         self._sign = time.monotonic()
+
+    def _silent(self) -> bool:
+        return bool(self._given) and time.monotonic() - self._sign > self._silence
 
     def _runs_still(self, job_id: str) -> bool:
         """Whether a job that was cancelled goes on all the same: a node that hangs hears of nothing."""

@@ -37,7 +37,7 @@ INVERSION = "ResInversion"
 # Previews of the shipped workflow that are saved here, by the method whose pictures they are.
 PREVIEWS = {SCENE: "Scene with an anonymous person", SWAPPED: "Scene with the reference's face"}
 # Titles of our own.
-PROMPT_WITHOUT_PERSON, PLACE_IN_BATCH, SWAPPED_IN = (
+PROMPT_WITHOUT_PERSON, PLACE_IN_BATCH, PERSON_SWAPPED_IN = (
     "Prompt without the person",
     "Place in the batch",
     "Person swapped in",
@@ -132,7 +132,7 @@ def with_another_swapped_in(graph: Graph) -> Graph:
     graph = copy.deepcopy(graph)
     person = str(1 + max(map(int, graph)))
     graph[person] = copy.deepcopy(graph[titled(graph, REFERENCE)])
-    graph[person]["_meta"]["title"] = SWAPPED_IN
+    graph[person]["_meta"]["title"] = PERSON_SWAPPED_IN
     graph[titled(graph, SWAP)]["inputs"]["reference"] = [person, 0]
     return graph
 

@@ -12,14 +12,14 @@ from pathlib import Path
 from fleet.cost import guider_calls
 from fleet.job_list import LABEL, WORKFLOW
 from paper.api_graphs import IDENTITY_FIELD, PROMPT, PROMPT_FIELD, REFERENCE, SEED, Graph, has, pruned, titled
-from paper.graphs import PROMPT_WITHOUT_PERSON, SWAPPED_IN, Drawing
+from paper.graphs import PERSON_SWAPPED_IN, PROMPT_WITHOUT_PERSON, Drawing
 from paper.methods import FUSION, SCENE
 from paper.pictures import digest, digest_of
 from paper.prompts import Prompt
 from paper.records import Record
 
 GRAPHS = "graphs"  # the folder beside the list
-IMAGE, IMAGE_SWAPPED_IN = f"{REFERENCE}.image", f"{SWAPPED_IN}.image"
+IMAGE, IMAGE_SWAPPED_IN = f"{REFERENCE}.image", f"{PERSON_SWAPPED_IN}.image"
 IMAGES = {IMAGE, IMAGE_SWAPPED_IN}
 
 

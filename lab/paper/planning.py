@@ -46,10 +46,11 @@ def plan(options: argparse.Namespace, folder: Path) -> Planned:
     if outside := [start for start in options.starts if not 0 <= start <= steps]:
         raise ValueError(f"--starts {outside[0]}: is not within 0 and the {steps} steps.")
     of_first = drawings(methods_of(options.methods, FIRST), columns, options.graph, batches=options.pocket)
-    if unknown := [name for name in options.set if not any(has(drawing.graph, name) for drawing in of_first)]:
-        raise ValueError(f"--set {unknown[0]}: no graph has such an input; docs/api.md lists the titles.")
     ours = [method for method in options.methods if method not in options.graph]
     of_curve = curve_drawings(ours, options.starts, options.scales, columns, batches=options.pocket)
+    graphs = [drawing.graph for drawing in of_first + of_curve]
+    if unknown := [name for name in options.set if not any(has(graph, name) for graph in graphs)]:
+        raise ValueError(f"--set {unknown[0]}: no graph has such an input; docs/api.md lists the titles.")
     if options.pocket:
         places, inputs = pocket_places(folder / "people", options.sample)
     else:

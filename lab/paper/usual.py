@@ -19,7 +19,7 @@ OWN_GRAPH = {DREAMBOOTH, IP_ADAPTER}
 
 @dataclass(frozen=True)
 class Usual:
-    """results: where page, numbers and plots go. starts: from steps to figure 10's MSS. The rest is as the options."""
+    """results: for page, numbers and plots of a whole run. starts: from steps to figure 10's MSS. The rest: options."""
 
     name: str
     results: Path
@@ -57,11 +57,13 @@ POCKET = Usual(
 def settle(options: argparse.Namespace) -> None:
     """Put what the command line leaves open in its place, and make its folders absolute."""
     usual = POCKET if options.pocket else PAPER
-    for name in ("size", "steps", "scales", "results", "curve_sample"):
+    for name in ("size", "steps", "scales", "curve_sample"):
         if getattr(options, name) is None:
             setattr(options, name, getattr(usual, name))
     options.starts = usual.starts(options.steps) if options.starts is None else options.starts
     options.graph, options.set = dict(options.graph), dict(options.set)
     options.methods = list(dict.fromkeys([*(options.methods or usual.methods), *options.graph]))
     options.name = options.name or usual.name + ("-sample" if options.sample != Sample() else "")
+    if options.results is None:  # only the whole run writes over what is committed
+        options.results = usual.results if options.name == usual.name else OUTPUT
     options.results, options.work = options.results.resolve(), (options.work or OUTPUT / options.name).resolve()

@@ -4,6 +4,7 @@ import contextlib
 import json
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from helpers.prompts import node
@@ -11,10 +12,12 @@ from helpers.simulated_host import SimulatedComfyUI
 
 from fleet.errors import FleetError
 from fleet.fleet import Fleet
-from fleet.host_api import HttpHost
+from fleet.host_api import PENDING, RUNNING, HttpHost, JobState
 from fleet.hosts import Addresses
-from fleet.ledger import DONE, FAILED, IN_FLIGHT, Ledger
+from fleet.ledger import DONE, FAILED, IN_FLIGHT, Ledger, Planned
 from fleet.plan import Plan
+from fleet.runner import Runner
+from fleet.work import Work
 
 QUICK = {"poll": 0.02, "patience": 0.4, "silence": 30.0}
 GRAPH = {
@@ -173,6 +176,26 @@ def test_a_job_that_hangs_is_given_up_and_tried_elsewhere(run):
         jobs = run(rows(4), one, two, silence=0.3, attempts=20)
     assert states(jobs) == [DONE] * 4 and stuck.cancelled
     assert all(job["host"] == two for job in jobs)
+
+
+def test_a_sign_of_any_of_its_jobs_is_one_of_the_host(tmp_path, ledger):
+    """As where an earlier run's jobs are taken up in another order than the host makes them in."""
+    asked, cancelled = [], []
+    host = SimpleNamespace(
+        name="host",
+        state=lambda job_id: asked.append(job_id) or JobState(RUNNING if job_id == "second" else PENDING),
+        cancel=cancelled.append,
+    )
+    ledger.plan([Planned(f"id-{line}", line, {}, "m", "", "") for line in (1, 2)], "")
+    runner = Runner(host, Work(ledger, tmp_path, None, attempts=3), poll=0.1, silence=0.1, patience=1.0)
+    runner.adopt(1, "first", {})
+    runner.adopt(2, "second", {})
+    time.sleep(0.2)
+    runner._look_for_silence()
+    assert asked == ["first", "second"] and not cancelled
+    time.sleep(0.2)
+    runner._look_for_silence()
+    assert cancelled == ["first", "second"]
 
 
 def test_a_host_that_falls_silent_loses_its_jobs_to_others(run):

@@ -267,7 +267,7 @@ class TestCommand:
 
     def test_a_sample_does_not_write_over_the_whole(self, monkeypatch, tmp_path):
         found = self.options(monkeypatch, "--pocket", "--models", tmp_path, "--sample", "2x2")
-        assert (found.name, found.work) == ("pocket-sample", OUTPUT / "pocket-sample")
+        assert (found.name, found.work, found.results) == ("pocket-sample", OUTPUT / "pocket-sample", OUTPUT)
 
     def test_a_graph_of_ones_own_joins_the_methods(self, monkeypatch, tmp_path):
         (tmp_path / "own.json").write_text("{}")

@@ -13,7 +13,7 @@ from standins.photomaker import encoder_tensors, lora_tensors
 from standins.photomaker_host import sdxl_clip, sdxl_model
 
 from paper.api_graphs import REFERENCE, SAVED, read_graph, titled, with_inputs
-from paper.graphs import PROMPT_WITHOUT_PERSON, SHIPPED, SWAPPED_IN, curve_drawings, drawings
+from paper.graphs import PERSON_SWAPPED_IN, PROMPT_WITHOUT_PERSON, SHIPPED, curve_drawings, drawings
 from paper.jobs import row_of
 from paper.methods import (
     DDIM,
@@ -127,7 +127,7 @@ class TestGraphs:
 
     def test_the_fusion_changes_who_is_swapped_in_alone(self):
         full, fusion = (curve_drawings([method], [30])[0].graph for method in (FULL_PHOTOMAKER, FUSION))
-        swap, other = titled(fusion, "Swap the face in"), titled(fusion, SWAPPED_IN)
+        swap, other = titled(fusion, "Swap the face in"), titled(fusion, PERSON_SWAPPED_IN)
         assert fusion[swap]["inputs"]["reference"] == [other, 0]
         fusion[swap]["inputs"]["reference"] = [titled(fusion, REFERENCE), 0]
         assert picture(fusion) == picture(full)
